@@ -1,0 +1,49 @@
+import type { RawDelivery } from './plugin.ts';
+
+/** One connected address, as its plugin sees it. */
+export interface ChannelInfo<Settings> {
+  /** Short, readable, never changes; in webhook URLs. */
+  readonly key: string;
+  /** The connected address in its canonical form. */
+  readonly address: string;
+  /** The channel's name, as people see it. */
+  readonly name: string;
+  /** Off (CH-9): what arrives is taken in all the same; pages say they are closed. */
+  readonly enabled: boolean;
+  /** Parsed by the plugin's own schema, secrets included. */
+  readonly settings: Settings;
+}
+
+/** What every function of a plugin gets. Time and network come from here, so that a test can stand in for both (PLUG-5). */
+export interface PluginContext<Settings> {
+  readonly channel: ChannelInfo<Settings>;
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** `fetch` with a time limit and a size limit. */
+  readonly fetch: typeof fetch;
+  /** Ids and codes only: never an address, a name, a text or a secret. */
+  log(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
+  /** Aborted when the engine no longer waits for the outcome. */
+  readonly signal: AbortSignal;
+}
+
+/** What a plugin with a server of its own gets, once for all of its channels. */
+export interface ListenContext<Settings> {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** A connected channel by its key, or by its connected address; undefined where there is none. */
+  findChannel(by: { readonly key: string } | { readonly address: string }): Promise<ChannelInfo<Settings> | undefined>;
+  /** Stores it durably for that channel; only once this has resolved may the server tell the sender that it is taken. Rejects with `Unavailable`. */
+  deliver(channelKey: string, raw: RawDelivery): Promise<void>;
+  now(): number;
+  log(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
+}
+
+/** A running server. */
+export interface Listener {
+  /** The port it listens on. */
+  readonly port: number;
+  /** Takes no new deliveries, ends those under way, resolves when all are answered. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,103 @@
+import type { IdentityKind } from './capabilities.ts';
+
+/** One way to recognise somebody. `value` is already in its canonical form (a lower-case mail address, E.164, …). */
+export interface Identity {
+  readonly kind: IdentityKind;
+  readonly value: string;
+  /** A display name the provider gave, if any. */
+  readonly name?: string;
+}
+
+/** An attachment, known but not yet fetched (`fetchAttachment`), or carried in the delivery itself. */
+export interface AttachmentRef {
+  /** What the plugin needs to fetch it again: opaque to the engine. */
+  readonly ref: string;
+  readonly fileName: string;
+  readonly type: string;
+  /** Size in bytes where it is known. */
+  readonly bytes?: number;
+}
+
+interface EventBase {
+  /** The same delivery gives the same key, however often it comes; different events of one channel never share one (MODEL-4). */
+  readonly dedupeKey: string;
+  /** The provider's own date (ISO 8601), never the sender's; leave out where the provider gives none. Later than our receipt counts as our receipt. */
+  readonly occurredAt?: string;
+}
+
+/** Where a message belongs. Keys are opaque to the engine and unique within one channel. */
+export interface Thread {
+  /** Keys of conversations it may continue, best first: the first known one counts. */
+  readonly joins: readonly string[];
+  /** Keys that lead to its conversation from now on. */
+  readonly keys: readonly string[];
+}
+
+/** Something said by a contact, or by us elsewhere (`echo`: sent from the provider's own app, or our own send coming back). */
+export interface InboundMessage extends EventBase {
+  readonly type: 'message';
+  readonly direction: 'inbound' | 'echo';
+  /** The provider's id of the message; one message of a channel has one, however often it is delivered. */
+  readonly providerMessageId: string;
+  /** Null: the sender can not be told, and is never matched to anybody (EMAIL-7). For an echo: whom it was sent to. */
+  readonly contact: Identity | null;
+  /** Others who take part: cc, other recipients. Not our own addresses. */
+  readonly participants: readonly Identity[];
+  readonly thread: Thread;
+  readonly subject?: string;
+  readonly text: string;
+  /** As it came; the engine sanitises it before it is shown. */
+  readonly html?: string;
+  readonly attachments: readonly AttachmentRef[];
+  /** Written by a machine: never answered, reopens nothing, and answering nothing of ours makes no conversation (EMAIL-6). */
+  readonly automatic?: 'auto-reply' | 'bounce';
+}
+
+/** What became of a message we sent. */
+export interface ReceiptEvent extends EventBase {
+  readonly type: 'receipt';
+  readonly providerMessageId: string;
+  readonly state: 'sent' | 'delivered' | 'read' | 'failed';
+  /** A provider's code or a fixed phrase; never an address or a text. */
+  readonly reason?: string;
+}
+
+/** A step in the life of a call. */
+export interface CallEvent extends EventBase {
+  readonly type: 'call';
+  readonly providerMessageId: string;
+  readonly direction: 'inbound' | 'outbound';
+  readonly contact: Identity | null;
+  readonly phase: 'ringing' | 'answered' | 'missed' | 'voicemail' | 'ended';
+  readonly durationSeconds?: number;
+  readonly recording?: AttachmentRef;
+}
+
+/** The contact is writing. Never stored. */
+export interface TypingEvent extends EventBase {
+  readonly type: 'typing';
+  readonly contact: Identity;
+}
+
+/** The provider says a contact's identity has changed (a new phone number). */
+export interface IdentityChangedEvent extends EventBase {
+  readonly type: 'identity-changed';
+  readonly old: Identity;
+  readonly new: Identity;
+}
+
+/** The channel's health as the provider tells it: a revoked token, a page removed (CH-4). */
+export interface HealthEvent extends EventBase {
+  readonly type: 'health';
+  readonly health: 'CONNECTED' | 'DEGRADED' | 'DISCONNECTED';
+  readonly reason: string;
+}
+
+/** Everything `parse` and `catchUp` may return. */
+export type InboundEvent =
+  | InboundMessage
+  | ReceiptEvent
+  | CallEvent
+  | TypingEvent
+  | IdentityChangedEvent
+  | HealthEvent;

@@ -1,0 +1,11 @@
+/**
+ * The contract of a Trunkline channel plugin. A plugin imports this package, Node's own modules and its own packages,
+ * and nothing else of Trunkline: it translates between a provider and the events below, and never touches the
+ * database, Temporal or GraphQL (PLUG-1, PLUG-2).
+ */
+export * from './plugin.ts';
+export * from './capabilities.ts';
+export * from './events.ts';
+export * from './outbound.ts';
+export * from './context.ts';
+export * from './failures.ts';

@@ -1,0 +1,41 @@
+import type { AttachmentRef, Identity } from './events.ts';
+
+/** A person who writes, as the outside may see them. */
+export interface Author {
+  readonly fullName: string;
+  readonly firstName: string;
+  readonly lastName: string;
+}
+
+/** One message to send. The engine calls `send` for it once; it never repeats a send whose outcome is unknown (CH-5). */
+export interface OutboundMessage {
+  /** Ours, never changes, the same at every try: an idempotency key where the provider takes one. */
+  readonly id: string;
+  readonly kind: 'reply' | 'start';
+  readonly to: Identity;
+  readonly cc: readonly Identity[];
+  readonly subject: string | null;
+  readonly text: string;
+  readonly html: string | null;
+  readonly author: Author | null;
+  /** Who speaks: windows and tags differ. */
+  readonly sender: 'person' | 'automation';
+  /** Provider message ids of the conversation so far on this channel, oldest first, at most the last 50. */
+  readonly precedingIds: readonly string[];
+  /** The newest message of the contact on this channel, if any. */
+  readonly inReplyTo: string | null;
+  readonly attachments: readonly AttachmentRef[];
+  readonly template?: { readonly name: string; readonly language: string; readonly parameters: readonly string[] };
+}
+
+/** The ids a message will carry, where the plugin (not the provider) chooses them. */
+export interface ReservedIds {
+  readonly providerMessageId: string;
+  /** Thread keys by which an answer finds the conversation. */
+  readonly keys: readonly string[];
+}
+
+/** The provider has taken it. */
+export interface SendReceipt extends ReservedIds {
+  readonly state: 'sent' | 'delivered';
+}

@@ -1,0 +1,5 @@
+import email from '@trunkline/plugin-email';
+import { defineConfig } from '@trunkline/channel-sdk/config';
+
+/** The only file that names plugins. */
+export default defineConfig({ plugins: [email] });
