@@ -1,0 +1,49 @@
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import type { Database } from './schema.ts';
+
+/** The pool every layer reads and writes through. */
+export type Db = Kysely<Database>;
+/** A transaction: what a command gets. */
+export type Tx = Transaction<Database>;
+
+// Counts and ids are bigint in the database; here they stay below 2^53, and a string would compare wrongly.
+pg.types.setTypeParser(pg.types.builtins.INT8, (value) => {
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new RangeError('a bigint from the database exceeds 2^53');
+  return number;
+});
+
+export interface OpenOptions {
+  /** Connections at the most. */
+  readonly max?: number;
+  /** Shown in pg_stat_activity. */
+  readonly name?: string;
+  /** Called for every statement, with its SQL text (never its values). */
+  readonly onStatement?: (text: string) => void;
+}
+
+/**
+ * Opens a pool. Sessions run at READ COMMITTED; no transaction lasts longer than 30 s, for the event feed waits for the oldest one.
+ * A connection lost while idle is dropped and replaced without an error.
+ */
+export function openDatabase(url: string, options: OpenOptions = {}): Db {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: options.max ?? 10,
+    application_name: options.name ?? 'trunkline',
+    connectionTimeoutMillis: 10_000,
+    options: '-c transaction_timeout=30s -c lock_timeout=20s',
+  });
+  pool.on('error', () => undefined);
+  const { onStatement } = options;
+  return new Kysely<Database>({
+    dialect: new PostgresDialect({ pool }),
+    ...(onStatement === undefined ? {} : { log: (event) => onStatement(event.query.sql) }),
+  });
+}
+
+/** A stand-alone connection, for LISTEN. */
+export function openConnection(url: string, name: string): pg.Client {
+  return new pg.Client({ connectionString: url, application_name: name, connectionTimeoutMillis: 10_000, keepAlive: true });
+}

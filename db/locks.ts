@@ -1,0 +1,31 @@
+import { sql } from 'kysely';
+import type { Tx } from './database.ts';
+
+/**
+ * Advisory locks, always taken as a statement of their own before what they guard is read: in the statement that reads it, a lock does nothing.
+ * The order in which locks are taken, here and on rows: channel, intake or migration, conversation by id, ticket, routing, user.
+ */
+const CHANNEL = 1;
+const INTAKE = 2;
+const ROUTING = 3;
+
+/** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
+export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock_shared(${CHANNEL}, hashtext(${channelId}))`.execute(tx);
+}
+
+/** Keeps everybody out who gives a conversation this channel or its place. */
+export async function lockChannelExclusive(tx: Tx, channelId: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${CHANNEL}, hashtext(${channelId}))`.execute(tx);
+}
+
+/** One intake per channel: false where another transaction is writing that channel's deliveries. */
+export async function tryLockIntake(tx: Tx, channelId: string): Promise<boolean> {
+  const { rows } = await sql<{ taken: boolean }>`select pg_try_advisory_xact_lock(${INTAKE}, hashtext(${channelId})) as taken`.execute(tx);
+  return rows[0]?.taken === true;
+}
+
+/** One automatic routing decision at a time in the account, for pools overlap (ROUTE-15). */
+export async function lockRouting(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${ROUTING}, 0)`.execute(tx);
+}

@@ -1,0 +1,342 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+
+/**
+ * The rows as TypeScript sees them, written by hand beside `migrations/`; a test holds them against the database's own catalogue.
+ * Ids are UUID v7 (text here), moments are `Date`, `bigint` columns are numbers.
+ */
+export interface Database {
+  account: AccountTable;
+  team: TeamTable;
+  app_user: UserTable;
+  team_member: TeamMemberTable;
+  api_token: ApiTokenTable;
+  place: PlaceTable;
+  access_entry: AccessEntryTable;
+  place_member: { place_id: string; user_id: string };
+  place_assignable: { place_id: string; user_id: string };
+  pipeline: PipelineTable;
+  ticket_status: TicketStatusTable;
+  routing_rule: RoutingRuleTable;
+  routing_rule_target: RoutingRuleTargetTable;
+  channel: ChannelTable;
+  mailbox: MailboxTable;
+  contact: ContactTable;
+  contact_identity: ContactIdentityTable;
+  conversation: ConversationTable;
+  ticket: TicketTable;
+  assignment: AssignmentView;
+  participant: ParticipantTable;
+  thread_key: ThreadKeyTable;
+  message: MessageTable;
+  outbound: OutboundTable;
+  raw_delivery: RawDeliveryTable;
+  seen_event: SeenEventTable;
+  routing_decision: RoutingDecisionTable;
+  event: EventTable;
+  notification: NotificationTable;
+  notification_off: NotificationOffTable;
+  idempotency_key: IdempotencyKeyTable;
+}
+
+export type Role = 'AGENT' | 'ADMIN' | 'SUPER_ADMIN';
+export type Seat = 'NONE' | 'PAID';
+export type Availability = 'AVAILABLE' | 'AWAY';
+export type PlaceKind = 'INBOX' | 'HELP_DESK';
+export type StatusCategory = 'OPEN' | 'CLOSED';
+export type Priority = 'LOW' | 'MEDIUM' | 'HIGH' | 'URGENT';
+export type RuleKind = 'NOBODY' | 'SPECIFIC' | 'CONTACT_OWNER';
+export type RuleMethod = 'RANDOM' | 'LEAST_BUSY';
+export type Health = 'CONNECTED' | 'DEGRADED' | 'DISCONNECTED';
+export type Reopening = 'REOPEN' | 'NEW_AFTER' | 'KEEP_CLOSED';
+export type Direction = 'INBOUND' | 'OUTBOUND' | 'COMMENT';
+export type DeliveryState = 'QUEUED' | 'SENDING' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED' | 'MAYBE_SENT';
+export type RawState = 'WAITING' | 'DONE' | 'SET_ASIDE';
+export type Actor = 'USER' | 'CONTACT' | 'ROUTING' | 'CHANNEL' | 'SYSTEM';
+export type NotificationKind = 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED';
+
+/** Set by the database unless given. */
+type Defaulted<T> = Generated<T>;
+/** jsonb: read parsed, written as JSON text. */
+type Json<T extends object> = JSONColumnType<T, string, string>;
+type DefaultedJson<T extends object> = ColumnType<T, string | undefined, string>;
+
+export interface StoredIdentity {
+  readonly kind: string;
+  readonly value: string;
+  readonly name?: string;
+}
+
+export interface AccountTable {
+  id: Defaulted<boolean>;
+  name: string;
+  created_at: Defaulted<Date>;
+}
+export interface TeamTable {
+  id: Defaulted<string>;
+  name: string;
+  created_at: Defaulted<Date>;
+}
+export interface UserTable {
+  id: Defaulted<string>;
+  email: string;
+  name: string;
+  role: Defaulted<Role>;
+  seat: Defaulted<Seat>;
+  availability: Defaulted<Availability>;
+  time_zone: Defaulted<string>;
+  last_active_at: Date | null;
+  deactivated_at: Date | null;
+  created_at: Defaulted<Date>;
+}
+export interface TeamMemberTable {
+  team_id: string;
+  user_id: string;
+  kind: 'PRIMARY' | 'EXTRA';
+}
+export interface ApiTokenTable {
+  id: Defaulted<string>;
+  user_id: string;
+  name: string;
+  token_hash: Buffer;
+  created_at: Defaulted<Date>;
+  revoked_at: Date | null;
+}
+export interface PlaceTable {
+  id: Defaulted<string>;
+  kind: PlaceKind;
+  name: string;
+  created_at: Defaulted<Date>;
+}
+export interface AccessEntryTable {
+  place_id: string;
+  user_id: string | null;
+  team_id: string | null;
+  everyone: Defaulted<boolean>;
+}
+export interface PipelineTable {
+  id: Defaulted<string>;
+  name: string;
+  position: number;
+}
+export interface TicketStatusTable {
+  id: Defaulted<string>;
+  pipeline_id: string;
+  name: string;
+  category: StatusCategory;
+  position: number;
+}
+export interface RoutingRuleTable {
+  id: Defaulted<string>;
+  kind: RuleKind;
+  method: RuleMethod | null;
+  available_only: Defaulted<boolean>;
+}
+export interface RoutingRuleTargetTable {
+  rule_id: string;
+  user_id: string | null;
+  team_id: string | null;
+}
+export interface ChannelTable {
+  id: Defaulted<string>;
+  key: string;
+  plugin: string;
+  name: string;
+  address: string;
+  place_id: string;
+  place: PlaceKind;
+  settings: Json<Record<string, unknown>>;
+  secrets: Buffer | null;
+  enabled: Defaulted<boolean>;
+  health: Defaulted<Health>;
+  health_reason: string | null;
+  health_since: Defaulted<Date>;
+  create_tickets: Defaulted<boolean>;
+  default_pipeline_id: string;
+  default_status_id: string;
+  default_priority: Defaulted<Priority>;
+  default_properties: DefaultedJson<Record<string, unknown>>;
+  reopening: Defaulted<Reopening>;
+  reopen_days: number | null;
+  unassigned_notice_user_ids: Defaulted<string[]>;
+  routing_rule_id: string;
+  cursor: string | null;
+  intake_until: Defaulted<Date>;
+  send_after: Defaulted<Date>;
+  connected_at: Defaulted<Date>;
+  disconnected_at: Date | null;
+  version: Defaulted<number>;
+}
+export interface MailboxTable {
+  address: string;
+  channel_id: string | null;
+  user_id: string | null;
+}
+export interface ContactTable {
+  id: Defaulted<string>;
+  name: string | null;
+  owner_id: string | null;
+  created_at: Defaulted<Date>;
+}
+export interface ContactIdentityTable {
+  kind: string;
+  value: string;
+  contact_id: string;
+  created_at: Defaulted<Date>;
+}
+export interface ConversationTable {
+  id: Defaulted<string>;
+  channel_id: string;
+  origin_channel_id: string;
+  place_id: string;
+  place: PlaceKind;
+  contact_id: string | null;
+  status: Defaulted<StatusCategory>;
+  subject: string | null;
+  ticket_id: string | null;
+  owner_id: string | null;
+  team_id: string | null;
+  route_pending_since: Date | null;
+  started_at: Defaulted<Date>;
+  closed_at: Date | null;
+  last_message_at: Defaulted<Date>;
+  previous_conversation_id: string | null;
+  version: Defaulted<number>;
+}
+export interface TicketTable {
+  id: Defaulted<string>;
+  number: Defaulted<number>;
+  conversation_id: string | null;
+  name: string;
+  description: string | null;
+  pipeline_id: string;
+  status_id: string;
+  priority: Priority;
+  owner_id: string | null;
+  team_id: string | null;
+  source: string;
+  properties: DefaultedJson<Record<string, unknown>>;
+  linked_ticket_id: string | null;
+  route_pending_since: Date | null;
+  created_at: Defaulted<Date>;
+  closed_at: Date | null;
+  version: Defaulted<number>;
+}
+export interface AssignmentView {
+  conversation_id: string | null;
+  ticket_id: string | null;
+  owner_id: string | null;
+  team_id: string | null;
+  open: boolean;
+  place_id: string | null;
+}
+export interface ParticipantTable {
+  conversation_id: string;
+  kind: string;
+  value: string;
+}
+export interface ThreadKeyTable {
+  channel_id: string;
+  key: string;
+  conversation_id: string;
+}
+export interface MessageTable {
+  id: Defaulted<string>;
+  conversation_id: string;
+  channel_id: string | null;
+  direction: Direction;
+  provider_message_id: string | null;
+  author_user_id: string | null;
+  contact_id: string | null;
+  automatic: Defaulted<boolean>;
+  subject: string | null;
+  text: string;
+  html: string | null;
+  participants: DefaultedJson<StoredIdentity[]>;
+  attachments: DefaultedJson<object[]>;
+  occurred_at: Date;
+  received_at: Defaulted<Date>;
+  arrival: Defaulted<number>;
+  raw_delivery_id: number | null;
+}
+export interface OutboundTable {
+  message_id: string;
+  conversation_id: string;
+  channel_id: string;
+  arrival: number;
+  kind: 'REPLY' | 'START';
+  sender: 'PERSON' | 'AUTOMATION';
+  recipient: Json<StoredIdentity>;
+  state: Defaulted<DeliveryState>;
+  attempt: Defaulted<number>;
+  queued_at: Defaulted<Date>;
+  sending_since: Date | null;
+  not_before: Defaulted<Date>;
+  failure_code: string | null;
+  failure_reason: string | null;
+  can_retry: boolean | null;
+  updated_at: Defaulted<Date>;
+}
+export interface RawDeliveryTable {
+  id: Generated<number>;
+  channel_id: string;
+  method: string;
+  url: string;
+  headers: Json<Record<string, string>>;
+  body: Buffer;
+  received_at: Defaulted<Date>;
+  state: Defaulted<RawState>;
+  tries: Defaulted<number>;
+  failure_code: string | null;
+  failure_reason: string | null;
+  settled_at: Date | null;
+}
+export interface SeenEventTable {
+  channel_id: string;
+  key_hash: Buffer;
+}
+export interface RoutingDecisionTable {
+  id: Defaulted<string>;
+  conversation_id: string | null;
+  ticket_id: string | null;
+  rule_id: string | null;
+  chosen_user_id: string | null;
+  explanation: Json<object>;
+  decided_at: Defaulted<Date>;
+}
+export interface EventTable {
+  id: Generated<number>;
+  xid: Generated<string>;
+  kind: string;
+  at: Defaulted<Date>;
+  actor: Actor;
+  actor_user_id: string | null;
+  channel_id: string | null;
+  conversation_id: string | null;
+  ticket_id: string | null;
+  message_id: string | null;
+  user_id: string | null;
+  place_id: string | null;
+  why: string | null;
+  data: DefaultedJson<Record<string, unknown>>;
+}
+export interface NotificationTable {
+  id: Defaulted<string>;
+  user_id: string;
+  kind: NotificationKind;
+  ticket_id: string | null;
+  conversation_id: string | null;
+  created_at: Defaulted<Date>;
+  read_at: Date | null;
+}
+export interface NotificationOffTable {
+  user_id: string;
+  kind: string;
+}
+export interface IdempotencyKeyTable {
+  caller: string;
+  key: string;
+  operation: string;
+  arguments_hash: Buffer;
+  answer: ColumnType<object | null, string | null | undefined, string | null>;
+  created_at: Defaulted<Date>;
+}
