@@ -47,7 +47,7 @@ export interface Capabilities {
   readonly address: IdentityKind | 'opaque';
   /** `participant`: one thread for each contact. `thread-id`: the provider, or the mail's headers, name the thread. */
   readonly threading: 'participant' | 'thread-id';
-  /** Thread keys alone do not join: the sender must already take part in the conversation (EMAIL-5). */
+  /** Thread keys alone do not join: the sender must already take part in the conversation (EMAIL-5). A bounce joins all the same: the machine that returns a mail takes part in nothing. */
   readonly joinsParticipantsOnly: boolean;
   /** How deliveries come in. */
   readonly inbound: readonly ('webhook' | 'listener' | 'page' | 'catch-up')[];

@@ -16,6 +16,8 @@ export interface AttachmentRef {
   readonly type: string;
   /** Size in bytes where it is known. */
   readonly bytes?: number;
+  /** What the HTML calls it in a `cid:` address, without brackets: it belongs into the text, not under it. */
+  readonly contentId?: string;
 }
 
 interface EventBase {

@@ -1,10 +1,19 @@
-import type { AttachmentRef, Identity } from './events.ts';
+import type { Identity } from './events.ts';
 
 /** A person who writes, as the outside may see them. */
 export interface Author {
   readonly fullName: string;
   readonly firstName: string;
   readonly lastName: string;
+}
+
+/** A file to send along: stored by the engine, read only when it is needed. */
+export interface OutboundAttachment {
+  readonly fileName: string;
+  readonly type: string;
+  readonly bytes: number;
+  /** All of it. Rejects with `Unavailable`. */
+  read(): Promise<Uint8Array>;
 }
 
 /** One message to send. The engine calls `send` for it once; it never repeats a send whose outcome is unknown (CH-5). */
@@ -24,7 +33,7 @@ export interface OutboundMessage {
   readonly precedingIds: readonly string[];
   /** The newest message of the contact on this channel, if any. */
   readonly inReplyTo: string | null;
-  readonly attachments: readonly AttachmentRef[];
+  readonly attachments: readonly OutboundAttachment[];
   readonly template?: { readonly name: string; readonly language: string; readonly parameters: readonly string[] };
 }
 

@@ -67,8 +67,8 @@ export interface PluginDefinition<Settings = unknown> {
   send?(message: OutboundMessage, context: PluginContext<Settings>): Promise<SendReceipt>;
   /** Asks the provider whether it has that message; undefined: it certainly has not. Settles a `MaybeSent`. */
   findSent?(message: OutboundMessage, context: PluginContext<Settings>): Promise<SendReceipt | undefined>;
-  /** Fetches what an event referred to. Called after the message is in, so that a slow download holds nobody up. */
-  fetchAttachment?(ref: AttachmentRef, context: PluginContext<Settings>): Promise<Uint8Array>;
+  /** Fetches what an event referred to. Called after the message is in, so that a slow download holds nobody up. `raw`: the delivery the event came from, for what is carried in it; null after `catchUp`. */
+  fetchAttachment?(ref: AttachmentRef, context: PluginContext<Settings>, raw: RawDelivery | null): Promise<Uint8Array>;
 
   /** A server of the plugin's own, one for all of its channels. */
   listen?(context: ListenContext<Settings>): Promise<Listener>;

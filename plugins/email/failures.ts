@@ -1,0 +1,48 @@
+import { ChannelFailure, type Failure } from '@trunkline/channel-sdk';
+
+/** Seconds until a server that asked for patience (421, 450, 451, 452) is tried again. */
+const PATIENCE_SECONDS = 60;
+const PATIENCE = new Set([421, 450, 451, 452]);
+/** 530, 534, 535, 538: log in first, or better. */
+const LOGIN_REFUSED = new Set([530, 534, 535, 538]);
+
+const PHRASES: Readonly<Record<string, string>> = {
+  ECONNECTION: 'connection to the SMTP server failed',
+  ESOCKET: 'connection to the SMTP server failed',
+  ETIMEDOUT: 'the SMTP server did not answer in time',
+  EDNS: 'the SMTP server was not found',
+  ETLS: 'no TLS with the SMTP server',
+  EPROTOCOL: 'the SMTP server gave an answer that is none',
+};
+
+/**
+ * What an error of the SMTP client means (PLUG-6). `handedOver`: the mail's bytes had begun to go out, so that without
+ * a reply nobody can say whether it was taken, and it must not go again by itself.
+ * Only codes and fixed phrases are kept: the client's errors hold addresses and the server's words.
+ */
+export function smtpFailure(error: unknown, handedOver: boolean): ChannelFailure {
+  return new ChannelFailure(classify(error, handedOver));
+}
+
+function classify(error: unknown, handedOver: boolean): Failure {
+  const code = property(error, 'code');
+  const reply = property(error, 'responseCode');
+  const status = typeof reply === 'number' && reply >= 400 && reply <= 599 ? reply : undefined;
+  if (status === undefined) {
+    if (handedOver) return { code: 'MaybeSent', reason: 'the connection ended before the SMTP server confirmed the mail' };
+    if (code === 'EAUTH') return { code: 'Disconnected', reason: 'the SMTP server takes no login of this kind' };
+    if (code === 'EENVELOPE') return { code: 'Rejected', reason: 'an address that SMTP can not carry' };
+    if (code === 'EMESSAGE') return { code: 'Rejected', reason: 'larger than the SMTP server takes' };
+    const phrase = typeof code === 'string' && Object.hasOwn(PHRASES, code) ? PHRASES[code] : undefined;
+    return { code: 'Unavailable', reason: phrase ?? 'the mail could not be handed over' };
+  }
+  if (PATIENCE.has(status)) return { code: 'RateLimited', retryAfterSeconds: PATIENCE_SECONDS };
+  // 503 speaks of the order of commands, not of the mail: a new connection may do.
+  if (status < 500 || status === 503) return { code: 'Unavailable', reason: `smtp ${status}` };
+  if (code === 'EAUTH' || LOGIN_REFUSED.has(status)) return { code: 'Disconnected', reason: `smtp ${status}` };
+  return { code: 'Rejected', reason: `smtp ${status}` };
+}
+
+function property(error: unknown, name: string): unknown {
+  return typeof error === 'object' && error !== null ? Reflect.get(error, name) : undefined;
+}

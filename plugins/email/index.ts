@@ -1,0 +1,50 @@
+import { CONTRACT_VERSION, definePlugin } from '@trunkline/channel-sdk';
+import { fetchAttachment } from './attachments.ts';
+import { listen, MAX_MAIL_BYTES } from './listen.ts';
+import { parse } from './parse.ts';
+import { check, connect, reserve, send } from './send.ts';
+import { settingsSchema, type EmailSettings } from './settings.ts';
+
+/**
+ * Team email, connected as *other*: mail is forwarded to our SMTP receiver and answered through the account's SMTP server.
+ * There is no `findSent`: SMTP can not be asked what became of a mail.
+ */
+export default definePlugin<EmailSettings>({
+  key: 'email',
+  name: 'Email',
+  contract: CONTRACT_VERSION,
+  settings: settingsSchema,
+  secrets: ['smtpPassword'],
+  capabilities: {
+    identities: ['email-address'],
+    address: 'email-address',
+    threading: 'thread-id',
+    joinsParticipantsOnly: true,
+    inbound: ['listener'],
+    maxDeliveryBytes: MAX_MAIL_BYTES,
+    outbound: 'start',
+    outboundContent: {
+      maxTextLength: null,
+      html: true,
+      subject: true,
+      // Together with Base64 this stays under the 25 MB most servers take.
+      attachments: { maxCount: 20, maxBytes: 15 * 1024 * 1024, types: '*' },
+    },
+    receipts: [],
+    windows: [],
+    templates: false,
+    typing: false,
+    routing: { group: 'written', defaultMethod: 'random' },
+    sendRate: {},
+    movable: { allowed: true },
+    callControl: false,
+  },
+  address: (settings) => settings.address,
+  parse,
+  reserve,
+  send: (message, context) => send(message, context),
+  fetchAttachment: (ref, _context, raw) => fetchAttachment(ref, raw),
+  listen: (context) => listen(context),
+  connect: (context) => connect(context),
+  check: (context) => check(context),
+});

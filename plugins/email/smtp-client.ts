@@ -1,0 +1,81 @@
+import { Readable } from 'node:stream';
+import SMTPConnection, { type SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
+import { smtpFailure } from './failures.ts';
+import type { RenderedMail } from './render.ts';
+import type { EmailSettings } from './settings.ts';
+
+/** How long each wait may take, in milliseconds. */
+export interface SmtpTimeouts {
+  /** Until the connection stands, and again until the server greets. */
+  readonly connect: number;
+  /** Without a byte from the server, in any later step: a server may well scan a mail before it confirms it. */
+  readonly answer: number;
+}
+
+export const SMTP_TIMEOUTS: SmtpTimeouts = { connect: 10_000, answer: 60_000 };
+
+/** The mail handed over, or with no mail only a login. Rejects with a `ChannelFailure` and nothing else. */
+export function talk(
+  settings: EmailSettings,
+  mail: RenderedMail | undefined,
+  signal: AbortSignal,
+  timeouts: SmtpTimeouts,
+): Promise<SMTPConnectionSendInfo | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<SMTPConnectionSendInfo | undefined>();
+  const connection = new SMTPConnection(options(settings, timeouts));
+  let handedOver = false;
+  const fail = (error: unknown) => {
+    reject(smtpFailure(error, handedOver));
+    connection.close();
+  };
+  const aborted = () => fail(undefined);
+  const finish = (info?: SMTPConnectionSendInfo) => {
+    resolve(info);
+    connection.quit();
+  };
+  const send = () => {
+    if (mail === undefined) return finish();
+    // A stream is first read when the server has said "go ahead" to DATA: from then on an end without a reply is uncertain.
+    const body = new Readable({
+      read() {
+        handedOver = true;
+        body.push(mail.mime);
+        body.push(null);
+      },
+    });
+    connection.send({ from: mail.from, to: [...mail.recipients], size: mail.mime.length }, body, (error, info) =>
+      error === null ? finish(info) : fail(error),
+    );
+  };
+  connection.on('error', fail);
+  connection.on('end', () => fail(undefined));
+  signal.addEventListener('abort', aborted, { once: true });
+  if (signal.aborted) aborted();
+  else {
+    connection.connect((error) => {
+      if (error) return fail(error);
+      const { username } = settings.smtp;
+      if (username === undefined) return send();
+      connection.login({ user: username, pass: settings.smtpPassword ?? '' }, (refused) => (refused ? fail(refused) : send()));
+    });
+  }
+  return promise.finally(() => signal.removeEventListener('abort', aborted));
+}
+
+function options(settings: EmailSettings, timeouts: SmtpTimeouts): SMTPConnection.Options {
+  const { host, port, secure } = settings.smtp;
+  return {
+    host,
+    port,
+    secure: secure === 'tls',
+    requireTLS: secure === 'starttls',
+    ignoreTLS: secure === 'none',
+    // The machine's own name is nobody's business; the sender's domain is what the mail says anyway.
+    name: settings.address.slice(settings.address.lastIndexOf('@') + 1),
+    connectionTimeout: timeouts.connect,
+    dnsTimeout: timeouts.connect,
+    greetingTimeout: timeouts.connect,
+    socketTimeout: timeouts.answer,
+    logger: false,
+  };
+}
