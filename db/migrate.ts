@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { Migrator, type Migration } from 'kysely';
+import { Migrator, type Migration } from 'kysely/migration';
 import { openDatabase, type Db } from './database.ts';
 
 const directory = new URL('./migrations/', import.meta.url);

@@ -1,0 +1,114 @@
+/**
+ * What a command may refuse, as classes: the transaction is rolled back, the caller gets the data, and the API makes each
+ * a typed result. Messages hold ids and the caller's own input at most, so they may be logged.
+ */
+export abstract class Refusal extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+/** It does not exist, or the caller may not see it (API-6). */
+export class NotFound extends Refusal {
+  readonly what: string;
+  readonly id: string;
+  constructor(what: string, id: string) {
+    super(`there is no ${what} with the id ${id}`);
+    this.what = what;
+    this.id = id;
+  }
+}
+
+/** The caller sees it but may not do this. `needs` says what they lack. */
+export class Forbidden extends Refusal {
+  readonly needs: string;
+  constructor(needs: string) {
+    super(`this needs ${needs}`);
+    this.needs = needs;
+  }
+}
+
+export interface Problem {
+  /** Where: 'settings.smtp.port'. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Every wrong field in one answer (CH-3). */
+export class InvalidInput extends Refusal {
+  readonly problems: readonly Problem[];
+  constructor(problems: readonly Problem[]) {
+    super(`invalid input: ${problems.map((one) => `${one.path}: ${one.message}`).join('; ')}`);
+    this.problems = problems;
+  }
+}
+
+/** Another connected channel, or a user, has this address (CH-2). */
+export class AddressTaken extends Refusal {
+  readonly channelKey: string | null;
+  constructor(channelKey: string | null) {
+    super(channelKey === null ? 'this address is the mailbox of a user' : `channel ${channelKey} has this address already`);
+    this.channelKey = channelKey;
+  }
+}
+
+/** A name or address that must be unique is in use. */
+export class AlreadyExists extends Refusal {
+  readonly what: string;
+  constructor(what: string) {
+    super(`there is already such a ${what}`);
+    this.what = what;
+  }
+}
+
+/** Somebody else changed it first; `ownerId` is who has it now, where that is what changed. */
+export class ChangedMeanwhile extends Refusal {
+  readonly what: string;
+  readonly ownerId: string | null;
+  constructor(what: string, ownerId: string | null = null) {
+    super(`the ${what} was changed by somebody else meanwhile`);
+    this.what = what;
+    this.ownerId = ownerId;
+  }
+}
+
+export interface IneligibleTarget {
+  readonly userId: string | null;
+  readonly teamId: string | null;
+  readonly reason: 'NO_SEAT' | 'NO_ACCESS' | 'DEACTIVATED' | 'UNKNOWN' | 'NO_PRIMARY_MEMBER';
+}
+
+/** Users or teams that can not be assigned, each with why (ROUTE-3, ROUTE-4). */
+export class NotAssignable extends Refusal {
+  readonly targets: readonly IneligibleTarget[];
+  constructor(targets: readonly IneligibleTarget[]) {
+    super(`can not be assigned: ${targets.map((one) => `${one.userId ?? one.teamId ?? '?'} (${one.reason})`).join(', ')}`);
+    this.targets = targets;
+  }
+}
+
+/** The channel can not do this: it is disconnected, or its plugin can not send or start conversations. */
+export class NotPossible extends Refusal {
+  readonly reason: 'CHANNEL_DISCONNECTED' | 'CHANNEL_CANNOT_SEND' | 'CHANNEL_CANNOT_START' | 'NO_CONTACT' | 'TEXT_TOO_LONG' | 'HAS_TICKET' | 'NOT_WAITING';
+  constructor(reason: NotPossible['reason']) {
+    super(`not possible: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/** The same idempotency key came with another operation or other arguments (API-4). */
+export class IdempotencyKeyReused extends Refusal {
+  readonly operation: string;
+  constructor(operation: string) {
+    super(`this idempotency key was used for ${operation} with other arguments`);
+    this.operation = operation;
+  }
+}
+
+/** The feed no longer reaches back to this cursor, or it is not one of ours (API-3). */
+export class CursorTooOld extends Refusal {
+  constructor() {
+    super('the feed does not reach back to this cursor: read the state anew and go on from its newest event');
+  }
+}

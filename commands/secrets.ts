@@ -1,0 +1,39 @@
+import { createCipheriv, createDecipheriv, createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+
+/** What is made of the deployment's one secret. */
+export interface Keys {
+  /** Encrypts a channel's secret settings; the channel's key is bound in, so a row's secrets do not open in another row. */
+  seal(channelKey: string, secrets: Readonly<Record<string, unknown>>): Buffer;
+  /** Throws where the secret is another one, or the bytes were changed. */
+  open(channelKey: string, sealed: Buffer): Record<string, unknown>;
+  /** A keyed hash of a dedupe key: the same for the same key, and tells nothing of it. */
+  hashEventKey(key: string): Buffer;
+}
+
+/** `secret`: at least 32 bytes, hex or base64. Throws without repeating it. */
+export function keysFrom(secret: string): Keys {
+  const bytes = /^[0-9a-f]{64,}$/i.test(secret) ? Buffer.from(secret, 'hex') : Buffer.from(secret, 'base64');
+  if (bytes.length < 32) throw new Error('TRUNKLINE_SECRET: at least 32 bytes, as hex or base64');
+  const sealing = Buffer.from(hkdfSync('sha256', bytes, '', 'trunkline channel secrets', 32));
+  const hashing = Buffer.from(hkdfSync('sha256', bytes, '', 'trunkline event keys', 32));
+  return {
+    seal(channelKey, secrets) {
+      const iv = randomBytes(12);
+      const cipher = createCipheriv('aes-256-gcm', sealing, iv).setAAD(Buffer.from(channelKey));
+      const body = Buffer.concat([cipher.update(JSON.stringify(secrets), 'utf8'), cipher.final()]);
+      return Buffer.concat([iv, cipher.getAuthTag(), body]);
+    },
+    open(channelKey, sealed) {
+      const decipher = createDecipheriv('aes-256-gcm', sealing, sealed.subarray(0, 12)).setAAD(Buffer.from(channelKey));
+      decipher.setAuthTag(sealed.subarray(12, 28));
+      const text = Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]).toString('utf8');
+      return JSON.parse(text) as Record<string, unknown>;
+    },
+    hashEventKey: (key) => createHmac('sha256', hashing).update(key).digest(),
+  };
+}
+
+/** How a bearer token is stored. */
+export function hashToken(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}

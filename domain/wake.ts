@@ -1,0 +1,17 @@
+/** Who is to look at the rows again: an id, never content. A command names them, Temporal is told after the commit. */
+export type Wake =
+  | { readonly kind: 'intake'; readonly channelKey: string; readonly plugin: string }
+  | { readonly kind: 'ticket'; readonly number: number; readonly channelKey: string | null; readonly plugin: string | null }
+  | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
+
+/** One string for each thing woken, so that a transaction wakes it once. */
+export function wakeKey(wake: Wake): string {
+  switch (wake.kind) {
+    case 'intake':
+      return `intake/${wake.channelKey}`;
+    case 'ticket':
+      return `ticket/${wake.number}`;
+    case 'outbox':
+      return `outbox/${wake.conversationId}`;
+  }
+}

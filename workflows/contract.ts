@@ -1,0 +1,93 @@
+import type { Wake } from '#domain/wake.ts';
+
+/** Live work; moves, imports and re-evaluations run on the other, so bulk never delays a message. */
+export const TASK_QUEUE = 'trunkline';
+export const BULK_TASK_QUEUE = 'trunkline-bulk';
+
+/** Sent with nothing in it: the workflow reads the rows. */
+export const WAKE_SIGNAL = 'wake';
+export const STATUS_QUERY = 'status';
+export const EXPLAIN_QUERY = 'explain';
+
+export const GUARDIAN_SCHEDULE = 'guardian';
+
+export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
+export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;
+export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
+
+/** Search attributes, registered by `npm run temporal:setup`. Ids and enumerated values only. */
+export const SEARCH_ATTRIBUTES = {
+  channel: 'TrunklineChannel',
+  plugin: 'TrunklinePlugin',
+  ticket: 'TrunklineTicket',
+  ticketStatus: 'TrunklineTicketStatus',
+  owner: 'TrunklineOwner',
+  slaState: 'TrunklineSlaState',
+  migrationState: 'TrunklineMigrationState',
+} as const;
+
+/** What starts (or finds running) the workflow that a wake is for. */
+export interface StartRequest {
+  readonly workflowType: 'ticket' | 'channelIntake' | 'outbox';
+  readonly workflowId: string;
+  readonly args: readonly [string | number];
+  /** Read by people in Temporal UI's list. */
+  readonly summary: string;
+  readonly searchAttributes: Readonly<Record<string, string | number>>;
+}
+
+/** The narrow part of a Temporal client that waking needs, so that no client code enters the workflow bundle. */
+export interface Waker {
+  signalWithStart(request: StartRequest): Promise<void>;
+}
+
+/** Which workflow a wake is for. */
+export function startRequest(wake: Wake): StartRequest {
+  switch (wake.kind) {
+    case 'intake':
+      return {
+        workflowType: 'channelIntake',
+        workflowId: intakeWorkflowId(wake.channelKey),
+        args: [wake.channelKey],
+        summary: `takes in what arrived on channel ${wake.channelKey}`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
+      };
+    case 'ticket':
+      return {
+        workflowType: 'ticket',
+        workflowId: ticketWorkflowId(wake.number),
+        args: [wake.number],
+        summary: `ticket ${wake.number}${wake.channelKey === null ? '' : ` from channel ${wake.channelKey}`}`,
+        searchAttributes: {
+          [SEARCH_ATTRIBUTES.ticket]: wake.number,
+          ...(wake.channelKey === null ? {} : { [SEARCH_ATTRIBUTES.channel]: wake.channelKey }),
+          ...(wake.plugin === null ? {} : { [SEARCH_ATTRIBUTES.plugin]: wake.plugin }),
+        },
+      };
+    case 'outbox':
+      return {
+        workflowType: 'outbox',
+        workflowId: outboxWorkflowId(wake.conversationId),
+        args: [wake.conversationId],
+        summary: `sends the messages of conversation ${wake.conversationId}`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
+      };
+  }
+}
+
+/** Wakes each once, all at the same time. Never throws: a wake that is lost is a delay, for the guardian reads the rows. Returns how many failed. */
+export async function wakeAll(waker: Waker, wakes: readonly Wake[], onFailure: (workflowId: string) => void): Promise<number> {
+  let failed = 0;
+  await Promise.all(
+    wakes.map(async (wake) => {
+      const request = startRequest(wake);
+      try {
+        await waker.signalWithStart(request);
+      } catch {
+        failed += 1;
+        onFailure(request.workflowId);
+      }
+    }),
+  );
+  return failed;
+}
