@@ -39,7 +39,10 @@ function classify(error: unknown, handedOver: boolean): Failure {
   if (PATIENCE.has(status)) return { code: 'RateLimited', retryAfterSeconds: PATIENCE_SECONDS };
   // 503 speaks of the order of commands, not of the mail: a new connection may do.
   if (status < 500 || status === 503) return { code: 'Unavailable', reason: `smtp ${status}` };
-  if (code === 'EAUTH' || LOGIN_REFUSED.has(status)) return { code: 'Disconnected', reason: `smtp ${status}` };
+  if (code === 'EAUTH') return { code: 'Disconnected', reason: `smtp ${status}` };
+  // A no to the greeting or to TLS is no judgement on this mail: it goes when the server or the settings are mended.
+  if (!handedOver && code !== 'EENVELOPE' && code !== 'EMESSAGE') return { code: 'Unavailable', reason: `smtp ${status}` };
+  if (LOGIN_REFUSED.has(status)) return { code: 'Disconnected', reason: `smtp ${status}` };
   return { code: 'Rejected', reason: `smtp ${status}` };
 }
 

@@ -48,7 +48,8 @@ export function talk(
     );
   };
   connection.on('error', fail);
-  connection.on('end', () => fail(undefined));
+  // A last reply (421) is told after the end of its connection, and it is the better answer.
+  connection.on('end', () => setImmediate(() => fail(undefined)));
   signal.addEventListener('abort', aborted, { once: true });
   if (signal.aborted) aborted();
   else {
