@@ -67,10 +67,16 @@ export interface Capabilities {
   readonly windows: readonly MessagingWindow[];
   readonly templates: boolean;
   readonly typing: boolean;
+  /** Choices that can be offered under a message, and how long each may be; absent: none, they are written out as a list. */
+  readonly quickReplies?: { readonly maxCount: number; readonly maxLength: number };
+  /** Asks for consent before anything is taken in (FB-4): the engine holds deliveries back and the plugin can send `kind: 'consent'`. */
+  readonly consent?: boolean;
+  /** Answers go, or go once the visitor has left, by another channel that can start a conversation with this kind of identity (FORM-3, CHAT-3). */
+  readonly repliesThrough?: IdentityKind;
   readonly routing: { readonly group: RoutingGroup; readonly defaultMethod: RoutingMethod };
   readonly sendRate: SendRate;
   /** Whether a channel can be moved from an inbox to the help desk; if not, the reason told to an admin. */
   readonly movable: { readonly allowed: true } | { readonly allowed: false; readonly reason: string };
-  /** Realtime control of calls: `verify` answers with call instructions. */
+  /** Realtime control of calls: `verify` asks, the engine decides, `answerCall` says it in the provider's words. */
   readonly callControl: boolean;
 }

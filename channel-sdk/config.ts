@@ -1,4 +1,5 @@
-import { pluginProblems, type Plugin } from './plugin.ts';
+import { pluginProblems } from './define.ts';
+import type { Plugin } from './plugin.ts';
 
 /** What `trunkline.config.ts` exports. */
 export interface Config {

@@ -14,6 +14,13 @@ export interface ChannelInfo<Settings> {
   readonly settings: Settings;
 }
 
+/** A small piece of JSON the engine keeps for a channel, encrypted like its secrets: refreshed tokens, subscription ids, a provider's public keys. */
+export interface ChannelState {
+  read(): Promise<unknown>;
+  /** Replaces it; `change` may be called again when somebody else wrote in between. */
+  update(change: (current: unknown) => unknown): Promise<void>;
+}
+
 /** What every function of a plugin gets. Time and network come from here, so that a test can stand in for both (PLUG-5). */
 export interface PluginContext<Settings> {
   readonly channel: ChannelInfo<Settings>;
@@ -23,6 +30,10 @@ export interface PluginContext<Settings> {
   readonly fetch: typeof fetch;
   /** Ids and codes only: never an address, a name, a text or a secret. */
   log(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
+  /** The channel's public webhook address, as the provider is told it. Absent in `parse` and `reserve`. */
+  readonly webhookUrl?: string;
+  /** In `verify` only to be read. Absent in `parse` and `reserve`, which depend on their arguments alone. */
+  readonly state?: ChannelState;
   /** Aborted when the engine no longer waits for the outcome. */
   readonly signal: AbortSignal;
 }

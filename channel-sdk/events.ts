@@ -51,6 +51,14 @@ export interface InboundMessage extends EventBase {
   /** As it came; the engine sanitises it before it is shown. */
   readonly html?: string;
   readonly attachments: readonly AttachmentRef[];
+  /** For an echo: our own `OutboundMessage.id`, where the provider carries one through; so an echo before the send's answer is known (FB-7). */
+  readonly outboundId?: string;
+  /** What was chosen among quick replies, or a postback's payload. */
+  readonly choice?: string;
+  /** Where the conversation was begun (a link's `ref`): may choose the chatflow (FB-2). */
+  readonly entryPoint?: string;
+  /** A form's answers with the labels they had then, so that a later edit changes nothing (FORM-4). Hidden ones are not shown to agents. */
+  readonly fields?: readonly { readonly name: string; readonly label: string; readonly value: string; readonly hidden: boolean }[];
   /** Written by a machine: never answered, reopens nothing, and answering nothing of ours makes no conversation (EMAIL-6). */
   readonly automatic?: 'auto-reply' | 'bounce';
 }
@@ -62,6 +70,17 @@ export interface ReceiptEvent extends EventBase {
   readonly state: 'sent' | 'delivered' | 'read' | 'failed';
   /** A provider's code or a fixed phrase; never an address or a text. */
   readonly reason?: string;
+  /** Our own `OutboundMessage.id`, where the provider carries one through: settles a send whose outcome was unknown. */
+  readonly outboundId?: string;
+}
+
+/** Everything we sent to a contact up to a moment has been delivered or read: some providers tell no ids. */
+export interface WatermarkEvent extends EventBase {
+  readonly type: 'watermark';
+  readonly contact: Identity;
+  readonly state: 'delivered' | 'read';
+  /** ISO 8601, by the provider's clock. */
+  readonly through: string;
 }
 
 /** A step in the life of a call. */
@@ -88,6 +107,34 @@ export interface IdentityChangedEvent extends EventBase {
   readonly new: Identity;
 }
 
+/** One more way to recognise a contact: a visitor gave a mail address (CHAT-3). */
+export interface IdentityAddedEvent extends EventBase {
+  readonly type: 'identity-added';
+  readonly contact: Identity;
+  readonly added: Identity;
+}
+
+/** A contact said yes or no to what the channel asked. `processing`: being stored at all (FB-4). `business-initiated`: being written to first; a stop word says no (WA-3). */
+export interface ConsentEvent extends EventBase {
+  readonly type: 'consent';
+  readonly contact: Identity;
+  readonly purpose: 'processing' | 'business-initiated';
+  readonly given: boolean;
+}
+
+/** A visitor's page is connected or has gone. Told to agents (CHAT-6), never stored. */
+export interface PresenceEvent extends EventBase {
+  readonly type: 'presence';
+  readonly contact: Identity;
+  readonly here: boolean;
+}
+
+/** The provider says only that there is something to fetch: the engine calls `catchUp`. `gap`: something was missed, and what is recovered is counted (EMAIL-9). */
+export interface CatchUpEvent extends EventBase {
+  readonly type: 'catch-up';
+  readonly why: 'news' | 'gap';
+}
+
 /** The channel's health as the provider tells it: a revoked token, a page removed (CH-4). */
 export interface HealthEvent extends EventBase {
   readonly type: 'health';
@@ -101,5 +148,10 @@ export type InboundEvent =
   | ReceiptEvent
   | CallEvent
   | TypingEvent
+  | WatermarkEvent
   | IdentityChangedEvent
+  | IdentityAddedEvent
+  | ConsentEvent
+  | PresenceEvent
+  | CatchUpEvent
   | HealthEvent;

@@ -4,8 +4,11 @@
  * database, Temporal or GraphQL (PLUG-1, PLUG-2).
  */
 export * from './plugin.ts';
+export * from './define.ts';
 export * from './capabilities.ts';
 export * from './events.ts';
 export * from './outbound.ts';
 export * from './context.ts';
+export * from './page.ts';
+export * from './calls.ts';
 export * from './failures.ts';

@@ -20,7 +20,8 @@ export interface OutboundAttachment {
 export interface OutboundMessage {
   /** Ours, never changes, the same at every try: an idempotency key where the provider takes one. */
   readonly id: string;
-  readonly kind: 'reply' | 'start';
+  /** `consent`: asks before there is a conversation (FB-4); its quick replies are yes and no. */
+  readonly kind: 'reply' | 'start' | 'consent';
   readonly to: Identity;
   readonly cc: readonly Identity[];
   readonly subject: string | null;
@@ -33,7 +34,11 @@ export interface OutboundMessage {
   readonly precedingIds: readonly string[];
   /** The newest message of the contact on this channel, if any. */
   readonly inReplyTo: string | null;
+  /** When the contact last wrote here, ISO 8601: what may be said, and under which tag, can depend on it (FB-5). */
+  readonly lastInboundAt?: string;
+  readonly quickReplies?: readonly { readonly label: string; readonly choice: string }[];
   readonly attachments: readonly OutboundAttachment[];
+  /** An approved text of the provider's (WA-2). */
   readonly template?: { readonly name: string; readonly language: string; readonly parameters: readonly string[] };
 }
 
@@ -47,4 +52,13 @@ export interface ReservedIds {
 /** The provider has taken it. */
 export interface SendReceipt extends ReservedIds {
   readonly state: 'sent' | 'delivered';
+}
+
+/** A template as the provider knows it. */
+export interface Template {
+  readonly name: string;
+  readonly language: string;
+  readonly text: string;
+  readonly parameters: number;
+  readonly approved: boolean;
 }

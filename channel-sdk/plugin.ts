@@ -1,8 +1,10 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { Capabilities } from './capabilities.ts';
+import type { CallInstruction, CallQuestion, OutboundCall } from './calls.ts';
 import type { ListenContext, Listener, PluginContext } from './context.ts';
 import type { AttachmentRef, InboundEvent } from './events.ts';
-import type { OutboundMessage, ReservedIds, SendReceipt } from './outbound.ts';
+import type { OutboundMessage, ReservedIds, SendReceipt, Template } from './outbound.ts';
+import type { PageContext } from './page.ts';
 
 /** The version of this contract. A plugin names the one it was written for; the engine refuses any other (PLUG-8). */
 export const CONTRACT_VERSION = 1;
@@ -11,6 +13,7 @@ export const CONTRACT_VERSION = 1;
 export interface RawDelivery {
   /** The HTTP method, or a word of the plugin's own listener ('SMTP'). */
   readonly method: string;
+  /** As the provider called it, from outside any proxy, with its query: signatures are over exactly this. */
   readonly url: string;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
@@ -25,11 +28,15 @@ export interface Verdict {
   readonly answer: Response;
   /** Whether the delivery is kept and parsed; a handshake is not. */
   readonly store: boolean;
+  /** What is to become of a call, right now: the engine decides and answers with `answerCall` in place of `answer`. */
+  readonly call?: CallQuestion;
 }
 
 /** A page of what the provider has from before: oldest first; no cursor: that was all. */
 export interface CatchUpPage {
   readonly events: readonly InboundEvent[];
+  /** What is best kept as it came (a whole mail): stored like any delivery and parsed from there, in one transaction with the cursor. */
+  readonly deliveries?: readonly RawDelivery[];
   readonly cursor?: string;
   readonly more: boolean;
 }
@@ -56,8 +63,10 @@ export interface PluginDefinition<Settings = unknown> {
   /** The canonical connected address of these settings ('support@acme.com'); two channels of a plugin never share one (CH-2). Pure. */
   address(settings: Settings): string;
 
-  /** Webhooks: is it authentic, over the raw bytes, and with which answer. Called before anything is stored. Throws `Unauthentic` or `Malformed`. Must not call the provider. */
+  /** Webhooks: is it authentic, over the raw bytes, and with which answer. Called before anything is stored. Throws `Unauthentic` or `Malformed`, or `Unavailable` where it can not tell yet (a signing key not in `state`): the provider is told to come again and `renew` is called. Must not call the provider. A new channel's handshakes come while its `connect` still runs. */
   verify?(raw: RawDelivery, context: PluginContext<Settings>): Promise<Verdict>;
+  /** Where a provider has one webhook for all accounts of an app: the connected addresses a delivery speaks of, or 'any' for a handshake (every channel is asked, the first that does not throw `Unauthentic` answers). It is stored for each of them, and each parses only its own part. Pure. */
+  sharedDoor?(raw: RawDelivery): readonly string[] | 'any';
   /** A stored delivery to events. Depends on bytes and settings only: it is called again when mended. Runs in a thread of its own with limits of time and memory (PLUG-11). Must not call anybody. */
   parse(raw: RawDelivery, context: PluginContext<Settings>): Promise<readonly InboundEvent[]>;
 
@@ -70,11 +79,21 @@ export interface PluginDefinition<Settings = unknown> {
   /** Fetches what an event referred to. Called after the message is in, so that a slow download holds nobody up. `raw`: the delivery the event came from, for what is carried in it; null after `catchUp`. */
   fetchAttachment?(ref: AttachmentRef, context: PluginContext<Settings>, raw: RawDelivery | null): Promise<Uint8Array>;
 
+  /** The provider's templates, as an agent may choose them (WA-2). */
+  listTemplates?(context: PluginContext<Settings>): Promise<readonly Template[]>;
+
+  /** Puts a decision on a call into the provider's words. Pure; the caller is waiting. */
+  answerCall?(question: CallQuestion, instruction: CallInstruction, context: PluginContext<Settings>): Response;
+  /** Calls a contact back (CALL-4): rings the agent first, then the contact. Outcomes come in as call events. */
+  placeCall?(call: OutboundCall, context: PluginContext<Settings>): Promise<{ readonly providerMessageId: string }>;
+
   /** A server of the plugin's own, one for all of its channels. */
   listen?(context: ListenContext<Settings>): Promise<Listener>;
 
   /** At connecting: checks the credentials, subscribes webhooks. Throws `Rejected` or `Unavailable`; nothing is kept then. */
   connect?(context: PluginContext<Settings>): Promise<void>;
+  /** After settings were edited: tells the provider what it shows itself (a greeting). Throws `Rejected` or `Unavailable`; the edit is undone then. */
+  update?(context: PluginContext<Settings>): Promise<void>;
   /** At disconnecting: unsubscribes. A failure does not keep the channel. */
   disconnect?(context: PluginContext<Settings>): Promise<void>;
   /** Whether the credentials are still good. Throws `Disconnected` or `Unavailable`. */
@@ -84,7 +103,7 @@ export interface PluginDefinition<Settings = unknown> {
   /** History since a cursor the engine kept (PLUG-7). */
   catchUp?(cursor: string | undefined, context: PluginContext<Settings>): Promise<CatchUpPage>;
   /** Public pages of a channel: widget, form. */
-  page?(request: Request, context: PluginContext<Settings>): Promise<Response>;
+  page?(request: Request, context: PageContext<Settings>): Promise<Response>;
   /** Whom the settings name as targets of a hand-off. Pure. */
   routingTargets?(settings: Settings): RoutingTargets;
   /** Why a channel with these settings can not be moved, by the plugin's own lights. Pure; fixed phrases. */
@@ -93,51 +112,3 @@ export interface PluginDefinition<Settings = unknown> {
 
 /** A plugin the engine can load. Only `definePlugin` makes one. */
 export type Plugin<Settings = unknown> = PluginDefinition<Settings>;
-
-/**
- * Checks that capabilities and functions say the same, and returns the plugin.
- * Throws one error that names every disagreement; called at import time, so a wrong plugin fails at start and not at a customer's message.
- */
-export function definePlugin<Settings>(definition: PluginDefinition<Settings>): Plugin {
-  const problems = pluginProblems(definition);
-  if (problems.length > 0) {
-    throw new TypeError(`plugin "${String(definition.key)}" does not keep the contract:\n- ${problems.join('\n- ')}`);
-  }
-  return definition as unknown as Plugin;
-}
-
-/** What keeps a value from being a plugin of this contract's version; empty: nothing. */
-export function pluginProblems(candidate: unknown): string[] {
-  if (typeof candidate !== 'object' || candidate === null) return ['the default export is not a plugin: use definePlugin({…})'];
-  const plugin = candidate as Partial<PluginDefinition>;
-  const problems: string[] = [];
-  if (plugin.contract !== CONTRACT_VERSION) {
-    problems.push(`contract: written for version ${String(plugin.contract)}, this engine speaks version ${CONTRACT_VERSION}`);
-  }
-  if (typeof plugin.key !== 'string' || !/^[a-z][a-z0-9-]{1,30}$/.test(plugin.key)) {
-    problems.push('key: 2 to 31 lower-case letters, digits and dashes, a letter first');
-  }
-  if (typeof plugin.name !== 'string' || plugin.name === '') problems.push('name: missing');
-  if (typeof plugin.settings?.['~standard']?.validate !== 'function') problems.push('settings: not a Standard Schema');
-  if (!Array.isArray(plugin.secrets)) problems.push('secrets: a list of top-level settings, empty if there are none');
-  for (const name of ['address', 'parse'] as const) {
-    if (typeof plugin[name] !== 'function') problems.push(`${name}: missing`);
-  }
-  const capabilities = plugin.capabilities;
-  if (capabilities === undefined) return [...problems, 'capabilities: missing'];
-  const needs: readonly (readonly [boolean, keyof PluginDefinition, string])[] = [
-    [capabilities.inbound.includes('webhook'), 'verify', 'inbound has "webhook"'],
-    [capabilities.inbound.includes('listener'), 'listen', 'inbound has "listener"'],
-    [capabilities.inbound.includes('page'), 'page', 'inbound has "page"'],
-    [capabilities.inbound.includes('catch-up'), 'catchUp', 'inbound has "catch-up"'],
-    [capabilities.outbound !== 'none', 'send', `outbound is "${capabilities.outbound}"`],
-  ];
-  for (const [declared, name, why] of needs) {
-    const there = typeof plugin[name] === 'function';
-    if (declared && !there) problems.push(`${name}: missing, though ${why}`);
-    if (!declared && there) problems.push(`${name}: is there, but the capabilities do not say so`);
-  }
-  if (capabilities.identities.length === 0) problems.push('capabilities.identities: at least one kind');
-  if (!(capabilities.maxDeliveryBytes > 0)) problems.push('capabilities.maxDeliveryBytes: a number of bytes above 0');
-  return problems;
-}

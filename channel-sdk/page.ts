@@ -1,0 +1,41 @@
+import type { PluginContext } from './context.ts';
+import type { Identity } from './events.ts';
+import type { RawDelivery } from './plugin.ts';
+
+/** A message as a visitor's own page may see it. */
+export interface VisibleMessage {
+  readonly id: string;
+  readonly from: 'visitor' | 'us';
+  /** The name an agent shows outside; null for a machine and for the visitor. */
+  readonly author: string | null;
+  readonly text: string;
+  readonly html: string | null;
+  readonly quickReplies: readonly { readonly label: string; readonly choice: string }[];
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+/** What a visitor's open page is told at once. */
+export type PageNews =
+  | { readonly type: 'message'; readonly message: VisibleMessage }
+  | { readonly type: 'typing'; readonly author: string }
+  | { readonly type: 'joined'; readonly author: string }
+  | { readonly type: 'closed' };
+
+/** What a public page can do beyond `PluginContext`. Nobody is signed in: the plugin proves who a visitor is by a token it signed. */
+export interface PageContext<Settings> extends PluginContext<Settings> {
+  /** Takes a delivery in, as if a provider had sent it: stored durably once this resolves, then parsed. Rejects with `Unavailable`. */
+  deliver(raw: RawDelivery): Promise<void>;
+  /** A visitor's conversation, oldest first, after a message or from the start; at most 100. */
+  history(visitor: Identity, after?: string): Promise<readonly VisibleMessage[]>;
+  /** What happens from now on, until `signal` is aborted; read `history` once after this has begun, and nothing is missed. */
+  news(visitor: Identity, signal: AbortSignal): AsyncIterable<PageNews>;
+  /** Never stored, never parsed: the visitor is writing, is here, has gone. */
+  tell(visitor: Identity, what: 'typing' | 'here' | 'gone'): void;
+  /** Whether somebody would answer now, by the channel's own rule (CHAT-3). */
+  available(): Promise<boolean>;
+  /** A key of this channel for signing visitor tokens and form times. Never leaves the server. */
+  signingKey(): Promise<CryptoKey>;
+  /** Counts a request against the limits of its origin. False: too many, answer 429. */
+  allow(origin: string): Promise<boolean>;
+}
