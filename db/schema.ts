@@ -247,6 +247,7 @@ export interface MessageTable {
   provider_message_id: string | null;
   author_user_id: string | null;
   contact_id: string | null;
+  sender: ColumnType<StoredIdentity | null, string | null | undefined, string | null>;
   automatic: Defaulted<boolean>;
   subject: string | null;
   text: string;

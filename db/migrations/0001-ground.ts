@@ -280,6 +280,7 @@ create table message (
   provider_message_id text,
   author_user_id uuid references app_user,
   contact_id uuid references contact,
+  sender jsonb,
   automatic boolean not null default false,
   subject text,
   text text not null,

@@ -1,0 +1,57 @@
+import { sql } from 'kysely';
+import type { Db } from '#db/database.ts';
+import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+import type { Wake } from '#domain/wake.ts';
+
+export interface Stuck {
+  readonly wake: Wake;
+  /** Seconds beyond the moment at which it should have gone on. */
+  readonly overdueSeconds: number;
+  readonly why: 'DELIVERY_WAITS' | 'DECISION_WAITS' | 'MESSAGE_WAITS';
+}
+
+/** A conversation without a ticket whose decision waits: it has no workflow of its own, so whoever finds it decides it. */
+export interface UndecidedConversation {
+  readonly conversationId: string;
+}
+
+/** What should have gone on and has not, judged by the rows alone, most overdue first: Temporal may say `RUNNING` of a workflow that is paused. */
+export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck: readonly Stuck[]; readonly undecided: readonly UndecidedConversation[] }> {
+  const { rows } = await sql<{ kind: 'intake' | 'ticket' | 'outbox'; key: string; channel_key: string | null; plugin: string | null; overdue: number }>`
+    select * from (
+      select 'intake' as kind, h.key, h.key as channel_key, h.plugin, extract(epoch from now() - min(r.received_at)) - 10 as overdue
+      from raw_delivery r join channel h on h.id = r.channel_id
+      where r.state = 'WAITING' and r.received_at < now() - interval '10 s' group by h.id
+      union all
+      select 'ticket', t.number::text, h.key, h.plugin, extract(epoch from now() - t.route_pending_since) - 10
+      from ticket t left join conversation c on c.id = t.conversation_id left join channel h on h.id = c.channel_id
+      where t.route_pending_since < now() - interval '10 s'
+      union all
+      select 'outbox', o.conversation_id::text, h.key, h.plugin,
+        extract(epoch from now() - coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), o.not_before)) - 30
+      from outbound o join channel h on h.id = o.channel_id
+      where o.state in ('QUEUED', 'SENDING')
+        and coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), greatest(o.not_before, h.send_after)) < now() - interval '30 s'
+        and (h.health <> 'DISCONNECTED' or h.disconnected_at is not null)
+        and not exists (select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state in ('QUEUED', 'SENDING'))
+    ) stuck order by overdue desc limit ${limit}`.execute(db);
+  const undecided = await sql<{ id: string }>`
+    select id from conversation where route_pending_since < now() - interval '10 s' order by route_pending_since limit ${limit}`.execute(db);
+  return {
+    stuck: rows.map((row) => ({ wake: wakeOf(row), overdueSeconds: Math.max(0, Number(row.overdue)), why: WHY[row.kind] })),
+    undecided: undecided.rows.map((row) => ({ conversationId: row.id })),
+  };
+}
+
+const WHY = { intake: 'DELIVERY_WAITS', ticket: 'DECISION_WAITS', outbox: 'MESSAGE_WAITS' } as const;
+
+function wakeOf(row: { kind: 'intake' | 'ticket' | 'outbox'; key: string; channel_key: string | null; plugin: string | null }): Wake {
+  switch (row.kind) {
+    case 'intake':
+      return { kind: 'intake', channelKey: row.key, plugin: row.plugin ?? '' };
+    case 'ticket':
+      return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };
+    case 'outbox':
+      return { kind: 'outbox', conversationId: row.key, channelKey: row.channel_key ?? '', plugin: row.plugin ?? '' };
+  }
+}

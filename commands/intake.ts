@@ -1,0 +1,232 @@
+import type { Capabilities, InboundEvent, InboundMessage, RawDelivery } from '@trunkline/channel-sdk';
+import { sql } from 'kysely';
+import type { Db, Tx } from '#db/database.ts';
+import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
+import { applyMessages } from './intake-messages.ts';
+import { applyReceipts } from './receipts.ts';
+import { NotFound } from './refusals.ts';
+import type { Keys } from './secrets.ts';
+import { transact, type Committed, type Unit } from './unit.ts';
+
+/** How long an intake says ahead that it will look again; the doors wake it only when that is past. */
+export const INTAKE_AHEAD_SECONDS = 3;
+
+/** After this many tries a delivery is set aside (PLUG-11). */
+export const MAX_TRIES = 3;
+
+export interface Stored {
+  readonly deliveryId: number;
+  /** An intake is at work and will see it. */
+  readonly intakeRunning: boolean;
+}
+
+/** Stores a delivery as it came: one statement; once it has resolved the provider may be told that it is taken (OPS-10). */
+export async function storeDelivery(db: Db, channelId: string, raw: RawDelivery): Promise<Stored> {
+  const { rows } = await sql<{ id: number; running: boolean }>`
+    insert into raw_delivery (channel_id, method, url, headers, body, received_at)
+    values (${channelId}, ${raw.method}, ${raw.url}, ${JSON.stringify(raw.headers)}, ${toBuffer(raw.body)}, ${raw.receivedAt})
+    returning id, (select intake_until > now() from channel where id = ${channelId}) as running`.execute(db);
+  const row = rows[0];
+  if (row === undefined) throw new Error('the delivery was not stored');
+  return { deliveryId: row.id, intakeRunning: row.running };
+}
+
+export interface TakenDelivery {
+  readonly id: number;
+  /** How often parsing it was begun, this time included. */
+  readonly tries: number;
+  readonly raw: RawDelivery;
+}
+
+export interface TakenDeliveries {
+  readonly channelId: string;
+  readonly channelKey: string;
+  readonly plugin: string;
+  readonly deliveries: readonly TakenDelivery[];
+}
+
+/**
+ * The next deliveries to parse, oldest first, their try counted before it starts, so that one which kills its process is found out. One that was
+ * begun before comes alone: it must not take others with it. Those begun `MAX_TRIES` times are set aside here. Undefined: no such channel.
+ */
+export async function takeDeliveries(db: Db, channelKey: string, limit: number): Promise<TakenDeliveries | undefined> {
+  const channel = await db.selectFrom('channel').select(['id', 'key', 'plugin']).where('key', '=', channelKey).executeTakeFirst();
+  if (channel === undefined) return undefined;
+  await setAsideWornOut(db, channel.id);
+  const { rows } = await sql<{ id: number; tries: number; method: string; url: string; headers: Record<string, string>; body: Buffer; received_at: Date }>`
+    with next as (
+      select id, tries from raw_delivery where channel_id = ${channel.id} and state = 'WAITING' order by id limit ${limit}
+    ), alone as (
+      select min(id) as id from next where tries > 0
+    ), chosen as (
+      -- The fresh ones before the first that was tried already; where that one is first, it alone.
+      select next.id from next, alone
+      where alone.id is null or next.id < alone.id or (next.id = alone.id and alone.id = (select min(id) from next))
+    )
+    update raw_delivery r set tries = r.tries + 1
+    from chosen where r.id = chosen.id and r.state = 'WAITING'
+    returning r.id, r.tries, r.method, r.url, r.headers, r.body, r.received_at`.execute(db);
+  const deliveries = rows
+    .toSorted((a, b) => a.id - b.id)
+    .map((row) => ({
+      id: row.id,
+      tries: row.tries,
+      raw: { method: row.method, url: row.url, headers: row.headers, body: row.body, receivedAt: row.received_at.toISOString() },
+    }));
+  return { channelId: channel.id, channelKey: channel.key, plugin: channel.plugin, deliveries };
+}
+
+/** Says that this channel's intake will look again within `seconds` (0: it has ended). */
+export async function setIntakeUntil(db: Db, channelKey: string, seconds: number): Promise<void> {
+  await sql`update channel set intake_until = now() + make_interval(secs => ${seconds}) where key = ${channelKey}`.execute(db);
+}
+
+export interface ParsedDelivery {
+  readonly deliveryId: number;
+  readonly receivedAt: string;
+  readonly events: readonly InboundEvent[];
+}
+
+export interface IntakeDeps {
+  readonly keys: Keys;
+  readonly capabilities: Capabilities;
+}
+
+export interface Applied {
+  /** Deliveries now settled. */
+  readonly applied: number;
+  /** True: another transaction is writing this channel's deliveries; nothing was done. */
+  readonly busy: boolean;
+}
+
+/**
+ * Takes parsed deliveries in, in order of arrival, in one transaction that also settles them: contacts, conversations, messages, tickets and events
+ * are there all or none. Each delivery is checked to be still waiting, so one that was taken in meanwhile is passed over (MODEL-4, PLUG-7).
+ */
+export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: string, parsed: readonly ParsedDelivery[]): Promise<Committed<Applied>> {
+  return transact(db, { actor: 'CHANNEL' }, async (unit) => {
+    const { tx } = unit;
+    await lockChannelShared(tx, channelId);
+    if (!(await tryLockIntake(tx, channelId))) return { applied: 0, busy: true };
+    const waiting = await tx
+      .selectFrom('raw_delivery')
+      .select('id')
+      .where(sql<boolean>`id = any(${parsed.map((one) => one.deliveryId)}::bigint[])`)
+      .where('state', '=', 'WAITING')
+      .orderBy('id')
+      .forUpdate()
+      .execute();
+    const still = new Set(waiting.map((row) => row.id));
+    const deliveries = parsed.filter((one) => still.has(one.deliveryId));
+    if (deliveries.length === 0) return { applied: 0, busy: false };
+    const fresh = await onlyUnseen(tx, deps.keys, channelId, deliveries);
+    const filtered = await applyMessages(unit, deps.capabilities, channelId, fresh.flatMap(messagesOf));
+    await applyReceipts(unit, channelId, fresh.flatMap((one) => one.events));
+    await settle(tx, deliveries, filtered);
+    return { applied: deliveries.length, busy: false };
+  });
+}
+
+/** A try that failed: the delivery waits for its next, or is set aside after the last (PLUG-11). `code` and `reason` hold no content. */
+export async function failDelivery(db: Db, deliveryId: number, code: string, reason: string): Promise<Committed<{ setAside: boolean }>> {
+  return transact(db, { actor: 'CHANNEL' }, async (unit) => {
+    const row = await unit.tx
+      .updateTable('raw_delivery')
+      .set({
+        failure_code: code,
+        failure_reason: reason,
+        state: sql<'WAITING' | 'SET_ASIDE'>`case when tries >= ${MAX_TRIES} then 'SET_ASIDE' else 'WAITING' end`,
+        settled_at: sql<Date | null>`case when tries >= ${MAX_TRIES} then now() end`,
+      })
+      .where('id', '=', deliveryId)
+      .where('state', '=', 'WAITING')
+      .returning(['state', 'channel_id'])
+      .executeTakeFirst();
+    if (row?.state !== 'SET_ASIDE') return { setAside: false };
+    unit.record({ kind: 'DELIVERY_SET_ASIDE', channelId: row.channel_id, why: code, data: { deliveryId } });
+    return { setAside: true };
+  });
+}
+
+/** Takes back the try counted for deliveries that were never begun, because one before them ended the thread. */
+export async function untake(db: Db, deliveryIds: readonly number[]): Promise<void> {
+  if (deliveryIds.length === 0) return;
+  await sql`update raw_delivery set tries = tries - 1 where id = any(${deliveryIds}::bigint[]) and state = 'WAITING' and tries > 0`.execute(db);
+}
+
+/** Lets a delivery that was set aside be taken in again, once its plugin is mended (PLUG-11). Throws `NotFound`. */
+export async function redeliver(unit: Unit, input: { readonly deliveryId: number }): Promise<{ deliveryId: number }> {
+  const row = await unit.tx
+    .updateTable('raw_delivery')
+    .set({ state: 'WAITING', settled_at: null, tries: 0, failure_code: null, failure_reason: null })
+    .where('id', '=', input.deliveryId)
+    .where('state', '=', 'SET_ASIDE')
+    .returning('channel_id')
+    .executeTakeFirst();
+  if (row === undefined) throw new NotFound('delivery set aside', String(input.deliveryId));
+  const channel = await unit.tx.selectFrom('channel').select(['key', 'plugin']).where('id', '=', row.channel_id).executeTakeFirstOrThrow();
+  unit.wake({ kind: 'intake', channelKey: channel.key, plugin: channel.plugin });
+  return { deliveryId: input.deliveryId };
+}
+
+async function setAsideWornOut(db: Db, channelId: string): Promise<void> {
+  const worn = await db
+    .selectFrom('raw_delivery')
+    .select('id')
+    .where('channel_id', '=', channelId)
+    .where('state', '=', 'WAITING')
+    .where('tries', '>=', MAX_TRIES)
+    .execute();
+  for (const { id } of worn) await failDelivery(db, id, 'Crashed', 'parsing it ended the process or the thread each time');
+}
+
+/** Events not taken in before: their keyed hashes are written in this very transaction. */
+async function onlyUnseen(tx: Tx, keys: Keys, channelId: string, deliveries: readonly ParsedDelivery[]): Promise<readonly ParsedDelivery[]> {
+  const hashes = new Map<string, Buffer>();
+  for (const { events } of deliveries) for (const event of events) hashes.set(event.dedupeKey, keys.hashEventKey(event.dedupeKey));
+  if (hashes.size === 0) return [];
+  const { rows } = await sql<{ key_hash: Buffer }>`
+    insert into seen_event (channel_id, key_hash)
+    select ${channelId}, hash from unnest(${[...hashes.values()]}::bytea[]) as hash
+    on conflict do nothing returning key_hash`.execute(tx);
+  const unseen = new Set(rows.map((row) => row.key_hash.toString('hex')));
+  return deliveries.map((delivery) => ({
+    ...delivery,
+    events: delivery.events.filter((event) => unseen.delete(hashes.get(event.dedupeKey)?.toString('hex') ?? '')),
+  }));
+}
+
+export interface ArrivedMessage {
+  readonly event: InboundMessage;
+  readonly deliveryId: number;
+  readonly receivedAt: string;
+}
+
+function messagesOf(delivery: ParsedDelivery): ArrivedMessage[] {
+  return delivery.events
+    .filter((event) => event.type === 'message')
+    .map((event) => ({ event, deliveryId: delivery.deliveryId, receivedAt: delivery.receivedAt }));
+}
+
+/** Event types this engine takes in; a delivery with another kind is kept and listed, not lost. */
+const TAKEN_IN = new Set<InboundEvent['type']>(['message', 'receipt', 'watermark', 'health', 'typing', 'presence']);
+
+async function settle(tx: Tx, deliveries: readonly ParsedDelivery[], filtered: ReadonlySet<number>): Promise<void> {
+  const rows = deliveries.map((one) => {
+    const unsupported = one.events.find((event) => !TAKEN_IN.has(event.type));
+    return {
+      id: one.deliveryId,
+      state: unsupported === undefined ? 'DONE' : 'SET_ASIDE',
+      code: unsupported === undefined ? (filtered.has(one.deliveryId) ? 'Filtered' : null) : 'Unsupported',
+      reason: unsupported === undefined ? null : `events of type ${unsupported.type} are not taken in yet`,
+    };
+  });
+  await sql`
+    update raw_delivery r set state = n.state, failure_code = n.code, failure_reason = n.reason, settled_at = now()
+    from json_to_recordset(${JSON.stringify(rows)}::json) as n (id bigint, state text, code text, reason text)
+    where r.id = n.id`.execute(tx);
+}
+
+function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
