@@ -1,0 +1,163 @@
+import { sql } from 'kysely';
+import type { Db } from './database.ts';
+
+/** One rule that must always hold, as one SQL statement that counts where it does not. */
+export interface Invariant {
+  readonly rule: string;
+  readonly holds: string;
+  /** Returns one row with `violations`. */
+  readonly count: string;
+}
+
+/** What the doctor, the guardian, the demo, chaos and operators check: the same list (OPS-11). */
+export const INVARIANTS: readonly Invariant[] = [
+  {
+    rule: 'MODEL-1',
+    holds: 'a conversation and its ticket point at each other, and at nothing else',
+    count: `select count(*) as violations from conversation c full join ticket t on t.conversation_id = c.id
+      where (c.id is not null and c.ticket_id is distinct from t.id) or (t.conversation_id is not null and c.id is null)`,
+  },
+  {
+    rule: 'MODEL-2',
+    holds: 'the owner stands in one row: on the ticket where there is one',
+    count: `select count(*) as violations from conversation where ticket_id is not null and num_nonnulls(owner_id, team_id, route_pending_since) > 0`,
+  },
+  {
+    rule: 'MODEL-3',
+    holds: 'every contact has an identity, and every identity a contact',
+    count: `select count(*) as violations from contact c where not exists (select 1 from contact_identity i where i.contact_id = c.id)`,
+  },
+  {
+    rule: 'MODEL-4',
+    holds: 'one provider message of a channel is one message',
+    count: `select count(*) as violations from (select 1 from message where provider_message_id is not null
+      group by channel_id, provider_message_id having count(*) > 1) twice`,
+  },
+  {
+    rule: 'MODEL-4',
+    holds: 'no message is dated later than its receipt',
+    count: `select count(*) as violations from message where occurred_at > received_at`,
+  },
+  {
+    rule: 'MODEL-5',
+    holds: 'the current channel is that of the newest inbound or outbound message',
+    count: `select count(*) as violations from conversation c cross join lateral (
+      select m.channel_id from message m where m.conversation_id = c.id and m.direction <> 'COMMENT' order by m.occurred_at desc, m.arrival desc limit 1
+      ) newest where newest.channel_id <> c.channel_id`,
+  },
+  {
+    rule: 'MODEL-7',
+    holds: 'the owner of each ticket is the one its newest owner event says',
+    count: `select count(*) as violations from ticket t left join lateral (
+      select e.user_id from event e where e.ticket_id = t.id and e.kind = 'OWNER_CHANGED' order by e.id desc limit 1
+      ) newest on true where t.owner_id is distinct from newest.user_id
+        and not exists (select 1 from event o where o.conversation_id = t.conversation_id and o.ticket_id is null and o.kind = 'OWNER_CHANGED' and newest.user_id is null)`,
+  },
+  {
+    rule: 'MODEL-7',
+    holds: 'every conversation began with an event',
+    count: `select count(*) as violations from conversation c
+      where not exists (select 1 from event e where e.conversation_id = c.id and e.kind = 'CONVERSATION_STARTED')`,
+  },
+  {
+    rule: 'MODEL-7',
+    holds: 'every ticket and every message of a contact has its event',
+    count: `select (select count(*) from ticket t where not exists (select 1 from event e where e.ticket_id = t.id and e.kind = 'TICKET_CREATED'))
+      + (select count(*) from message m where m.direction = 'INBOUND'
+          and not exists (select 1 from event e where e.conversation_id = m.conversation_id and e.message_id = m.id)) as violations`,
+  },
+  {
+    rule: 'MODEL-10',
+    holds: 'nothing that came to the help desk lives in an inbox again',
+    count: `select count(*) as violations from conversation c where c.place = 'INBOX'
+      and exists (select 1 from event e join place p on p.id = e.place_id where e.conversation_id = c.id and p.kind = 'HELP_DESK')`,
+  },
+  {
+    rule: 'MODEL-13',
+    holds: 'a ticket is closed exactly when its conversation is',
+    count: `select count(*) as violations from ticket t join conversation c on c.id = t.conversation_id where (t.closed_at is null) <> (c.status = 'OPEN')`,
+  },
+  {
+    rule: 'MODEL-13',
+    holds: 'a ticket is closed exactly when its status is of category CLOSED',
+    count: `select count(*) as violations from ticket t join ticket_status s on s.id = t.status_id where (t.closed_at is not null) <> (s.category = 'CLOSED')`,
+  },
+  {
+    rule: 'CH-1',
+    holds: 'every conversation of the help desk has a ticket',
+    count: `select count(*) as violations from conversation where place = 'HELP_DESK' and ticket_id is null`,
+  },
+  {
+    rule: 'CH-2',
+    holds: 'a connected email address has one holder, and a disconnected channel holds none',
+    count: `select (select count(*) from (select 1 from channel where disconnected_at is null group by plugin, address having count(*) > 1) twice)
+      + (select count(*) from mailbox m join channel c on c.id = m.channel_id where c.disconnected_at is not null) as violations`,
+  },
+  {
+    rule: 'CH-3',
+    holds: 'no settings hold what is sealed as a secret',
+    count: `select count(*) as violations from channel where exists (select 1 from jsonb_object_keys(settings) as k where k ~* '(password|secret|token)$')`,
+  },
+  {
+    rule: 'CH-5',
+    holds: 'at most one message of a conversation is being sent, and none overtook an earlier one',
+    count: `select (select count(*) from (select 1 from outbound where state = 'SENDING' group by conversation_id having count(*) > 1) twice)
+      + (select count(*) from outbound o where o.state = 'SENDING' and exists (
+          select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state = 'QUEUED')) as violations`,
+  },
+  {
+    rule: 'CH-5',
+    holds: 'every message that a person wrote has a delivery',
+    count: `select count(*) as violations from message m where m.direction = 'OUTBOUND' and m.author_user_id is not null
+      and not exists (select 1 from outbound o where o.message_id = m.id)`,
+  },
+  {
+    rule: 'CH-10',
+    holds: 'nothing waits to be sent on a disconnected channel for more than a minute',
+    count: `select count(*) as violations from outbound o join channel c on c.id = o.channel_id
+      where o.state = 'QUEUED' and c.disconnected_at < now() - interval '1 min'`,
+  },
+  {
+    rule: 'ROUTE-4',
+    holds: 'every automatic choice is somebody its explanation calls chosen',
+    count: `select count(*) as violations from routing_decision d where d.chosen_user_id is not null
+      and not exists (select 1 from jsonb_array_elements(d.explanation -> 'candidates') c
+        where c ->> 'outcome' = 'CHOSEN' and c ->> 'userId' = d.chosen_user_id::text)`,
+  },
+  {
+    rule: 'ROUTE-15',
+    holds: 'a closed conversation or ticket waits for no decision',
+    count: `select (select count(*) from ticket where closed_at is not null and route_pending_since is not null)
+      + (select count(*) from conversation where status = 'CLOSED' and route_pending_since is not null) as violations`,
+  },
+  {
+    rule: 'PLUG-11',
+    holds: 'no delivery waits after its last try',
+    count: `select count(*) as violations from raw_delivery where state = 'WAITING' and tries > 3`,
+  },
+  {
+    rule: 'OPS-10',
+    holds: 'every message of a contact came with a delivery that is settled',
+    count: `select count(*) as violations from message m join raw_delivery r on r.id = m.raw_delivery_id where r.state = 'WAITING'`,
+  },
+  {
+    rule: 'API-4',
+    holds: 'every idempotency key that is committed has its answer',
+    count: `select count(*) as violations from idempotency_key where answer is null`,
+  },
+];
+
+export interface Finding {
+  readonly invariant: Invariant;
+  readonly violations: number;
+}
+
+/** Counts each invariant's violations, one statement each, in the order of the list. */
+export async function checkInvariants(db: Db): Promise<readonly Finding[]> {
+  const findings: Finding[] = [];
+  for (const invariant of INVARIANTS) {
+    const { rows } = await sql.raw<{ violations: number }>(invariant.count).execute(db);
+    findings.push({ invariant, violations: Number(rows[0]?.violations ?? Number.NaN) });
+  }
+  return findings;
+}
