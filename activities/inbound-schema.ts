@@ -1,0 +1,75 @@
+import { IDENTITY_KINDS, type InboundEvent } from '@trunkline/channel-sdk';
+import { z } from 'zod';
+import { LIMITS } from './limits.ts';
+
+const moment = z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'not a moment');
+const key = z.string().min(1).max(2_000);
+const identity = z.object({ kind: z.enum(IDENTITY_KINDS), value: z.string().min(1).max(2_000), name: z.string().exactOptional() });
+const attachment = z.object({
+  ref: z.string(),
+  fileName: z.string(),
+  type: z.string(),
+  bytes: z.number().int().nonnegative().exactOptional(),
+  contentId: z.string().exactOptional(),
+});
+const base = { dedupeKey: key, occurredAt: moment.exactOptional() };
+const outboundId = z.string().exactOptional();
+
+const message = z.object({
+  ...base,
+  type: z.literal('message'),
+  direction: z.enum(['inbound', 'echo']),
+  providerMessageId: key,
+  contact: identity.nullable(),
+  participants: z.array(identity),
+  thread: z.object({ joins: z.array(key), keys: z.array(key) }),
+  subject: z.string().exactOptional(),
+  text: z.string(),
+  html: z.string().exactOptional(),
+  attachments: z.array(attachment),
+  outboundId,
+  choice: z.string().exactOptional(),
+  entryPoint: z.string().exactOptional(),
+  fields: z.array(z.object({ name: z.string(), label: z.string(), value: z.string(), hidden: z.boolean() })).exactOptional(),
+  automatic: z.enum(['auto-reply', 'bounce']).exactOptional(),
+});
+
+const event = z.discriminatedUnion('type', [
+  message,
+  z.object({
+    ...base,
+    type: z.literal('receipt'),
+    providerMessageId: key,
+    state: z.enum(['sent', 'delivered', 'read', 'failed']),
+    reason: z.string().exactOptional(),
+    outboundId,
+  }),
+  z.object({
+    ...base,
+    type: z.literal('call'),
+    providerMessageId: key,
+    direction: z.enum(['inbound', 'outbound']),
+    contact: identity.nullable(),
+    phase: z.enum(['ringing', 'answered', 'missed', 'voicemail', 'ended']),
+    durationSeconds: z.number().nonnegative().exactOptional(),
+    recording: attachment.exactOptional(),
+  }),
+  z.object({ ...base, type: z.literal('typing'), contact: identity }),
+  z.object({ ...base, type: z.literal('watermark'), contact: identity, state: z.enum(['delivered', 'read']), through: moment }),
+  z.object({ ...base, type: z.literal('identity-changed'), old: identity, new: identity }),
+  z.object({ ...base, type: z.literal('identity-added'), contact: identity, added: identity }),
+  z.object({ ...base, type: z.literal('consent'), contact: identity, purpose: z.enum(['processing', 'business-initiated']), given: z.boolean() }),
+  z.object({ ...base, type: z.literal('presence'), contact: identity, here: z.boolean() }),
+  z.object({ ...base, type: z.literal('catch-up'), why: z.enum(['news', 'gap']) }),
+  z.object({ ...base, type: z.literal('health'), health: z.enum(['CONNECTED', 'DEGRADED', 'DISCONNECTED']), reason: z.string() }),
+]);
+
+const events: z.ZodType<readonly InboundEvent[]> = z.array(event).max(LIMITS.eventsPerDelivery);
+
+/** What a plugin gave, if it is what the contract says; else where it is not: a path, never a value. */
+export function checkEvents(given: unknown): { readonly events: readonly InboundEvent[] } | { readonly where: string } {
+  const result = events.safeParse(given);
+  if (result.success) return { events: result.data };
+  const path = result.error.issues[0]?.path.map(String).join('.') ?? '';
+  return { where: path === '' ? 'events' : `events.${path}` };
+}

@@ -1,0 +1,34 @@
+import type { Dependencies, Engine } from './dependencies.ts';
+import { createGuardianActivities } from './guardian.ts';
+import { createIntakeActivities } from './intake.ts';
+import { createOutboxActivities } from './outbox.ts';
+import { createParsePool } from './parse-pool.ts';
+import { createRoutingActivities } from './routing.ts';
+import { createTicketActivities } from './tickets.ts';
+
+/** Everything the workflows call. */
+export type Activities = ReturnType<typeof activitiesOf>;
+
+/** The activities of one process, and how to end the threads behind them. */
+export interface ActivitySet {
+  readonly activities: Activities;
+  readonly engine: Engine;
+  close(): Promise<void>;
+}
+
+/** Binds the activities to what they need. The caller closes them after the workers have stopped. */
+export function createActivities(dependencies: Dependencies): ActivitySet {
+  const pool = createParsePool(dependencies.configUrl);
+  const engine: Engine = { ...dependencies, pool };
+  return { activities: activitiesOf(engine), engine, close: () => pool.close() };
+}
+
+function activitiesOf(engine: Engine) {
+  return {
+    ...createTicketActivities(engine),
+    ...createRoutingActivities(engine),
+    ...createIntakeActivities(engine),
+    ...createOutboxActivities(engine),
+    ...createGuardianActivities(engine),
+  };
+}

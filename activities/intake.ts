@@ -1,0 +1,169 @@
+import { Context } from '@temporalio/activity';
+import type { Plugin } from '@trunkline/channel-sdk';
+import { loadChannel } from '#commands/channel-settings.ts';
+import { applyDeliveries, failDelivery, setIntakeUntil, takeDeliveries, untake, INTAKE_AHEAD_SECONDS, type ParsedDelivery, type TakenDeliveries } from '#commands/intake.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Engine } from './dependencies.ts';
+import { isConnectionTrouble } from './failures.ts';
+import { LIMITS } from './limits.ts';
+import { decideConversations } from './routing.ts';
+import { wake } from './wakes.ts';
+
+export interface Drained {
+  /** Deliveries taken in. */
+  readonly processed: number;
+  /** Deliveries set aside after their last try. */
+  readonly setAside: number;
+  /** True: the time was up before the channel was quiet. */
+  readonly more: boolean;
+}
+
+/** Milliseconds between two looks while nothing comes. */
+const LOOK_MS = 50;
+/** Milliseconds after which what is parsed so far is written, so that a slow plugin's channel still shows progress. */
+const WRITE_AFTER_MS = 2_000;
+/** Milliseconds to wait for another transaction that writes this channel's deliveries. */
+const BUSY_MS = 100;
+
+/** What a drain tells and asks while it runs; Temporal's heartbeat in production. */
+export interface DrainWatch {
+  beat(): void;
+  /** True: nobody waits for it any more (its workflow was ended), so it stops. */
+  stopped(): boolean;
+}
+
+export function createIntakeActivities(engine: Engine) {
+  return {
+    /** Takes a channel's deliveries in, in order of arrival, until nothing came for a second or ten seconds are over. */
+    async drainChannel(channelKey: string): Promise<Drained> {
+      const context = Context.current();
+      return drain(engine, channelKey, { beat: () => context.heartbeat(), stopped: () => context.cancellationSignal.aborted });
+    },
+  };
+}
+
+/** One call of the drain, also outside Temporal (bench, tests). */
+export async function drain(engine: Engine, channelKey: string, watch: DrainWatch): Promise<Drained> {
+  const { db, now } = engine;
+  const end = now() + LIMITS.drainMs;
+  const sum = { processed: 0, setAside: 0 };
+  let quietSince = now();
+  let saidAt = 0;
+  while (now() < end && !watch.stopped()) {
+    watch.beat();
+    // At most once a second: it is a write to a row that every door reads.
+    if (now() - saidAt > 1_000) {
+      await setIntakeUntil(db, channelKey, INTAKE_AHEAD_SECONDS);
+      saidAt = now();
+    }
+    if (await step(engine, channelKey, watch, sum)) {
+      quietSince = now();
+    } else if (now() - quietSince >= LIMITS.drainIdleMs) {
+      await setIntakeUntil(db, channelKey, 0);
+      // What came between the last look and that word was told that somebody is at work: look once more.
+      if (!(await step(engine, channelKey, watch, sum))) return { ...sum, more: false };
+      quietSince = now();
+      saidAt = 0;
+    } else {
+      await sleep(LOOK_MS);
+    }
+  }
+  return { ...sum, more: true };
+}
+
+/** Takes, parses and writes once, and decides what became open; true where there was anything to do. */
+async function step(engine: Engine, channelKey: string, watch: DrainWatch, sum: { processed: number; setAside: number }): Promise<boolean> {
+  const { db } = engine;
+  const taken = await takeDeliveries(db, channelKey, LIMITS.deliveriesPerBatch);
+  if (taken === undefined) return false;
+  if (taken.deliveries.length > 0) {
+    const unsettled = new Set(taken.deliveries.map((one) => one.id));
+    try {
+      await takeIn(engine, taken, unsettled, watch, sum);
+    } finally {
+      // Begun and not finished for no fault of theirs: PostgreSQL went away, or the drain was stopped.
+      if (unsettled.size > 0) await untake(db, [...unsettled]).catch(() => undefined);
+    }
+  }
+  return (await decideConversations(engine, channelKey)) > 0 || taken.deliveries.length > 0;
+}
+
+async function takeIn(engine: Engine, taken: TakenDeliveries, unsettled: Set<number>, watch: DrainWatch, sum: { processed: number; setAside: number }): Promise<void> {
+  const { db, keys, plugins, pool, now } = engine;
+  const plugin = plugins.find((one) => one.key === taken.plugin);
+  if (plugin === undefined) throw new PluginMissing(taken.plugin);
+  // Also once disconnected: what had arrived by then is kept.
+  const channel = await loadChannel(db, keys, { key: taken.channelKey }, { disconnectedToo: true });
+  if (channel === undefined) return;
+  const { info } = channel;
+  let parsed: ParsedDelivery[] = [];
+  let writtenAt = now();
+  const write = async (): Promise<void> => {
+    if (parsed.length > 0) await apply(engine, plugin, taken, parsed, unsettled, sum);
+    parsed = [];
+    writtenAt = now();
+  };
+  for (const { id, raw } of taken.deliveries) {
+    if (watch.stopped()) break;
+    const result = await pool.parse(taken.plugin, info, raw);
+    watch.beat();
+    if (result.ok) {
+      parsed.push({ deliveryId: id, receivedAt: raw.receivedAt, events: result.events });
+    } else {
+      await fail(engine, id, result.code, result.reason, unsettled, sum);
+    }
+    if (now() - writtenAt > WRITE_AFTER_MS) await write();
+  }
+  await write();
+}
+
+/** One transaction for all; where it fails one for each, so that only the one at fault is held against. */
+async function apply(
+  engine: Engine,
+  plugin: Plugin,
+  taken: TakenDeliveries,
+  parsed: readonly ParsedDelivery[],
+  unsettled: Set<number>,
+  sum: { processed: number; setAside: number },
+): Promise<void> {
+  const { db, keys } = engine;
+  try {
+    for (;;) {
+      const { value, wakes } = await applyDeliveries(db, { keys, capabilities: plugin.capabilities }, taken.channelId, parsed);
+      if (value.busy) {
+        await sleep(BUSY_MS);
+        continue;
+      }
+      sum.processed += value.applied;
+      for (const { deliveryId } of parsed) unsettled.delete(deliveryId);
+      return await wake(engine, wakes);
+    }
+  } catch (error) {
+    if (isConnectionTrouble(error)) throw error;
+    const [only] = parsed;
+    if (parsed.length === 1 && only !== undefined) return fail(engine, only.deliveryId, 'NotApplied', classAndCode(error), unsettled, sum);
+    for (const one of parsed) await apply(engine, plugin, taken, [one], unsettled, sum);
+  }
+}
+
+async function fail(engine: Engine, deliveryId: number, code: string, reason: string, unsettled: Set<number>, sum: { setAside: number }): Promise<void> {
+  const { value, wakes } = await failDelivery(engine.db, deliveryId, code, reason);
+  unsettled.delete(deliveryId);
+  if (value.setAside) sum.setAside += 1;
+  engine.log.warn({ deliveryId, code, setAside: value.setAside }, 'a delivery could not be taken in');
+  await wake(engine, wakes);
+}
+
+/** The config no longer names a plugin that has channels; what arrives waits until it does again. */
+class PluginMissing extends Error {
+  constructor(plugin: string) {
+    super(`the config names no plugin "${plugin}"`);
+    this.name = 'PluginMissing';
+  }
+}
+
+/** Never the message: PostgreSQL's holds the values. */
+function classAndCode(error: unknown): string {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+  return `${error instanceof Error ? error.name : typeof error}${typeof code === 'string' ? ` ${code}` : ''}`;
+}

@@ -1,0 +1,27 @@
+/** Every limit that keeps one channel's plugin from stopping the others, and one try from lasting for ever (PLUG-11). The documentation's table is checked against this. */
+export const LIMITS = {
+  /** Milliseconds one delivery may be parsed for; then its thread is ended. */
+  parseMs: 5_000,
+  /** Megabytes of heap, and again of buffers, a parsing thread may hold; then it is ended. */
+  parseMegabytes: 256,
+  /** Milliseconds a parsing thread may take to load its plugin. */
+  parseStartMs: 20_000,
+  /** Threads that parse at the same time, one a channel. */
+  parseThreads: 16,
+  /** Milliseconds an unused thread is kept warm. */
+  parseIdleMs: 60_000,
+  /** Events one delivery may give. */
+  eventsPerDelivery: 1_000,
+  /** Tries of a delivery; after the last it is set aside and listed. */
+  deliveryTries: 3,
+  /** Deliveries written in one transaction. */
+  deliveriesPerBatch: 50,
+  /** Milliseconds one call of the drain goes on before it gives an account of itself. */
+  drainMs: 10_000,
+  /** Milliseconds without a delivery after which a channel's intake ends. */
+  drainIdleMs: 1_000,
+  /** Seconds `send` may take; then the outcome is unknown. */
+  sendSeconds: 30,
+  /** Repairs of one run of the guardian, most overdue first. */
+  repairsPerRun: 500,
+} as const;

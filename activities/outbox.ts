@@ -1,0 +1,193 @@
+import { Context } from '@temporalio/activity';
+import { ChannelFailure, type Failure, type OutboundMessage, type Plugin, type PluginContext, type ReservedIds, type SendReceipt } from '@trunkline/channel-sdk';
+import { sql } from 'kysely';
+import { loadChannel } from '#commands/channel-settings.ts';
+import { claimNext, settleSend, type Claimed, type Outcome } from '#commands/outbox.ts';
+import { createPluginContext } from '../runtime/plugin-context.ts';
+import type { Engine } from './dependencies.ts';
+import { LIMITS } from './limits.ts';
+import { wake } from './wakes.ts';
+
+export interface SendResult {
+  /** What came of this call: a code. */
+  readonly outcome: 'IDLE' | 'WAITS' | 'SENT' | 'FAILED' | 'UNKNOWN';
+  readonly messageId: string | null;
+  /** Why the first message waits: a code. */
+  readonly heldBy: string | null;
+  /** ISO 8601; null: the next can go at once. */
+  readonly nextTryAtIso: string | null;
+  /** Messages of the conversation that are not settled. */
+  readonly remaining: number;
+}
+
+const HEARTBEAT_MS = 4_000;
+
+export function createOutboxActivities(engine: Engine) {
+  return {
+    /** Sends the first message of a conversation that is not settled, once, and writes what came of it (CH-5). */
+    async sendNext(conversationId: string): Promise<SendResult> {
+      const context = Context.current();
+      // Tells Temporal that its process lives, so that another takes over soon after it does not.
+      const beat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+      try {
+        return await sendFirst(engine, conversationId);
+      } finally {
+        clearInterval(beat);
+      }
+    },
+  };
+}
+
+/** One step of an outbox, also outside Temporal (tests). */
+export async function sendFirst(engine: Engine, conversationId: string): Promise<SendResult> {
+  const channel = await loadSending(engine, conversationId);
+  const result = (outcome: SendResult['outcome'], more: Partial<SendResult> = {}): Promise<SendResult> => summed(engine, conversationId, outcome, more);
+  if (channel === null) return result('IDLE');
+  let refused: unknown;
+  const { value: claim, wakes } = await claimNext(engine.db, conversationId, (channelKey, message) => {
+    if (channelKey !== channel.key) throw new ChannelChanged();
+    try {
+      return channel.reserve(message);
+    } catch (error) {
+      // It must not hold the conversation for ever: claimed all the same, and failed without being sent.
+      refused = error ?? new Error('reserve threw');
+      return undefined;
+    }
+  });
+  await wake(engine, wakes);
+  if (claim.kind === 'idle') return result('IDLE');
+  if (claim.kind === 'wait') {
+    const { messageId, until, why } = claim;
+    return result('WAITS', { messageId, heldBy: inWords(why), nextTryAtIso: why === 'FAILED' ? null : until });
+  }
+  const { claimed } = claim;
+  const messageId = claimed.message.id;
+  const outcome = refused === undefined ? await (claim.kind === 'send' ? channel.send(claimed) : channel.ask(claimed)) : failed(failureOf(refused, { code: 'Malformed', where: 'reserve' }));
+  if (outcome === 'ask-later') return result('UNKNOWN', { messageId });
+  const settled = await settleSend(engine.db, messageId, claimed.attempt, outcome);
+  await wake(engine, settled.wakes);
+  const code = outcome.kind === 'sent' ? 'SENT' : outcome.failure.code;
+  engine.log.info({ messageId, conversationId, attempt: claimed.attempt, outcome: code }, 'a message was tried');
+  return result(outcome.kind === 'sent' ? 'SENT' : 'FAILED', { messageId, heldBy: outcome.kind === 'sent' ? null : inWords(code) });
+}
+
+interface SendingChannel {
+  readonly key: string;
+  reserve(message: OutboundMessage): ReservedIds | undefined;
+  /** Sends it once. `ask-later`: nobody knows, and once the limit is over the provider can be asked. */
+  send(claimed: Claimed): Promise<Outcome | 'ask-later'>;
+  /** Asks for one whose outcome is unknown; without `findSent` a person decides. */
+  ask(claimed: Claimed): Promise<Outcome>;
+}
+
+/** The channel of the first unsettled message, read before the claim's transaction begins: within it a second connection could be waited for, for ever. */
+async function loadSending(engine: Engine, conversationId: string): Promise<SendingChannel | null> {
+  const { db, keys, plugins } = engine;
+  const { rows } = await sql<{ key: string; plugin: string }>`
+    select h.key, h.plugin from outbound o join channel h on h.id = o.channel_id
+    where o.conversation_id = ${conversationId} and o.state in ('QUEUED', 'SENDING') order by o.arrival limit 1`.execute(db);
+  const [row] = rows;
+  if (row === undefined) return null;
+  const plugin = plugins.find((one) => one.key === row.plugin);
+  const loaded = await loadChannel(db, keys, { key: row.key }, { disconnectedToo: true });
+  if (loaded === undefined) return null;
+  const contextFor = (signal?: AbortSignal): PluginContext<unknown> =>
+    createPluginContext(loaded.info, {
+      log: (message, fields) => engine.log.info({ ...fields }, message),
+      now: engine.now,
+      ...(signal === undefined ? {} : { signal }),
+    });
+  return {
+    key: row.key,
+    reserve: (message) => plugin?.reserve?.(message, contextFor()),
+    send: (claimed) => sendOnce(plugin, claimed, contextFor),
+    ask: (claimed) => askProvider(plugin, claimed, contextFor),
+  };
+}
+
+type ContextFor = (signal: AbortSignal) => PluginContext<unknown>;
+
+async function sendOnce(plugin: Plugin | undefined, { message }: Claimed, contextFor: ContextFor): Promise<Outcome | 'ask-later'> {
+  const send = plugin?.send;
+  if (send === undefined) return failed({ code: 'Unavailable', reason: 'the config names no plugin that can send this' });
+  try {
+    const receipt = await within((signal) => send.call(plugin, message, contextFor(signal)));
+    return { kind: 'sent', receipt: checkedReceipt(receipt) };
+  } catch (error) {
+    const failure = failureOf(error, { code: 'MaybeSent', reason: error instanceof TimeUp ? 'no answer in time' : 'the plugin failed unexpectedly' });
+    // The request may still be on its way: it stays SENDING until its limit is over, and is asked for then.
+    if (failure.code === 'MaybeSent' && plugin?.findSent !== undefined) return 'ask-later';
+    return failed(failure);
+  }
+}
+
+async function askProvider(plugin: Plugin | undefined, { message }: Claimed, contextFor: ContextFor): Promise<Outcome> {
+  const unknown: Failure = { code: 'MaybeSent', reason: 'it was being sent when the worker stopped, or got no answer' };
+  const find = plugin?.findSent;
+  if (find === undefined) return failed(unknown);
+  try {
+    const receipt = await within((signal) => find.call(plugin, message, contextFor(signal)));
+    if (receipt === undefined) return failed({ code: 'Unavailable', reason: 'the provider does not have it' });
+    return { kind: 'sent', receipt: checkedReceipt(receipt) };
+  } catch {
+    // Nobody knows, and the provider can not say: a person decides, and the next message may pass.
+    return failed(unknown);
+  }
+}
+
+/** A receipt without an id is worse than none: nothing would ever be matched with it. */
+function checkedReceipt(receipt: SendReceipt): SendReceipt {
+  if (typeof receipt?.providerMessageId !== 'string' || receipt.providerMessageId === '' || !Array.isArray(receipt.keys)) {
+    throw new ChannelFailure({ code: 'MaybeSent', reason: 'the plugin gave no receipt' });
+  }
+  return receipt;
+}
+
+class TimeUp extends Error {}
+
+/** At most `sendSeconds`, whether or not the plugin heeds its signal. */
+async function within<Value>(run: (signal: AbortSignal) => Promise<Value>): Promise<Value> {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      controller.abort();
+      reject(new TimeUp('no answer in time'));
+    }, LIMITS.sendSeconds * 1000);
+  });
+  try {
+    return await Promise.race([run(controller.signal), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** By name too: a plugin may bring its own copy of the contract's package. */
+function failureOf(error: unknown, otherwise: Failure): Failure {
+  if (error instanceof ChannelFailure) return error.failure;
+  if (error instanceof Error && error.name === 'ChannelFailure' && 'failure' in error) return error.failure as Failure;
+  return otherwise;
+}
+
+function failed(failure: Failure): Outcome {
+  return { kind: 'failed', failure };
+}
+
+/** A code as people say it. */
+function inWords(code: string): string {
+  return code.replaceAll(/([a-z])([A-Z])/g, '$1 $2').replaceAll('_', ' ').toLowerCase();
+}
+
+async function summed(engine: Engine, conversationId: string, outcome: SendResult['outcome'], more: Partial<SendResult>): Promise<SendResult> {
+  const { rows } = await sql<{ remaining: number }>`
+    select count(*) as remaining from outbound where conversation_id = ${conversationId} and state in ('QUEUED', 'SENDING')`.execute(engine.db);
+  return { outcome, messageId: null, heldBy: null, nextTryAtIso: null, ...more, remaining: rows[0]?.remaining ?? 0 };
+}
+
+/** Another message became the first between two reads; the activity is tried again. */
+class ChannelChanged extends Error {
+  constructor() {
+    super('the channel to send by has changed meanwhile');
+    this.name = 'ChannelChanged';
+  }
+}

@@ -1,0 +1,21 @@
+import type { ChannelInfo, Failure, RawDelivery } from '@trunkline/channel-sdk';
+
+/** What a parsing thread is started with. */
+export interface ThreadData {
+  /** The config module, the only one that names plugins. */
+  readonly configUrl: string;
+  readonly pluginKey: string;
+}
+
+export interface ParseRequest {
+  readonly id: number;
+  readonly channel: ChannelInfo<unknown>;
+  readonly raw: RawDelivery;
+}
+
+/** `events` is what the plugin gave, unchecked. `error`: the class of what it threw, for its message may hold content. */
+export type ParseAnswer =
+  | { readonly type: 'ready' }
+  | { readonly type: 'events'; readonly id: number; readonly events: unknown }
+  | { readonly type: 'failure'; readonly id: number; readonly failure: Failure }
+  | { readonly type: 'error'; readonly id: number; readonly error: string };

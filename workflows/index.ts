@@ -1,0 +1,5 @@
+/** The bundle's entry: every workflow, and nothing else, for what is exported here can be started by name. */
+export { ticket } from './ticket.ts';
+export { channelIntake } from './channel-intake.ts';
+export { outbox } from './outbox.ts';
+export { guardian } from './guardian.ts';

@@ -1,0 +1,16 @@
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
+import type { TicketView } from '#activities/tickets.ts';
+import { SEARCH_ATTRIBUTES } from './contract.ts';
+
+const owner = defineSearchAttributeKey(SEARCH_ATTRIBUTES.owner, SearchAttributeType.KEYWORD);
+const status = defineSearchAttributeKey(SEARCH_ATTRIBUTES.ticketStatus, SearchAttributeType.KEYWORD);
+
+/** Makes a ticket's owner and status findable; only what has changed, for each costs an event in the history. */
+export function showTicket(view: TicketView): void {
+  const shown = workflowInfo().typedSearchAttributes;
+  const changes = [];
+  if ((shown.get(owner) ?? null) !== view.ownerId) changes.push({ key: owner, value: view.ownerId });
+  if ((shown.get(status) ?? null) !== view.statusCategory) changes.push({ key: status, value: view.statusCategory });
+  if (changes.length > 0) upsertSearchAttributes(changes);
+}

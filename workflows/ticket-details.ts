@@ -1,0 +1,22 @@
+import type { TicketView } from '#activities/tickets.ts';
+
+/** The ticket's state in words, for Temporal's UI: ids only, which the API resolves for those who may see them (OPS-4). */
+export function ticketDetails(view: TicketView): string {
+  if (!view.found) return `There is no ticket ${view.number}.`;
+  const lines = [`**Ticket ${view.number}** is ${view.closed ? 'closed' : 'open'}.`, '', `- ${ownerLine(view)}`];
+  if (view.channelKey !== null) lines.push(`- It came by channel \`${view.channelKey}\`.`);
+  lines.push(`- ${waitsFor(view)}`);
+  return lines.join('\n');
+}
+
+function ownerLine(view: TicketView): string {
+  const why = view.ownerWhy === null ? '' : ` (${view.ownerWhy})`;
+  return view.ownerId === null ? `Nobody has it${why}.` : `User \`${view.ownerId}\` has it${why}.`;
+}
+
+function waitsFor(view: TicketView): string {
+  if (view.due === 'decide-owner') return 'Its owner is being decided.';
+  if (view.nextMomentIso !== null) return `It waits until ${view.nextMomentIso}${view.nextMomentSummary === null ? '' : `: ${view.nextMomentSummary}`}.`;
+  if (view.closed) return 'It waits for nothing; a reply or a reopening starts it again.';
+  return 'It waits until somebody changes its owner or its status.';
+}
