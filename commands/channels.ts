@@ -1,0 +1,287 @@
+import { randomInt } from 'node:crypto';
+import type { ChannelInfo, Plugin, PluginContext } from '@trunkline/channel-sdk';
+import { sql, type Insertable, type Updateable } from 'kysely';
+import { lockChannelExclusive } from '#db/locks.ts';
+import type { Tx } from '#db/database.ts';
+import type { Database, Reopening } from '#db/schema.ts';
+import { isRecord, openSecrets, sealSecrets, settingsProblems, validateSettings, type ValidSettings } from './channel-settings.ts';
+import { claimMailbox, mailboxAddress, releaseChannelMailbox } from './mailboxes.ts';
+import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
+import { defaultMethod, insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
+import type { Keys } from './secrets.ts';
+import { chooseTicketDefaults, type TicketDefaultsInput } from './ticket-defaults.ts';
+import type { Unit } from './unit.ts';
+
+/** What changing a channel needs besides the transaction. */
+export interface ChannelDeps {
+  readonly plugins: readonly Plugin[];
+  readonly keys: Keys;
+}
+
+export interface ConnectInput {
+  /** The plugin's key. */
+  readonly plugin: string;
+  readonly name: string;
+  /** An inbox or the help desk. */
+  readonly placeId: string;
+  readonly settings: unknown;
+  /** Only looked at in an inbox: in the help desk every conversation has a ticket (CH-1). */
+  readonly createTickets?: boolean;
+  readonly ticketDefaults?: TicketDefaultsInput;
+  /** None: nothing is assigned (ROUTE-6). */
+  readonly routing?: RuleInput;
+  /** The key `prepareConnection` gave; a new one unless given. */
+  readonly key?: string;
+}
+
+export interface Connected {
+  readonly channelId: string;
+  readonly key: string;
+}
+
+/**
+ * The part of connecting that asks the provider: credentials, webhooks. Called before the transaction, for a network is slow; nothing is
+ * kept. Returns the key to give to `connectChannel`. What the provider refuses is an `InvalidInput`; that it can not be reached is thrown on.
+ */
+export async function prepareConnection(
+  plugin: Plugin,
+  input: { readonly name: string; readonly settings: unknown },
+  context: (info: ChannelInfo<unknown>) => PluginContext<unknown>,
+): Promise<{ readonly key: string }> {
+  const valid = await validateSettings(plugin, input.settings);
+  const key = newChannelKey(plugin.key);
+  if (plugin.connect === undefined) return { key };
+  try {
+    await plugin.connect(context({ key, address: plugin.address(valid.all), name: input.name, enabled: true, settings: valid.all }));
+  } catch (error) {
+    throw refusedByProvider(error) ?? error;
+  }
+  return { key };
+}
+
+/** Connects an address (CH-1, CH-2, CH-3). Throws `InvalidInput`, `NotFound` (the place), `AddressTaken`, and what saving a rule throws. */
+export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps, input: ConnectInput): Promise<Connected> {
+  const { tx } = unit;
+  const plugin = plugins.find(({ key }) => key === input.plugin);
+  if (plugin === undefined) throw new InvalidInput([{ path: 'plugin', message: 'there is no such plugin' }]);
+  const place = await tx.selectFrom('place').select(['id', 'kind']).where(sql<string>`id::text`, '=', input.placeId).executeTakeFirst();
+  if (place === undefined) throw new NotFound('place', input.placeId);
+  const { valid, name, defaults } = await checkInput(tx, plugin, input);
+  const ruleId =
+    input.routing === undefined
+      ? await insertDefaultRule(tx)
+      : await saveRule(unit, input.routing, { placeId: place.id, defaultMethod: defaultMethod(plugin) });
+  const address = plugin.address(valid.all);
+  const connected = await insertChannel(tx, input.key, () => {
+    const key = input.key ?? newChannelKey(plugin.key);
+    return {
+      key,
+      plugin: plugin.key,
+      name,
+      address,
+      place_id: place.id,
+      place: place.kind,
+      settings: JSON.stringify(valid.settings),
+      secrets: sealSecrets(keys, key, valid.secrets),
+      create_tickets: input.createTickets ?? false,
+      ...defaults,
+      routing_rule_id: ruleId,
+    };
+  });
+  if (plugin.capabilities.address === 'email-address') {
+    await claimMailbox(tx, mailboxAddress(address) ?? address.toLowerCase(), { channelId: connected.channelId });
+  }
+  unit.record({ kind: 'CHANNEL_CONNECTED', channelId: connected.channelId, placeId: place.id });
+  return connected;
+}
+
+/** Everything that is wrong with the input, in one answer. */
+async function checkInput(tx: Tx, plugin: Plugin, input: ConnectInput) {
+  const problems: Problem[] = [];
+  const name = input.name.trim();
+  if (name === '') problems.push({ path: 'name', message: 'must not be empty' });
+  const valid = await settingsProblems(plugin, input.settings);
+  if ('problems' in valid) problems.push(...valid.problems);
+  const defaults = await chooseTicketDefaults(tx, input.ticketDefaults ?? {});
+  if ('problems' in defaults) problems.push(...defaults.problems);
+  if ('problems' in valid || 'problems' in defaults || problems.length > 0) throw new InvalidInput(problems);
+  return { valid, name, defaults };
+}
+
+type NewChannel = Insertable<Database['channel']>;
+
+/**
+ * Of any number at once the first to commit has the address; the others wait for it and are told its key. A conflict is no error here,
+ * for the error's text would hold the address.
+ */
+async function insertChannel(tx: Tx, wantedKey: string | undefined, row: () => NewChannel): Promise<Connected> {
+  for (;;) {
+    const values = row();
+    const inserted = await tx.insertInto('channel').values(values).onConflict((conflict) => conflict.doNothing()).returning(['id', 'key']).executeTakeFirst();
+    if (inserted !== undefined) return { channelId: inserted.id, key: inserted.key };
+    const holder = await tx
+      .selectFrom('channel')
+      .select('key')
+      .where('plugin', '=', values.plugin)
+      .where('address', '=', values.address)
+      .where('disconnected_at', 'is', null)
+      .executeTakeFirst();
+    if (holder !== undefined) throw new AddressTaken(holder.key);
+    // It was let go just now, or the key is used: the provider was told that one, so another would lose what it sends.
+    if (wantedKey !== undefined && (await keyIsUsed(tx, wantedKey))) throw new AlreadyExists('channel key');
+  }
+}
+
+async function keyIsUsed(tx: Tx, key: string): Promise<boolean> {
+  return (await tx.selectFrom('channel').select('id').where('key', '=', key).executeTakeFirst()) !== undefined;
+}
+
+const LETTERS = '23456789abcdefghjkmnpqrstuvwxyz';
+
+/** `<plugin>-7k3q9x`: short, readable aloud, never from the address, for keys stand in URLs and workflow ids. */
+function newChannelKey(plugin: string): string {
+  return `${plugin}-${Array.from({ length: 6 }, () => LETTERS[randomInt(LETTERS.length)]).join('')}`;
+}
+
+export interface UpdateInput {
+  readonly channelId: string;
+  /** Refused when somebody else changed the channel since this version. */
+  readonly expectedVersion?: number;
+  readonly name?: string;
+  /** The top-level settings to change; null takes one away. What is not named stays, secrets too. */
+  readonly settings?: unknown;
+  readonly createTickets?: boolean;
+  readonly ticketDefaults?: TicketDefaultsInput;
+  /** `days` goes with `NEW_AFTER` (MODEL-6). */
+  readonly reopening?: { readonly mode: Reopening; readonly days?: number | null };
+  /** Who is told of tickets nobody got (MODEL-12). */
+  readonly unassignedNoticeUserIds?: readonly string[];
+}
+
+/** Edits a connected channel; every wrong field is named in one answer. The address stays: another one is another channel. Throws `NotFound`, `NotPossible`, `ChangedMeanwhile`, `InvalidInput`. */
+export async function updateChannel(unit: Unit, { plugins, keys }: ChannelDeps, input: UpdateInput): Promise<{ readonly version: number }> {
+  const { tx } = unit;
+  const channel = await lockConnected(tx, input.channelId);
+  if (input.expectedVersion !== undefined && input.expectedVersion !== channel.version) throw new ChangedMeanwhile('channel');
+  const problems: Problem[] = [];
+  const set: Updateable<Database['channel']> = {};
+  if (input.name !== undefined) {
+    set.name = input.name.trim();
+    if (set.name === '') problems.push({ path: 'name', message: 'must not be empty' });
+  }
+  if (input.createTickets !== undefined) set.create_tickets = input.createTickets;
+  if (input.settings !== undefined) {
+    const plugin = plugins.find(({ key }) => key === channel.plugin);
+    const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings);
+    if ('problems' in changed) problems.push(...changed.problems);
+    else Object.assign(set, { settings: JSON.stringify(changed.settings), secrets: sealSecrets(keys, channel.key, changed.secrets) });
+  }
+  if (input.ticketDefaults !== undefined) {
+    const chosen = await chooseTicketDefaults(tx, input.ticketDefaults, channel);
+    if ('problems' in chosen) problems.push(...chosen.problems);
+    else Object.assign(set, chosen);
+  }
+  if (input.reopening !== undefined) {
+    const { mode, days = null } = input.reopening;
+    if ((mode === 'NEW_AFTER') !== (days !== null) || (days !== null && !(Number.isInteger(days) && days >= 1 && days <= 3_650))) {
+      problems.push({ path: 'reopening.days', message: 'NEW_AFTER needs 1 to 3650 days, the others none' });
+    }
+    Object.assign(set, { reopening: mode, reopen_days: days });
+  }
+  if (input.unassignedNoticeUserIds !== undefined) {
+    set.unassigned_notice_user_ids = [...new Set(input.unassignedNoticeUserIds)];
+    problems.push(...(await unknownUsers(tx, set.unassigned_notice_user_ids)));
+  }
+  if (problems.length > 0) throw new InvalidInput(problems);
+  const { version } = await tx
+    .updateTable('channel')
+    .set((eb) => ({ ...set, version: eb('version', '+', 1) }))
+    .where('id', '=', channel.id)
+    .returning('version')
+    .executeTakeFirstOrThrow();
+  unit.record({ kind: 'CHANNEL_CHANGED', channelId: channel.id, placeId: channel.place_id, why: 'SETTINGS' });
+  return { version };
+}
+
+/** What is stored with the changes over it, parsed as a whole: fields may depend on one another. */
+async function changedSettings(
+  plugin: Plugin | undefined,
+  channel: { readonly address: string; readonly settings: object },
+  secrets: Readonly<Record<string, unknown>>,
+  changes: unknown,
+): Promise<ValidSettings | { readonly problems: readonly Problem[] }> {
+  if (plugin === undefined) return { problems: [{ path: 'settings', message: 'the plugin of this channel is not configured' }] };
+  if (!isRecord(changes)) return { problems: [{ path: 'settings', message: 'must be an object' }] };
+  const merged = Object.entries({ ...channel.settings, ...secrets, ...changes }).filter(([, value]) => value !== null);
+  const valid = await settingsProblems(plugin, Object.fromEntries(merged));
+  if ('problems' in valid || plugin.address(valid.all) === channel.address) return valid;
+  return { problems: [{ path: 'settings', message: 'the connected address can not be changed: connect the other one as a channel of its own' }] };
+}
+
+async function unknownUsers(tx: Tx, ids: readonly string[]): Promise<readonly Problem[]> {
+  if (ids.length === 0) return [];
+  const known = await tx.selectFrom('app_user').select('id').where(sql<string>`id::text`, 'in', ids).where('deactivated_at', 'is', null).execute();
+  const there = new Set(known.map(({ id }) => id));
+  return ids.flatMap((id, index) => (there.has(id) ? [] : [{ path: `unassignedNoticeUserIds.${index}`, message: 'there is no such active user' }]));
+}
+
+/** Switches a channel on or off (CH-9); what it is already changes nothing. Throws `NotFound`, `NotPossible`. */
+export async function setChannelEnabled(unit: Unit, { channelId, enabled }: { readonly channelId: string; readonly enabled: boolean }): Promise<void> {
+  const channel = await lockConnected(unit.tx, channelId);
+  if (channel.enabled === enabled) return;
+  await unit.tx
+    .updateTable('channel')
+    .set((eb) => ({ enabled, version: eb('version', '+', 1) }))
+    .where('id', '=', channelId)
+    .execute();
+  unit.record({ kind: 'CHANNEL_CHANGED', channelId, placeId: channel.place_id, why: enabled ? 'ENABLED' : 'DISABLED' });
+}
+
+/**
+ * Disconnects a channel for good (CH-10): conversations stay where they are, its address is free, what waits to be sent fails and stays
+ * readable. What is being sent just now ends as it ends. Doing it again changes nothing. Throws `NotFound`.
+ */
+export async function disconnectChannel(unit: Unit, { channelId }: { readonly channelId: string }): Promise<{ readonly failedMessages: number }> {
+  const { tx } = unit;
+  // Nobody gives a message to this channel from here to the commit: it would be queued for ever. Before the row, as everybody else does.
+  await lockChannelExclusive(tx, channelId);
+  const found = await lockChannel(tx, channelId);
+  if (found.disconnected_at !== null) return { failedMessages: 0 };
+  await tx
+    .updateTable('channel')
+    .set((eb) => ({ disconnected_at: sql<Date>`now()`, version: eb('version', '+', 1) }))
+    .where('id', '=', channelId)
+    .execute();
+  await releaseChannelMailbox(tx, channelId);
+  const failed = await tx
+    .updateTable('outbound')
+    .set({ state: 'FAILED', failure_code: 'Disconnected', failure_reason: 'the channel was disconnected', can_retry: false, updated_at: sql<Date>`now()` })
+    .where('channel_id', '=', channelId)
+    .where('state', '=', 'QUEUED')
+    .returning(['message_id', 'conversation_id'])
+    .execute();
+  for (const { message_id: messageId, conversation_id: conversationId } of failed) {
+    unit.record({ kind: 'DELIVERY_CHANGED', channelId, conversationId, messageId, placeId: found.place_id, why: 'Disconnected', data: { state: 'FAILED' } });
+  }
+  unit.record({ kind: 'CHANNEL_DISCONNECTED', channelId, placeId: found.place_id });
+  return { failedMessages: failed.length };
+}
+
+async function lockConnected(tx: Tx, channelId: string) {
+  const channel = await lockChannel(tx, channelId);
+  if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');
+  return channel;
+}
+
+async function lockChannel(tx: Tx, channelId: string) {
+  const channel = await tx.selectFrom('channel').selectAll().where(sql<string>`id::text`, '=', channelId).forUpdate().executeTakeFirst();
+  if (channel === undefined) throw new NotFound('channel', channelId);
+  return channel;
+}
+
+/** The provider's no, as a problem of the settings. Told by its shape, for commands know only the contract's types; codes and reasons hold no content. */
+function refusedByProvider(error: unknown): InvalidInput | undefined {
+  const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
+  if (!isRecord(failure) || (failure['code'] !== 'Rejected' && failure['code'] !== 'Disconnected')) return undefined;
+  return new InvalidInput([{ path: 'settings', message: `${failure['code']}: ${String(failure['reason'])}` }]);
+}

@@ -1,0 +1,218 @@
+import { randomBytes } from 'node:crypto';
+import { sql, type Updateable } from 'kysely';
+import type { Tx } from '#db/database.ts';
+import type { Availability, Database, Role, Seat } from '#db/schema.ts';
+import { claimMailbox, mailboxAddress, releaseUserMailbox } from './mailboxes.ts';
+import { AlreadyExists, Forbidden, InvalidInput, NotFound, type Problem } from './refusals.ts';
+import { hashToken } from './secrets.ts';
+import type { Unit } from './unit.ts';
+
+export interface UserInput {
+  readonly name: string;
+  readonly email: string;
+  readonly role?: Role;
+  readonly seat?: Seat;
+  /** An IANA name: 'Europe/Berlin'. */
+  readonly timeZone?: string;
+}
+
+/** Creates a user; the address becomes their own mailbox, so no channel can have it (CH-2). Throws `InvalidInput`, `AddressTaken`. */
+export async function createUser(unit: Unit, input: UserInput): Promise<{ readonly userId: string }> {
+  const { tx } = unit;
+  const { email, name, timeZone } = checkUser(input);
+  const user = await tx
+    .insertInto('app_user')
+    .values({
+      email,
+      name,
+      ...(input.role === undefined ? {} : { role: input.role }),
+      ...(input.seat === undefined ? {} : { seat: input.seat }),
+      ...(timeZone === undefined ? {} : { time_zone: timeZone }),
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (user === undefined) throw new AlreadyExists('user');
+  await claimMailbox(tx, email, { userId: user.id });
+  changed(unit, user.id, 'USER_CREATED');
+  return { userId: user.id };
+}
+
+/** Edits a user; another address is claimed and the old one let go. Throws `NotFound`, `InvalidInput`, `AddressTaken`, `AlreadyExists`. */
+export async function updateUser(
+  unit: Unit,
+  { userId, ...input }: { readonly userId: string } & Partial<Pick<UserInput, 'name' | 'email' | 'timeZone'>>,
+): Promise<void> {
+  const { tx } = unit;
+  const before = await lockUser(tx, userId);
+  const { email, name, timeZone } = checkUser({ name: before.name, email: before.email, ...input });
+  if (email !== before.email) {
+    await claimMailbox(tx, email, { userId });
+    await releaseUserMailbox(tx, userId, before.email);
+  }
+  await change(unit, userId, { email, name, ...(timeZone === undefined ? {} : { time_zone: timeZone }) }, 'USER_CHANGED');
+}
+
+/** Ends a user's access at once: tokens are revoked. What they own stays theirs until somebody takes it, and so does their mailbox. Throws `NotFound`, `Forbidden` (the last super admin). */
+export async function deactivateUser(unit: Unit, { userId }: { readonly userId: string }): Promise<void> {
+  const { tx } = unit;
+  await keepASuperAdmin(tx, userId);
+  const before = await lockUser(tx, userId);
+  if (before.deactivated_at !== null) return;
+  await tx.updateTable('api_token').set({ revoked_at: sql<Date>`now()` }).where('user_id', '=', userId).where('revoked_at', 'is', null).execute();
+  await change(unit, userId, { deactivated_at: sql<Date>`now()` }, 'USER_DEACTIVATED');
+}
+
+/** Nothing already owned is taken from someone who goes away (ROUTE-12). */
+export async function setAvailability(unit: Unit, { userId, availability }: { readonly userId: string; readonly availability: Availability }): Promise<void> {
+  await lockUser(unit.tx, userId);
+  await change(unit, userId, { availability }, availability);
+}
+
+/** Who loses their seat keeps what they own; rules pass them over from now on (ROUTE-4). */
+export async function setSeat(unit: Unit, { userId, seat }: { readonly userId: string; readonly seat: Seat }): Promise<void> {
+  await lockUser(unit.tx, userId);
+  await change(unit, userId, { seat }, `SEAT_${seat}`);
+}
+
+/** Throws `Forbidden` where nobody else would be super admin. */
+export async function setRole(unit: Unit, { userId, role }: { readonly userId: string; readonly role: Role }): Promise<void> {
+  if (role !== 'SUPER_ADMIN') await keepASuperAdmin(unit.tx, userId);
+  await lockUser(unit.tx, userId);
+  await change(unit, userId, { role }, `ROLE_${role}`);
+}
+
+export async function createTeam(unit: Unit, { name }: { readonly name: string }): Promise<{ readonly teamId: string }> {
+  const trimmed = requireName(name);
+  const team = await unit.tx
+    .insertInto('team')
+    .values({ name: trimmed })
+    .onConflict((conflict) => conflict.doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  if (team === undefined) throw new AlreadyExists('team');
+  unit.record({ kind: 'PEOPLE_CHANGED', why: 'TEAM_CREATED', data: { teamId: team.id } });
+  return { teamId: team.id };
+}
+
+export interface TeamMembersInput {
+  readonly teamId: string;
+  readonly primaryUserIds: readonly string[];
+  readonly extraUserIds?: readonly string[];
+}
+
+/** Replaces a team's members. A user is a primary member of at most one team; who is one elsewhere is named in the refusal. Throws `NotFound`, `InvalidInput`. */
+export async function setTeamMembers(unit: Unit, { teamId, primaryUserIds, extraUserIds = [] }: TeamMembersInput): Promise<void> {
+  const { tx } = unit;
+  const team = await tx.selectFrom('team').select('id').where(sql<string>`id::text`, '=', teamId).forUpdate().executeTakeFirst();
+  if (team === undefined) throw new NotFound('team', teamId);
+  const kinds = new Map<string, 'PRIMARY' | 'EXTRA'>(extraUserIds.map((id) => [id, 'EXTRA']));
+  for (const id of primaryUserIds) kinds.set(id, 'PRIMARY');
+  await requireUsers(tx, { primaryUserIds, extraUserIds });
+  await tx.deleteFrom('team_member').where('team_id', '=', teamId).execute();
+  const elsewhere: string[] = [];
+  // In the order of their ids: two teams that want the same people at once wait for one another in one direction only.
+  for (const [userId, kind] of [...kinds].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+    const added = await tx
+      .insertInto('team_member')
+      .values({ team_id: teamId, user_id: userId, kind })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('user_id')
+      .executeTakeFirst();
+    if (added === undefined) elsewhere.push(userId);
+  }
+  if (elsewhere.length > 0) {
+    throw new InvalidInput(
+      elsewhere.map((id) => ({ path: `primaryUserIds.${primaryUserIds.indexOf(id)}`, message: 'is a primary member of another team already' })),
+    );
+  }
+  unit.record({ kind: 'PEOPLE_CHANGED', why: 'TEAM_MEMBERS', data: { teamId } });
+}
+
+/** A token for the API, told once and stored as a hash. Throws `NotFound`, `InvalidInput`. */
+export async function createApiToken(
+  unit: Unit,
+  { userId, name }: { readonly userId: string; readonly name: string },
+): Promise<{ readonly tokenId: string; readonly token: string }> {
+  const user = await lockUser(unit.tx, userId);
+  if (user.deactivated_at !== null) throw new InvalidInput([{ path: 'userId', message: 'this user is deactivated' }]);
+  const token = `tl_${randomBytes(32).toString('base64url')}`;
+  const { id } = await unit.tx
+    .insertInto('api_token')
+    .values({ user_id: userId, name: requireName(name), token_hash: hashToken(token) })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  changed(unit, userId, 'TOKEN_CREATED');
+  return { tokenId: id, token };
+}
+
+function checkUser(input: Pick<UserInput, 'name' | 'email' | 'timeZone'>) {
+  const problems: Problem[] = [];
+  const name = input.name.trim();
+  if (name === '') problems.push({ path: 'name', message: 'must not be empty' });
+  const email = mailboxAddress(input.email);
+  if (email === undefined) problems.push({ path: 'email', message: 'must be a mail address' });
+  if (input.timeZone !== undefined && !isTimeZone(input.timeZone)) problems.push({ path: 'timeZone', message: 'must be an IANA time zone' });
+  if (email === undefined || problems.length > 0) throw new InvalidInput(problems);
+  return { name, email, timeZone: input.timeZone };
+}
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function requireName(name: string): string {
+  const trimmed = name.trim();
+  if (trimmed === '') throw new InvalidInput([{ path: 'name', message: 'must not be empty' }]);
+  return trimmed;
+}
+
+/** Without one nobody could make another. Every super admin is locked, so that two do not remove one another at once. */
+async function keepASuperAdmin(tx: Tx, userId: string): Promise<void> {
+  const admins = await tx
+    .selectFrom('app_user')
+    .select('id')
+    .where('role', '=', 'SUPER_ADMIN')
+    .where('deactivated_at', 'is', null)
+    .orderBy('id')
+    .forUpdate()
+    .execute();
+  if (admins.length === 1 && admins[0]?.id === userId) throw new Forbidden('another super admin');
+}
+
+async function requireUsers(tx: Tx, lists: Readonly<Record<string, readonly string[]>>): Promise<void> {
+  const ids = Object.values(lists).flat();
+  if (ids.length === 0) return;
+  const known = new Set((await tx.selectFrom('app_user').select('id').where(sql<string>`id::text`, 'in', ids).execute()).map(({ id }) => id));
+  const problems = Object.entries(lists).flatMap(([list, wanted]) =>
+    wanted.flatMap((id, index) => (known.has(id) ? [] : [{ path: `${list}.${index}`, message: 'there is no such user' }])),
+  );
+  if (problems.length > 0) throw new InvalidInput(problems);
+}
+
+async function lockUser(tx: Tx, userId: string) {
+  const user = await tx
+    .selectFrom('app_user')
+    .select(['id', 'name', 'email', 'deactivated_at'])
+    .where(sql<string>`id::text`, '=', userId)
+    .forUpdate()
+    .executeTakeFirst();
+  if (user === undefined) throw new NotFound('user', userId);
+  return user;
+}
+
+type UserChange = Omit<Updateable<Database['app_user']>, 'deactivated_at'> & { deactivated_at?: ReturnType<typeof sql<Date>> };
+
+async function change(unit: Unit, userId: string, set: UserChange, why: string): Promise<void> {
+  await unit.tx.updateTable('app_user').set(set).where('id', '=', userId).execute();
+  changed(unit, userId, why);
+}
+
+function changed(unit: Unit, userId: string, why: string): void {
+  unit.record({ kind: 'PEOPLE_CHANGED', userId, why });
+}
