@@ -1,0 +1,61 @@
+import { ChannelFailure, type Plugin, type RawDelivery } from '@trunkline/channel-sdk';
+import { loadChannel } from '#commands/channel-settings.ts';
+import { storeDelivery } from '#commands/intake.ts';
+import type { Keys } from '#commands/secrets.ts';
+import type { Db } from '#db/database.ts';
+import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { createChannelCache, type DoorChannel } from './channel-cache.ts';
+import type { IntakeWake } from './intake-wake.ts';
+
+type Fields = Readonly<Record<string, string | number | boolean>>;
+
+/** What every door does with a delivery, whichever way it came. */
+export interface Doorkeeper {
+  readonly publicUrl: string;
+  now(): number;
+  log(message: string, fields: Fields): void;
+  /** A connected channel whose plugin is configured. */
+  find(channelKey: string): Promise<DoorChannel | undefined>;
+  findByAddress(plugin: string, address: string): Promise<DoorChannel | undefined>;
+  /** Durable once this resolves; the wake follows after the answer. A channel that is off takes in all the same (CH-9). Rejects with `Unavailable`. */
+  store(door: DoorChannel, raw: RawDelivery): Promise<void>;
+}
+
+export interface DoorkeeperDeps {
+  readonly db: Db;
+  readonly keys: Keys;
+  readonly plugins: readonly Plugin[];
+  readonly publicUrl: string;
+  readonly wake: IntakeWake;
+  readonly signal: AbortSignal;
+  readonly log: (message: string, fields: Fields) => void;
+}
+
+export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, log }: DoorkeeperDeps): Doorkeeper {
+  const byKey = new Map(plugins.map((plugin) => [plugin.key, plugin]));
+
+  async function load(by: Parameters<typeof loadChannel>[2]): Promise<DoorChannel | undefined> {
+    const channel = await loadChannel(db, keys, by);
+    const plugin = channel === undefined ? undefined : byKey.get(channel.plugin);
+    if (channel === undefined || plugin === undefined) return undefined;
+    const webhookUrl = `${publicUrl}/hooks/${plugin.key}/${channel.key}`;
+    const context = createPluginContext(channel.info, { signal, webhookUrl, log: (message, fields) => log(message, fields ?? {}) });
+    return { plugin, channel, context };
+  }
+
+  return {
+    publicUrl,
+    now: Date.now,
+    log,
+    find: createChannelCache((key) => load({ key })),
+    findByAddress: (plugin, address) => load({ plugin, address }),
+    async store({ channel, plugin }, raw) {
+      try {
+        const { deliveryId, intakeRunning } = await storeDelivery(db, channel.id, raw);
+        setImmediate(() => wake.stored({ channelId: channel.id, channelKey: channel.key, plugin: plugin.key, deliveryId, intakeRunning }));
+      } catch (cause) {
+        throw new ChannelFailure({ code: 'Unavailable', reason: 'the delivery could not be stored' }, { cause });
+      }
+    },
+  };
+}

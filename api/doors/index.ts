@@ -1,0 +1,71 @@
+import type { IncomingMessage } from 'node:http';
+import { Hono } from 'hono';
+import type { Listener, Plugin } from '@trunkline/channel-sdk';
+import type { Keys } from '#commands/secrets.ts';
+import type { Db } from '#db/database.ts';
+import type { Waker } from '#workflows/contract.ts';
+import { createDoorkeeper } from './doorkeeper.ts';
+import { createIntakeWake } from './intake-wake.ts';
+import { startListeners, type ListenSettings } from './listeners.ts';
+import { servePage } from './pages.ts';
+import { receiveWebhook } from './webhooks.ts';
+
+export { parseListenPorts } from './listeners.ts';
+
+/** Node's own request is there when Node's server serves the app, and not in a test that calls `app.request`. */
+type Bindings = { readonly incoming?: IncomingMessage } | undefined;
+
+export interface DoorsDeps {
+  readonly db: Db;
+  readonly keys: Keys;
+  readonly plugins: readonly Plugin[];
+  readonly waker: Waker;
+  /** Gets ids and codes only. */
+  readonly log: (message: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
+  readonly env: {
+    /** Without a slash at the end: what providers call, and so what they sign. */
+    readonly publicUrl: string;
+    readonly listen: ListenSettings;
+  };
+}
+
+export interface Doors {
+  /** `/hooks/<plugin>/<channel key>` and `/pages/<plugin>/<channel key>/…`. */
+  readonly app: Hono<{ Bindings: NonNullable<Bindings> }>;
+  /** Starts the plugins' own servers. Throws where a port is taken; none is left running then. */
+  listen(): Promise<readonly { readonly plugin: string; readonly port: number }[]>;
+  /** Ends the listeners with what they are taking in, then the wakes. */
+  close(): Promise<void>;
+}
+
+/** Every way in from outside. */
+export function createDoors({ db, keys, plugins, waker, log, env }: DoorsDeps): Doors {
+  const ending = new AbortController();
+  const wake = createIntakeWake({ db, waker, log });
+  const keeper = createDoorkeeper({ db, keys, plugins, publicUrl: env.publicUrl, wake, signal: ending.signal, log });
+  const app = new Hono<{ Bindings: NonNullable<Bindings> }>();
+  let listeners: readonly { readonly plugin: string; readonly listener: Listener }[] = [];
+
+  app.on(['GET', 'POST'], '/hooks/:plugin/:channelKey', (c) => {
+    const { url } = c.req;
+    const pathAndQuery = url.slice(url.indexOf('/', url.indexOf('//') + 2));
+    const env: Bindings = c.env;
+    return receiveWebhook(keeper, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery }, env?.incoming);
+  });
+  app.all('/pages/:plugin/:channelKey/*', (c) =>
+    servePage(keeper, keys, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey') }),
+  );
+
+  return {
+    app,
+    async listen() {
+      listeners = await startListeners(keeper, plugins, env.listen);
+      return listeners.map(({ plugin, listener }) => ({ plugin, port: listener.port }));
+    },
+    async close() {
+      await Promise.all(listeners.map(({ listener }) => listener.close()));
+      ending.abort();
+      await wake.close();
+    },
+  };
+}

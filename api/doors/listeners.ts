@@ -1,0 +1,64 @@
+import { ChannelFailure, type Listener, type Plugin } from '@trunkline/channel-sdk';
+import type { Doorkeeper } from './doorkeeper.ts';
+
+/** Where the plugins' own servers listen. */
+export interface ListenSettings {
+  readonly host: string;
+  /** By plugin; 0: any free port. A plugin that is not named does not listen here. */
+  readonly ports: ReadonlyMap<string, number>;
+}
+
+/** Reads `LISTEN_PORTS`: 'sms=2600,other=0'. Throws naming the part that is wrong. */
+export function parseListenPorts(text: string): ReadonlyMap<string, number> {
+  const ports = new Map<string, number>();
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const [, plugin, port] = /^([a-z][a-z0-9-]{1,30})=(\d{1,5})$/.exec(part) ?? [];
+    if (plugin === undefined || Number(port) > 65_535) throw new TypeError(`LISTEN_PORTS: "${part}" is not <plugin>=<port>`);
+    ports.set(plugin, Number(port));
+  }
+  return ports;
+}
+
+/** Starts every plugin's own server that has a port. If one can not start, those already running are closed again. */
+export async function startListeners(
+  keeper: Doorkeeper,
+  plugins: readonly Plugin[],
+  { host, ports }: ListenSettings,
+): Promise<readonly { readonly plugin: string; readonly listener: Listener }[]> {
+  const started: { readonly plugin: string; readonly listener: Listener }[] = [];
+  try {
+    for (const plugin of plugins) {
+      const port = ports.get(plugin.key);
+      if (plugin.listen === undefined) continue;
+      if (port === undefined) {
+        keeper.log('a plugin has a server of its own, but LISTEN_PORTS names no port for it', { plugin: plugin.key });
+        continue;
+      }
+      started.push({ plugin: plugin.key, listener: await listen(keeper, plugin, host, port) });
+    }
+  } catch (error) {
+    await Promise.all(started.map(({ listener }) => listener.close()));
+    throw error;
+  }
+  return started;
+}
+
+async function listen(keeper: Doorkeeper, plugin: Plugin, host: string, port: number): Promise<Listener> {
+  if (plugin.listen === undefined) throw new TypeError(`plugin "${plugin.key}" has no server of its own`);
+  return plugin.listen({
+    host,
+    port,
+    now: () => keeper.now(),
+    log: (message, fields) => keeper.log(message, { ...fields, plugin: plugin.key }),
+    async findChannel(by) {
+      const door = 'key' in by ? await keeper.find(by.key) : await keeper.findByAddress(plugin.key, by.address);
+      return door?.plugin.key === plugin.key ? door.channel.info : undefined;
+    },
+    async deliver(channelKey, raw) {
+      const door = await keeper.find(channelKey).catch(() => undefined);
+      if (door?.plugin.key !== plugin.key) throw new ChannelFailure({ code: 'Unavailable', reason: 'the channel is not there' });
+      await keeper.store(door, raw);
+    },
+  });
+}

@@ -1,0 +1,77 @@
+import type { IncomingMessage } from 'node:http';
+import { ChannelFailure, type RawDelivery } from '@trunkline/channel-sdk';
+import { readBody } from './body.ts';
+import type { DoorChannel } from './channel-cache.ts';
+import type { Doorkeeper } from './doorkeeper.ts';
+
+/** Seconds after which a provider may come again. */
+const RETRY_AFTER = '5';
+
+/**
+ * One webhook: authentic, stored, answered; what it says is looked at later. Nothing is acknowledged that is not in the database, and
+ * nothing but the database is waited for.
+ */
+export async function receiveWebhook(
+  keeper: Doorkeeper,
+  request: Request,
+  path: { readonly plugin: string; readonly channelKey: string; readonly pathAndQuery: string },
+  incoming: IncomingMessage | undefined,
+): Promise<Response> {
+  let door: DoorChannel | undefined;
+  try {
+    door = await keeper.find(path.channelKey);
+  } catch {
+    keeper.log('a channel could not be read', {});
+    return unavailable();
+  }
+  const verify = door?.plugin.verify;
+  if (door === undefined || verify === undefined || door.plugin.key !== path.plugin) return new Response(null, { status: 404 });
+  const body = await readBody(request, incoming, door.plugin.capabilities.maxDeliveryBytes);
+  if (body === undefined) return new Response(null, { status: 413, headers: { connection: 'close' } });
+  const raw: RawDelivery = {
+    method: request.method,
+    url: keeper.publicUrl + path.pathAndQuery,
+    headers: headersOf(request, incoming),
+    body,
+    receivedAt: new Date(keeper.now()).toISOString(),
+  };
+  try {
+    const verdict = await verify.call(door.plugin, raw, door.context);
+    if (verdict.store) await keeper.store(door, raw);
+    return verdict.answer;
+  } catch (error) {
+    return refusal(keeper, error, door.channel.key);
+  }
+}
+
+/** Only what Node parsed; a name that came twice is joined as HTTP says. */
+function headersOf(request: Request, incoming: IncomingMessage | undefined): Record<string, string> {
+  if (incoming === undefined) return Object.fromEntries(request.headers);
+  const headers: Record<string, string> = {};
+  for (const name in incoming.headers) {
+    const value = incoming.headers[name];
+    if (value !== undefined) headers[name] = typeof value === 'string' ? value : value.join(', ');
+  }
+  return headers;
+}
+
+function refusal(keeper: Doorkeeper, error: unknown, channel: string): Response {
+  const code = error instanceof ChannelFailure ? error.failure.code : 'Unexpected';
+  keeper.log('a delivery was not taken', { channel, code });
+  switch (code) {
+    case 'Unauthentic':
+      return new Response(null, { status: 401 });
+    case 'Malformed':
+    case 'Rejected':
+      return new Response(null, { status: 400 });
+    case 'Unavailable':
+    case 'RateLimited':
+      return unavailable();
+    default:
+      return new Response(null, { status: 500 });
+  }
+}
+
+function unavailable(): Response {
+  return new Response(null, { status: 503, headers: { 'retry-after': RETRY_AFTER } });
+}
