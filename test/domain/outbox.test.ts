@@ -14,5 +14,5 @@ it('never lets a receipt lead back, and fails only what was not delivered [CH-5]
 
 it('waits longer after each failed try, a quarter of an hour at the most [CH-5]', () => {
   expect([1, 2, 3, 4, 5, 6].map(backOffSeconds)).toEqual([5, 15, 60, 300, 900, 900]);
-  fc.assert(fc.property(fc.integer({ min: 1, max: 1000 }), (attempt) => expect(backOffSeconds(attempt + 1)).toBeGreaterThanOrEqual(backOffSeconds(attempt))));
+  fc.assert(fc.property(fc.integer({ min: 1, max: 1000 }), (attempt) => backOffSeconds(attempt + 1) >= backOffSeconds(attempt)));
 });
