@@ -19,7 +19,9 @@ export type PostgresOptions = {
   readonly directory: string;
   /** Preferred, 54320 unless given; the next free one is taken instead. A throwaway server without one takes any. */
   readonly port?: number;
-  /** No fsync, any port, and the data gone at the stop: for tests. */
+  /** Exactly this one: a server that comes back must be found where it was. */
+  readonly fixedPort?: number;
+  /** No fsync and any port: for tests. */
   readonly throwaway?: boolean;
   readonly ports?: PortFinder;
   readonly progress?: Progress;
@@ -35,9 +37,12 @@ export type PostgresServer = {
   readonly pid: number;
   readonly dataDirectory: string;
   readonly ended: Promise<string>;
-  /** Ends sessions and shuts down cleanly; a throwaway server's data is removed. */
+  /** Ends sessions and shuts down cleanly; the data is kept. */
   readonly stop: () => Promise<void>;
+  /** As a power cut of the process would end it; the data is kept. */
   readonly kill: () => Promise<void>;
+  /** Removes the data of a server that was stopped. */
+  readonly remove: () => void;
 };
 
 /** PostgreSQL could not be started; the message says why and what to do. */
@@ -70,7 +75,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
 
   return progress.during('Starting PostgreSQL', async (step) => {
     for (let attempt = 1; ; attempt += 1) {
-      const port = throwaway && options.port === undefined ? await ports.any() : await ports.near(options.port ?? 54_320);
+      const port = options.fixedPort ?? (await choosePort(options, ports));
       const process = await run({
         command: join(place.programs, 'postgres'),
         arguments: serverArguments(place, port, throwaway),
@@ -83,7 +88,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
       const failure = await waitUntilReady(process, url);
       if (failure === undefined) {
         step.done(`PostgreSQL listens on port ${port}`);
-        return handle(process, { url, port, place, throwaway, directory: options.directory });
+        return handle(process, { url, port, place, directory: options.directory });
       }
       await process.stop('SIGINT', 10_000);
       if (attempt >= TRIES || !mayPass(failure)) throw explainFailure(failure, log);
@@ -101,6 +106,7 @@ export async function startThrowawayPostgres(progress?: Progress): Promise<Postg
       ...server,
       async stop() {
         await server.stop();
+        server.remove();
         rmSync(directory, { recursive: true, force: true });
       },
     };
@@ -108,6 +114,10 @@ export async function startThrowawayPostgres(progress?: Progress): Promise<Postg
     rmSync(directory, { recursive: true, force: true });
     throw error;
   }
+}
+
+function choosePort({ throwaway = false, port }: PostgresOptions, ports: PortFinder): Promise<number> {
+  return throwaway && port === undefined ? ports.any() : ports.near(port ?? 54_320);
 }
 
 /** What the log's last lines mean, as one error. */
@@ -309,24 +319,22 @@ type HandleParts = {
   readonly url: string;
   readonly port: number;
   readonly place: PostgresPlace;
-  readonly throwaway: boolean;
   readonly directory: string;
 };
 
-function handle(process: Running, { url, port, place, throwaway, directory }: HandleParts): PostgresServer {
+function handle(process: Running, { url, port, place, directory }: HandleParts): PostgresServer {
   return {
     url,
     port,
     pid: process.pid,
     dataDirectory: place.data,
     ended: process.ended,
-    async stop() {
-      // SIGINT is the fast shutdown: sessions are ended, nothing is lost.
-      await process.stop('SIGINT', 30_000);
-      if (!throwaway) return;
+    // SIGINT is the fast shutdown: sessions are ended, nothing is lost.
+    stop: () => process.stop('SIGINT', 30_000),
+    kill: () => process.kill(),
+    remove() {
       removePlace(place);
       rmSync(join(directory, 'postgres-password'), { force: true });
     },
-    kill: () => process.kill(),
   };
 }

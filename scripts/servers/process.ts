@@ -1,6 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, openSync, readFileSync, renameSync } from 'node:fs';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, renameSync } from 'node:fs';
 
 /** A process this one started. */
 export type Running = {
@@ -37,6 +36,8 @@ export async function run(options: RunOptions): Promise<Running> {
   if (existsSync(options.logFile)) renameSync(options.logFile, `${options.logFile}.1`);
   const log = openSync(options.logFile, 'a', 0o600);
   let child: ChildProcess;
+  // What a server writes is for its owner: the folder itself must be open to the database's user.
+  const mask = process.umask(0o077);
   try {
     child = spawn(options.command, [...options.arguments], {
       stdio: ['ignore', log, log],
@@ -47,6 +48,7 @@ export async function run(options: RunOptions): Promise<Running> {
       ...(options.gid === undefined ? {} : { gid: options.gid }),
     });
   } finally {
+    process.umask(mask);
     closeSync(log);
   }
   const ended = new Promise<string>((resolve) => {

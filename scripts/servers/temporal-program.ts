@@ -37,7 +37,9 @@ export type FindOptions = {
   /** Milliseconds without a byte after which the download is given up. */
   readonly downloadTimeoutMs?: number;
   /** Downloads the program into a directory; replaced in tests. */
-  readonly download?: (directory: string, timeoutMs: number) => Promise<void>;
+  readonly download?: (directory: string, timeoutMs: number, signal?: AbortSignal) => Promise<void>;
+  /** Calls the search off, with a download or build that runs. */
+  readonly signal?: AbortSignal;
 };
 
 /** Where the user's own copy stands: per user and version, so that every repository shares it. */
@@ -59,10 +61,11 @@ export async function findTemporal(options: FindOptions = {}): Promise<TemporalP
     () => fromPath(environment, progress),
     () => fromCache(cached, progress),
     () => fromDownload(cached, progress, options),
-    () => fromGo(cached, progress, environment),
+    () => fromGo(cached, progress, environment, options.signal),
   ];
   const reasons: string[] = [];
   for (const step of steps) {
+    options.signal?.throwIfAborted();
     const found = await step();
     if (typeof found !== 'string') return found;
     reasons.push(found);
@@ -102,7 +105,7 @@ async function fromDownload(cached: string, progress: Progress, options: FindOpt
   const step = progress.step('Downloading the Temporal dev server');
   try {
     return await intoCache(cached, 'download', async (directory) => {
-      await download(directory, downloadTimeoutMs);
+      await download(directory, downloadTimeoutMs, options.signal);
       const file = readdirSync(directory).map((name) => join(directory, name)).find(isProgram);
       if (file === undefined) throw new Error('nothing was downloaded');
       return file;
@@ -117,13 +120,18 @@ async function fromDownload(cached: string, progress: Progress, options: FindOpt
   }
 }
 
-async function fromGo(cached: string, progress: Progress, environment: NodeJS.ProcessEnv): Outcome {
+async function fromGo(
+  cached: string,
+  progress: Progress,
+  environment: NodeJS.ProcessEnv,
+  signal: AbortSignal | undefined,
+): Outcome {
   const go = onPath('go', environment);
   if (go === undefined) return 'built with Go: there is no go on the PATH';
   const step = progress.step(`Building the Temporal dev server ${TEMPORAL_CLI} with Go, once, some three minutes`);
   try {
     const found = await intoCache(cached, 'go', async (directory) => {
-      await build(go, directory, environment, step.update);
+      await build(go, directory, { environment, update: step.update, signal });
       return join(directory, 'temporal');
     });
     step.done('The Temporal dev server is built');
@@ -159,9 +167,9 @@ async function intoCache(cached: string, origin: Origin, make: (directory: strin
  * Lets the SDK download its dev server. In a process of its own, because the SDK's download cannot be called off:
  * it is ended when no byte came for the time given.
  */
-async function downloadWithSdk(directory: string, timeoutMs: number): Promise<void> {
+async function downloadWithSdk(directory: string, timeoutMs: number, signal?: AbortSignal): Promise<void> {
   const script = fileURLToPath(new URL('./temporal-download.ts', import.meta.url));
-  const child = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(process.execPath, [script, directory], { stdio: ['ignore', 'ignore', 'pipe'], ...(signal && { signal }) });
   let message = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (message += text));
   let size = -1;
@@ -197,12 +205,19 @@ function bytesIn(directory: string): number {
   }
 }
 
-async function build(go: string, directory: string, environment: NodeJS.ProcessEnv, update: (detail: string) => void): Promise<void> {
+type BuildOptions = {
+  readonly environment: NodeJS.ProcessEnv;
+  readonly update: (detail: string) => void;
+  readonly signal: AbortSignal | undefined;
+};
+
+async function build(go: string, directory: string, { environment, update, signal }: BuildOptions): Promise<void> {
   const child = spawn(go, ['install', '-v', MODULE], {
     // Outside any module: a go.work or vendor directory above must have no say.
     cwd: directory,
     env: { ...environment, GOBIN: directory, GOFLAGS: '', GOWORK: 'off', CGO_ENABLED: '0' },
     stdio: ['ignore', 'ignore', 'pipe'],
+    ...(signal && { signal }),
   });
   const stop = () => child.kill('SIGTERM');
   process.once('exit', stop);
