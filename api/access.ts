@@ -1,0 +1,102 @@
+import { sql, type RawBuilder } from 'kysely';
+import type { Db, Tx } from '#db/database.ts';
+import type { Role } from '#db/schema.ts';
+import { reaches } from './roles.ts';
+
+/** Who asks, as their token says. */
+export interface Viewer {
+  readonly userId: string;
+  readonly role: Role;
+  readonly tokenId: string;
+}
+
+/**
+ * THE place where access is decided, one condition per type (API-6). Every read, by id, as a list, by a mutation or in a stream, narrows
+ * its statement with one of these, so what one may not see is not found. Each is over the unaliased table of its name.
+ */
+export interface Visibility {
+  /** The places whose access list names the viewer; a role adds none (MODEL-11). */
+  readonly placeIds: readonly string[];
+  readonly helpDesk: boolean;
+  readonly place: RawBuilder<boolean>;
+  readonly channel: RawBuilder<boolean>;
+  readonly contact: RawBuilder<boolean>;
+  readonly conversation: RawBuilder<boolean>;
+  readonly message: RawBuilder<boolean>;
+  readonly ticket: RawBuilder<boolean>;
+  readonly routing_rule: RawBuilder<boolean>;
+  readonly routing_decision: RawBuilder<boolean>;
+  readonly event: RawBuilder<boolean>;
+  readonly notification: RawBuilder<boolean>;
+  readonly raw_delivery: RawBuilder<boolean>;
+  /** Users, teams, pipelines and statuses: any user sees them. */
+  readonly anybody: RawBuilder<boolean>;
+}
+
+/** Reads the viewer's places and says what they see. Asked once a request, and again for every batch of a stream. */
+export async function visibilityOf(db: Db | Tx, viewer: Viewer): Promise<Visibility> {
+  const rows = await db
+    .selectFrom('place_member')
+    .innerJoin('place', 'place.id', 'place_member.place_id')
+    .select(['place.id', 'place.kind'])
+    .where('place_member.user_id', '=', viewer.userId)
+    .execute();
+  return visibility(
+    viewer,
+    rows.map((row) => row.id).toSorted(),
+    rows.some((row) => row.kind === 'HELP_DESK'),
+  );
+}
+
+function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boolean): Visibility {
+  const admin = reaches(viewer.role, 'ADMIN');
+  const inPlaces = (column: string) => sql<boolean>`${sql.ref(column)} = any(${[...placeIds]}::uuid[])`;
+  const yes = sql<boolean>`true`;
+  const no = sql<boolean>`false`;
+  const conversationSeen = (column: string) =>
+    sql<boolean>`exists (select 1 from conversation seen where seen.id = ${sql.ref(column)} and ${inPlaces('seen.place_id')})`;
+  // A ticket is seen where its conversation lives; without one it is the help desk's (MODEL-9).
+  const ticket = sql<boolean>`case when ticket.conversation_id is null then ${helpDesk}::boolean else ${conversationSeen('ticket.conversation_id')} end`;
+  const ofTicket = (column: string) =>
+    sql<boolean>`exists (select 1 from ticket where ticket.id = ${sql.ref(column)} and ${ticket})`;
+  const channel = admin ? yes : inPlaces('channel.place_id');
+  return {
+    placeIds,
+    helpDesk,
+    anybody: yes,
+    place: admin ? yes : inPlaces('place.id'),
+    channel,
+    contact: sql<boolean>`(contact.owner_id = ${viewer.userId}::uuid
+      or exists (select 1 from conversation seen where seen.contact_id = contact.id and ${inPlaces('seen.place_id')}))`,
+    conversation: inPlaces('conversation.place_id'),
+    message: conversationSeen('message.conversation_id'),
+    ticket,
+    routing_rule: sql<boolean>`exists (select 1 from channel where channel.routing_rule_id = routing_rule.id and ${channel})`,
+    routing_decision: sql<boolean>`case when routing_decision.conversation_id is null
+      then ${ofTicket('routing_decision.ticket_id')} else ${conversationSeen('routing_decision.conversation_id')} end`,
+    // The place as it was when it happened; what has none is an admin's matter, or that of whom it is about.
+    event: sql<boolean>`case when event.place_id is null
+      then ${admin}::boolean or event.user_id = ${viewer.userId}::uuid else ${inPlaces('event.place_id')} end`,
+    notification: sql<boolean>`notification.user_id = ${viewer.userId}::uuid`,
+    raw_delivery: admin ? sql<boolean>`raw_delivery.state = 'SET_ASIDE'` : no,
+  };
+}
+
+/** The condition `event`, for rows that were read already. */
+export function seesEvent(viewer: Viewer, visible: Visibility, event: { readonly place_id: string | null; readonly user_id: string | null }): boolean {
+  if (event.place_id === null) return reaches(viewer.role, 'ADMIN') || event.user_id === viewer.userId;
+  return visible.placeIds.includes(event.place_id);
+}
+
+/** The viewer as they are now: null once they are deactivated or the token is revoked. For streams, which outlive the request's own check. */
+export async function viewerNow(db: Db, tokenId: string): Promise<Viewer | null> {
+  const row = await db
+    .selectFrom('api_token')
+    .innerJoin('app_user', 'app_user.id', 'api_token.user_id')
+    .select(['app_user.id', 'app_user.role'])
+    .where('api_token.id', '=', tokenId)
+    .where('api_token.revoked_at', 'is', null)
+    .where('app_user.deactivated_at', 'is', null)
+    .executeTakeFirst();
+  return row === undefined ? null : { userId: row.id, role: row.role, tokenId };
+}

@@ -1,0 +1,145 @@
+import DataLoader from 'dataloader';
+import { sql, type RawBuilder, type SelectQueryBuilder } from 'kysely';
+import type { Db } from '#db/database.ts';
+import type { Database } from '#db/schema.ts';
+import type { Visibility } from './access.ts';
+import { onPage, pageRequest, toConnection, type Connection, type Keyed, type Order, type PageArguments } from './page.ts';
+import {
+  CHANNEL_COLUMNS,
+  DELIVERY_COLUMNS,
+  type AccessEntryRow,
+  type IdentityRow,
+  type MessageRow,
+  type OutboundRow,
+  type StatusRow,
+} from './rows.ts';
+
+/** One request's reads: every fetch by id and every nested page goes through here, so a list of any length costs the same number of statements (API-8). */
+export type Loaders = ReturnType<typeof createLoaders>;
+
+/** `see` is asked once and narrows every statement. */
+export function createLoaders(db: Db, see: () => Promise<Visibility>) {
+  const nested = new Map<string, DataLoader<string, Connection<unknown>>>();
+
+  return {
+    user: byId((ids) => db.selectFrom('app_user').selectAll().where('id', 'in', ids).execute()),
+    team: byId((ids) => db.selectFrom('team').selectAll().where('id', 'in', ids).execute()),
+    pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
+    status: byId((ids) => db.selectFrom('ticket_status').selectAll().where('id', 'in', ids).execute()),
+    place: byId(async (ids) => db.selectFrom('place').selectAll().where('id', 'in', ids).where((await see()).place).execute()),
+    channel: byId(async (ids) => db.selectFrom('channel').select(CHANNEL_COLUMNS).where('id', 'in', ids).where((await see()).channel).execute()),
+    contact: byId(async (ids) => db.selectFrom('contact').selectAll().where('id', 'in', ids).where((await see()).contact).execute()),
+    conversation: byId(async (ids) => db.selectFrom('conversation').selectAll().where('id', 'in', ids).where((await see()).conversation).execute()),
+    message: byId(async (ids) => db.selectFrom('message').selectAll().where('id', 'in', ids).where((await see()).message).execute()),
+    ticket: byId(async (ids) => db.selectFrom('ticket').selectAll().where('id', 'in', ids).where((await see()).ticket).execute()),
+    rule: byId(async (ids) => db.selectFrom('routing_rule').selectAll().where('id', 'in', ids).where((await see()).routing_rule).execute()),
+    decision: byId(async (ids) => db.selectFrom('routing_decision').selectAll().where('id', 'in', ids).where((await see()).routing_decision).execute()),
+    event: byId(async (ids) => db.selectFrom('event').selectAll().where('id', 'in', ids.map(Number)).where((await see()).event).execute()),
+    notification: byId(async (ids) => db.selectFrom('notification').selectAll().where('id', 'in', ids).where((await see()).notification).execute()),
+    delivery: byId(async (ids) =>
+      db.selectFrom('raw_delivery').select(DELIVERY_COLUMNS).where('id', 'in', ids.map(Number)).where((await see()).raw_delivery).execute(),
+    ),
+
+    /** The ticket of this number. */
+    ticketByNumber: new DataLoader(async (numbers: readonly number[]) => {
+      const rows = await db.selectFrom('ticket').selectAll().where('number', 'in', numbers).where((await see()).ticket).execute();
+      const found = new Map(rows.map((row) => [row.number, row]));
+      return numbers.map((number) => found.get(number) ?? null);
+    }),
+
+    // What follows belongs to a row that is already seen.
+    outboundOf: new DataLoader<string, OutboundRow | null>(async (messageIds) => {
+      const rows = await db.selectFrom('outbound').selectAll().where('message_id', 'in', messageIds).execute();
+      const found = new Map(rows.map((row) => [row.message_id, row]));
+      return messageIds.map((id) => found.get(id) ?? null);
+    }),
+    identitiesOf: grouped<IdentityRow>(
+      (ids) => db.selectFrom('contact_identity').selectAll().where('contact_id', 'in', ids).orderBy('created_at').orderBy('kind').orderBy('value').execute(),
+      (row) => row.contact_id,
+    ),
+    statusesOf: grouped<StatusRow>(
+      (ids) => db.selectFrom('ticket_status').selectAll().where('pipeline_id', 'in', ids).orderBy('position').execute(),
+      (row) => row.pipeline_id,
+    ),
+    accessOf: grouped<AccessEntryRow>(
+      (ids) => db.selectFrom('access_entry').selectAll().where('place_id', 'in', ids).orderBy('everyone', 'desc').orderBy('team_id').orderBy('user_id').execute(),
+      (row) => row.place_id,
+    ),
+    membershipsOf: grouped<{ team_id: string; user_id: string; kind: 'PRIMARY' | 'EXTRA' }>(
+      (ids) => db.selectFrom('team_member').selectAll().where('user_id', 'in', ids).orderBy('kind', 'desc').orderBy('team_id').execute(),
+      (row) => row.user_id,
+    ),
+    targetsOf: grouped<{ rule_id: string; user_id: string | null; team_id: string | null }>(
+      (ids) => db.selectFrom('routing_rule_target').selectAll().where('rule_id', 'in', ids).orderBy('team_id').orderBy('user_id').execute(),
+      (row) => row.rule_id,
+    ),
+    switchedOffOf: grouped<{ user_id: string; kind: string }>(
+      (ids) => db.selectFrom('notification_off').selectAll().where('user_id', 'in', ids).execute(),
+      (row) => row.user_id,
+    ),
+    lastMessageOf: new DataLoader<string, MessageRow | null>(async (conversationIds) => {
+      const { rows } = await sql<MessageRow>`
+        select newest.* from unnest(${[...conversationIds]}::uuid[]) as asked (id)
+        cross join lateral (
+          select * from message where message.conversation_id = asked.id and message.direction <> 'COMMENT'
+          order by message.occurred_at desc, message.arrival desc limit 1
+        ) newest`.execute(db);
+      const found = new Map(rows.map((row) => [row.conversation_id, row]));
+      return conversationIds.map((id) => found.get(id) ?? null);
+    }),
+
+    /** One page of a root list. */
+    async page<TB extends keyof Database, Row>(args: PageArguments, order: Order, query: SelectQueryBuilder<Database, TB, Row>): Promise<Connection<Keyed<Row>>> {
+      const request = pageRequest(args, order);
+      return toConnection(await onPage(query, order, request).execute(), request);
+    },
+
+    /**
+     * One page of each of many parents' lists in one statement. `build` gets the visibility and the parent's id as an expression;
+     * `name` tells the list apart from others.
+     */
+    async nestedPage<Row>(
+      name: string,
+      parentId: string,
+      args: PageArguments,
+      order: Order,
+      build: (parent: RawBuilder<string>, visible: Visibility) => SelectQueryBuilder<Database, keyof Database, Row>,
+    ): Promise<Connection<Row>> {
+      const request = pageRequest(args, order);
+      const key = `${name} ${JSON.stringify(request)}`;
+      let loader = nested.get(key);
+      if (loader === undefined) {
+        loader = new DataLoader<string, Connection<unknown>>(async (parents) => {
+          const query = onPage(build(sql<string>`asked.parent`, await see()), order, request);
+          const { rows } = await sql<Keyed<Row> & { parent_id: string }>`
+            select asked.parent as parent_id, found.* from unnest(${[...parents]}::uuid[]) with ordinality as asked (parent, place_in_list)
+            cross join lateral ${query} found order by asked.place_in_list, ${inOrder(order, request.backward)}`.execute(db);
+          const groups = Map.groupBy(rows, (row) => row.parent_id);
+          return parents.map((parent) => toConnection(groups.get(parent) ?? [], request));
+        });
+        nested.set(key, loader);
+      }
+      return (await loader.load(parentId)) as Connection<Row>;
+    },
+  };
+}
+
+/** A join need not keep the order of its inner query. */
+function inOrder(order: Order, backward: boolean): RawBuilder<unknown> {
+  const direction = sql.raw((order.descending === true) === backward ? 'asc' : 'desc');
+  return sql.join(order.keys.map((key, at) => sql`found.cursor_keys[${sql.raw(String(at + 1))}]::${sql.raw(key.cast)} ${direction}`));
+}
+
+function byId<Row extends { readonly id: string | number }>(fetch: (ids: readonly string[]) => Promise<Row[]>): DataLoader<string, Row | null> {
+  return new DataLoader<string, Row | null>(async (ids) => {
+    const found = new Map((await fetch(ids)).map((row) => [String(row.id), row]));
+    return ids.map((id) => found.get(id) ?? null);
+  });
+}
+
+function grouped<Row>(fetch: (ids: readonly string[]) => Promise<Row[]>, keyOf: (row: Row) => string): DataLoader<string, Row[]> {
+  return new DataLoader<string, Row[]>(async (ids) => {
+    const groups = Map.groupBy(await fetch(ids), keyOf);
+    return ids.map((id) => groups.get(id) ?? []);
+  });
+}

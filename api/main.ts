@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import { serve, type ServerType } from '@hono/node-server';
+import { Hono } from 'hono';
+import { sql } from 'kysely';
+import config from '#config';
+import { keysFrom } from '#commands/secrets.ts';
+import { openDatabase } from '#db/database.ts';
+import { pendingMigrations } from '#db/migrate.ts';
+import { readEnvironment } from '../runtime/environment.ts';
+import { createLifecycle } from '../runtime/lifecycle.ts';
+import { createLogger } from '../runtime/log.ts';
+import { createPluginContext } from '../runtime/plugin-context.ts';
+import { createDoors, parseListenPorts } from './doors/index.ts';
+import { createFeed } from './feed.ts';
+import { createGraphqlHandler } from './server.ts';
+import { createDispatch, createLazyWaker } from './waker.ts';
+
+const env = readEnvironment();
+const log = createLogger({ service: 'api', level: env.logLevel });
+const lifecycle = createLifecycle({ onMessage: (message) => log.info(message) });
+
+const db = openDatabase(env.databaseUrl, { name: 'trunkline-api', max: 20 });
+lifecycle.onShutdown('database', () => db.destroy());
+const waker = createLazyWaker(env.temporal);
+lifecycle.onShutdown('temporal', () => waker.close());
+const feed = createFeed({
+  db,
+  directUrl: env.databaseDirectUrl,
+  onProblem: (what, error) => log.warn({ what, err: error }, 'the event feed'),
+});
+lifecycle.onShutdown('feed', () => feed.close());
+
+const keys = keysFrom(env.secret);
+const graphql = createGraphqlHandler({
+  db,
+  keys,
+  plugins: config.plugins,
+  feed,
+  dispatch: createDispatch(waker, (workflowId) => log.warn({ workflowId }, 'Temporal was not woken; the guardian will')),
+  pluginContext: (plugin, channel) =>
+    createPluginContext(channel, {
+      log: (message, fields) => log.info({ ...fields, plugin }, message),
+      webhookUrl: `${env.publicUrl}/hooks/${plugin}/${channel.key}`,
+    }),
+  graphiql: env.mode === 'development',
+  onError: (errorId, error) => log.error({ errorId, err: error }, 'an unexpected error'),
+});
+
+const doors = createDoors({
+  db,
+  keys,
+  plugins: config.plugins,
+  waker,
+  log: (message, fields) => log.info(fields, message),
+  env: { publicUrl: env.publicUrl, listen: { host: env.smtpHost, ports: listenPorts() } },
+});
+
+const app = new Hono();
+app.get('/healthz', (context) => context.json({ status: 'ok' }));
+app.get('/readyz', async (context) => {
+  const problem = lifecycle.stopping() ? 'stopping' : await databaseProblem();
+  return problem === null ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', problem }, 503);
+});
+app.all('/graphql', (context) => graphql(context.req.raw));
+app.route('/', doors.app);
+app.onError((error, context) => {
+  const errorId = randomUUID();
+  log.error({ errorId, err: error }, 'an unexpected error');
+  return context.json({ error: 'unexpected', errorId }, 500);
+});
+
+/** As `LISTEN_PORTS` says; without it, a single plugin with a server of its own gets the mail port. */
+function listenPorts(): ReadonlyMap<string, number> {
+  const text = process.env['LISTEN_PORTS'];
+  if (text !== undefined && text !== '') return parseListenPorts(text);
+  const [only, ...others] = config.plugins.filter((plugin) => plugin.listen !== undefined);
+  return new Map(only === undefined || others.length > 0 ? [] : [[only.key, env.smtpPort]]);
+}
+
+let current = false;
+/** Null where the database answers and its schema is what this version needs. */
+async function databaseProblem(): Promise<string | null> {
+  try {
+    await sql`select 1`.execute(db);
+    // A schema never goes back, so once is enough.
+    current ||= (await pendingMigrations(env.databaseUrl)).length === 0;
+    return current ? null : 'the schema is not current: run npm run db:migrate';
+  } catch {
+    return 'the database does not answer';
+  }
+}
+
+const server = await listen();
+lifecycle.onShutdown('server', () => close(server));
+await doors.listen();
+lifecycle.onShutdown('doors', () => doors.close());
+log.info({ host: env.host, port: env.port, mode: env.mode, plugins: config.plugins.map((plugin) => plugin.key) }, 'api listens');
+
+function listen(): Promise<ServerType> {
+  return new Promise((resolve, reject) => {
+    const started = serve({ fetch: app.fetch, hostname: env.host, port: env.port }, () => resolve(started));
+    started.once('error', reject);
+  });
+}
+
+/** Requests under way are answered; streams are ended, for they would never end by themselves. */
+async function close(running: ServerType): Promise<void> {
+  const closed = new Promise<void>((resolve) => void running.close(() => resolve()));
+  await feed.close();
+  if ('closeIdleConnections' in running) running.closeIdleConnections();
+  const force = setTimeout(() => {
+    if ('closeAllConnections' in running) running.closeAllConnections();
+  }, 5_000);
+  await closed;
+  clearTimeout(force);
+}

@@ -1,0 +1,56 @@
+import type { Selectable } from 'kysely';
+import type {
+  AccessEntryTable,
+  ChannelTable,
+  ContactIdentityTable,
+  ContactTable,
+  ConversationTable,
+  EventTable,
+  MessageTable,
+  NotificationTable,
+  OutboundTable,
+  PipelineTable,
+  PlaceTable,
+  RawDeliveryTable,
+  RoutingDecisionTable,
+  RoutingRuleTable,
+  TeamTable,
+  TicketStatusTable,
+  TicketTable,
+  UserTable,
+} from '#db/schema.ts';
+
+/** What the schema's types are made of: rows, without the columns that never leave the database. */
+export type UserRow = Selectable<UserTable>;
+export type TeamRow = Selectable<TeamTable>;
+export type PlaceRow = Selectable<PlaceTable>;
+export type AccessEntryRow = Selectable<AccessEntryTable>;
+export type PipelineRow = Selectable<PipelineTable>;
+export type StatusRow = Selectable<TicketStatusTable>;
+export type ChannelRow = Omit<Selectable<ChannelTable>, 'secrets' | 'cursor'>;
+export type ContactRow = Selectable<ContactTable>;
+export type IdentityRow = Selectable<ContactIdentityTable>;
+export type ConversationRow = Selectable<ConversationTable>;
+export type MessageRow = Selectable<MessageTable>;
+export type OutboundRow = Selectable<OutboundTable>;
+export type TicketRow = Selectable<TicketTable>;
+export type RuleRow = Selectable<RoutingRuleTable>;
+export type DecisionRow = Selectable<RoutingDecisionTable>;
+export type EventRow = Selectable<EventTable>;
+export type NotificationRow = Selectable<NotificationTable>;
+export type DeliveryRow = Pick<
+  Selectable<RawDeliveryTable>,
+  'id' | 'channel_id' | 'method' | 'received_at' | 'state' | 'tries' | 'failure_code' | 'failure_reason' | 'settled_at'
+>;
+
+/** Without the sealed secrets, and without the cursor, which is the plugin's. */
+export const CHANNEL_COLUMNS = [
+  'id', 'key', 'plugin', 'name', 'address', 'place_id', 'place', 'settings', 'enabled', 'health', 'health_reason', 'health_since',
+  'create_tickets', 'default_pipeline_id', 'default_status_id', 'default_priority', 'default_properties', 'reopening', 'reopen_days',
+  'unassigned_notice_user_ids', 'routing_rule_id', 'intake_until', 'send_after', 'connected_at', 'disconnected_at', 'version',
+] as const;
+
+/** Without the body and the headers, which hold what people wrote. */
+export const DELIVERY_COLUMNS = [
+  'id', 'channel_id', 'method', 'received_at', 'state', 'tries', 'failure_code', 'failure_reason', 'settled_at',
+] as const;

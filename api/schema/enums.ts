@@ -1,0 +1,130 @@
+import type { EnumRef, EnumValueConfigMap } from '@pothos/core';
+import { EVENT_KINDS } from '#commands/unit.ts';
+import { builder } from '../builder.ts';
+
+type Types = typeof builder.$inferSchemaTypes;
+
+/** A closed set of words, each described. */
+function words<const Values extends Record<string, string>>(name: string, description: string, values: Values): EnumRef<Types, keyof Values & string> {
+  const entries: EnumValueConfigMap<Types> = Object.fromEntries(Object.entries(values).map(([key, text]) => [key, { description: text }]));
+  // The builder infers words from literals only; these are literals one call further out.
+  return builder.enumType<string, EnumValueConfigMap<Types>>(name, { description, values: entries }) as EnumRef<Types, keyof Values & string>;
+}
+
+export const RoleEnum = words('Role', 'What a user may do; each includes the one before.', {
+  AGENT: 'Works in the places they have access to.',
+  ADMIN: 'Also channels, routing rules, pipelines and places.',
+  SUPER_ADMIN: 'Also users, teams and tokens.',
+});
+export const SeatEnum = words('Seat', 'Whether a user can be assigned automatically.', {
+  NONE: 'No paid seat: by hand only.',
+  PAID: 'A paid seat: automatic assignment may choose them.',
+});
+export const AvailabilityEnum = words('Availability', 'Whether a user takes new work now.', {
+  AVAILABLE: 'Takes new work.',
+  AWAY: 'Takes none; what they own stays theirs.',
+});
+export const MembershipEnum = words('MembershipKind', 'How a user belongs to a team.', {
+  PRIMARY: 'Their main team: routing to the team may choose them.',
+  EXTRA: 'Sees what the team sees; routing to the team never chooses them.',
+});
+export const PlaceKindEnum = words('PlaceKind', 'What kind of place it is.', {
+  INBOX: 'A conversation may have a ticket but needs none.',
+  HELP_DESK: 'Every conversation has a ticket.',
+});
+export const CategoryEnum = words('StatusCategory', 'Whether work goes on.', {
+  OPEN: 'Work goes on.',
+  CLOSED: 'Work is over.',
+});
+export const PriorityEnum = words('Priority', 'How pressing a ticket is.', {
+  LOW: 'Can wait.',
+  MEDIUM: 'The usual.',
+  HIGH: 'Before the usual.',
+  URGENT: 'Now.',
+});
+export const RuleKindEnum = words('RoutingRuleKind', 'Who a new conversation goes to.', {
+  NOBODY: 'Nobody: it waits in Unassigned.',
+  SPECIFIC: 'One of the named users, or of the named teams’ primary members.',
+  CONTACT_OWNER: 'The owner of the contact, where it has one and is recognised.',
+});
+export const RuleMethodEnum = words('RoutingMethod', 'How one of the eligible is chosen.', {
+  RANDOM: 'Each equally likely.',
+  LEAST_BUSY: 'Whoever has the fewest open conversations.',
+});
+export const HealthEnum = words('ChannelHealthState', 'Whether a channel works, as its provider says.', {
+  CONNECTED: 'Works.',
+  DEGRADED: 'Has trouble: what arrives is kept, replies wait.',
+  DISCONNECTED: 'The provider has ended it.',
+});
+export const ReopeningEnum = words('Reopening', 'What a contact’s message in a closed conversation does.', {
+  REOPEN: 'Reopens conversation and ticket.',
+  NEW_AFTER: 'Begins a new conversation once enough days have passed since closing; before that, reopens.',
+  KEEP_CLOSED: 'Is kept; both stay closed and the owner is notified.',
+});
+export const DirectionEnum = words('MessageDirection', 'Who a message goes to.', {
+  INBOUND: 'From the contact to us.',
+  OUTBOUND: 'From us to the contact.',
+  COMMENT: 'Internal: the contact never sees it.',
+});
+export const DeliveryStateEnum = words('DeliveryState', 'How far an outbound message has come.', {
+  QUEUED: 'Waits to be sent.',
+  SENDING: 'The provider is being asked.',
+  SENT: 'The provider has taken it.',
+  DELIVERED: 'The contact’s device has it.',
+  READ: 'The contact has read it.',
+  FAILED: 'It was not sent; `canRetry` says whether trying again can help.',
+  MAYBE_SENT: 'Whether it was sent is unknown. It is never sent again by itself: a person decides.',
+});
+export const RawStateEnum = words('RawDeliveryState', 'What became of what a provider sent.', {
+  WAITING: 'Not taken in yet.',
+  DONE: 'Taken in.',
+  SET_ASIDE: 'Could not be read three times; it waits for a person.',
+});
+export const ActorEnum = words('ActorKind', 'Who did something.', {
+  USER: 'A user.',
+  CONTACT: 'The contact.',
+  ROUTING: 'Automatic routing.',
+  CHANNEL: 'The channel’s plugin or provider.',
+  SYSTEM: 'The engine itself.',
+});
+export const NotificationKindEnum = words('NotificationKind', 'What a user is told of.', {
+  TICKET_ASSIGNED: 'A ticket became theirs.',
+  TICKET_UNASSIGNED: 'A new ticket waits for somebody.',
+  MESSAGE_IN_CLOSED: 'A contact wrote in a conversation that stays closed.',
+});
+
+const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
+  CONVERSATION_STARTED: 'A conversation began.',
+  TICKET_CREATED: 'A ticket was made.',
+  MESSAGE_RECEIVED: 'The contact wrote.',
+  MESSAGE_WRITTEN: 'A message to the contact was written; it is not sent yet.',
+  COMMENT_WRITTEN: 'An internal comment was written.',
+  DELIVERY_CHANGED: 'An outbound message came further, or failed.',
+  OWNER_CHANGED: 'The owner or the team changed.',
+  STATUS_CHANGED: 'The status changed.',
+  PRIORITY_CHANGED: 'The priority changed.',
+  PLACE_CHANGED: 'The conversation moved to the help desk.',
+  CURRENT_CHANNEL_CHANGED: 'The conversation goes on in another channel.',
+  ROUTING_DECIDED: 'Automatic routing decided on an owner, or on nobody.',
+  CHANNEL_CONNECTED: 'A channel was connected.',
+  CHANNEL_CHANGED: 'A channel’s settings or rule changed.',
+  CHANNEL_DISCONNECTED: 'A channel was disconnected.',
+  CHANNEL_HEALTH_CHANGED: 'A channel’s health changed.',
+  DELIVERY_SET_ASIDE: 'An inbound delivery could not be read and waits for a person.',
+  PEOPLE_CHANGED: 'Users, teams or access changed.',
+  PIPELINES_CHANGED: 'Pipelines or statuses changed.',
+  NOTIFIED: 'A user was notified.',
+};
+export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);
+
+export const ListOrderEnum = words('ListOrder', 'By when things began.', {
+  OLDEST_FIRST: 'Who waits longest comes first.',
+  NEWEST_FIRST: 'The latest comes first.',
+});
+export const ThreadAbsenceEnum = words('ThreadAbsence', 'Why a ticket has no thread.', {
+  NO_CONVERSATION: 'It came from outside the channels (API, import, integration, workflow), so nobody can be answered on it.',
+});
+export const SubjectAbsenceEnum = words('SubjectAbsence', 'Why a ticket’s conversation has no subject.', {
+  NO_CONVERSATION: 'The ticket has no conversation.',
+  CONVERSATION_HAS_NONE: 'The conversation’s channel has no subjects, or the contact wrote none.',
+});

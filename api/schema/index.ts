@@ -1,0 +1,33 @@
+import './refusals.ts';
+import './user.ts';
+import './team.ts';
+import './place.ts';
+import './pipeline.ts';
+import './plugin.ts';
+import './channel.ts';
+import './contact.ts';
+import './conversation.ts';
+import './message.ts';
+import './ticket.ts';
+import './routing.ts';
+import './event.ts';
+import './notification.ts';
+import './delivery.ts';
+import './subscription.ts';
+import './mutations/conversation.ts';
+import './mutations/ticket.ts';
+import './mutations/channel.ts';
+import './mutations/place.ts';
+import './mutations/pipeline.ts';
+import './mutations/people.ts';
+import './mutations/notification.ts';
+import { lexicographicSortSchema, printSchema } from 'graphql';
+import { builder } from '../builder.ts';
+
+/** The whole schema, built once. */
+export const schema = builder.toSchema();
+
+/** As it stands in `api/schema.graphql` (API-9). */
+export function printedSchema(): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`;
+}

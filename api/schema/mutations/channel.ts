@@ -1,0 +1,190 @@
+import { connectChannel, disconnectChannel, prepareConnection, setChannelEnabled, updateChannel } from '#commands/channels.ts';
+import { redeliver } from '#commands/intake.ts';
+import { AddressTaken, ChangedMeanwhile, InvalidInput, NotAssignable, NotFound, NotPossible } from '#commands/refusals.ts';
+import { setRoutingRule, type RuleInput } from '#commands/routing-rules.ts';
+import type { TicketDefaultsInput } from '#commands/ticket-defaults.ts';
+import { builder } from '../../builder.ts';
+import type { ApiContext } from '../../context.ts';
+import { PriorityEnum, ReopeningEnum, RuleKindEnum, RuleMethodEnum } from '../enums.ts';
+import { mutation } from '../mutation.ts';
+import { ChannelRef, DeliveryRef, HelpDeskRef, InboxRef, PipelineRef, StatusRef, TeamRef, UserRef } from '../refs.ts';
+import { requireSeen } from '../require.ts';
+
+const channel = ({ channelId }: { readonly channelId: string }, { load }: ApiContext) => load.channel.load(channelId);
+
+const RuleInputRef = builder.inputType('RoutingRuleInput', {
+  description: 'Who new conversations are to go to.',
+  fields: (t) => ({
+    kind: t.field({ type: RuleKindEnum, required: true, description: 'Nobody, named users and teams, or the contact’s owner.' }),
+    method: t.field({ type: RuleMethodEnum, description: 'For SPECIFIC; none: the plugin’s own default.' }),
+    availableOnly: t.boolean({ description: 'Leave out who is away; on unless switched off.' }),
+    userIds: t.globalIDList({ for: [UserRef], description: 'For SPECIFIC: users.' }),
+    teamIds: t.globalIDList({ for: [TeamRef], description: 'For SPECIFIC: teams, of which primary members can be chosen.' }),
+  }),
+});
+
+type Ids = readonly ({ readonly id: string } | null | undefined)[] | null | undefined;
+const ids = (list: Ids): string[] => (list ?? []).flatMap((one) => (one == null ? [] : [one.id]));
+
+function ruleOf(input: typeof RuleInputRef.$inferInput): RuleInput {
+  return {
+    kind: input.kind,
+    ...(input.method == null ? {} : { method: input.method }),
+    ...(input.availableOnly == null ? {} : { availableOnly: input.availableOnly }),
+    userIds: ids(input.userIds),
+    teamIds: ids(input.teamIds),
+  };
+}
+
+const DefaultsInputRef = builder.inputType('TicketDefaultsInput', {
+  description: 'What new tickets are to begin with; what is left out stays as it is.',
+  fields: (t) => ({
+    pipelineId: t.globalID({ for: [PipelineRef], description: 'The pipeline.' }),
+    statusId: t.globalID({ for: [StatusRef], description: 'The status.' }),
+    priority: t.field({ type: PriorityEnum, description: 'The priority.' }),
+    properties: t.field({ type: 'JSONObject', description: 'The custom properties.' }),
+  }),
+});
+
+function defaultsOf(input: typeof DefaultsInputRef.$inferInput): TicketDefaultsInput {
+  return {
+    ...(input.pipelineId == null ? {} : { pipelineId: input.pipelineId.id }),
+    ...(input.statusId == null ? {} : { statusId: input.statusId.id }),
+    ...(input.priority == null ? {} : { priority: input.priority }),
+    ...(input.properties == null ? {} : { properties: input.properties }),
+  };
+}
+
+mutation('connectChannel', {
+  description: 'Connects an address through a plugin and turns it on. Settings are checked by the plugin; every wrong field is named.',
+  type: ChannelRef,
+  refusals: [AddressTaken, NotAssignable],
+  input: (t) => ({
+    plugin: t.string({ required: true, description: 'The plugin’s key: “email”.' }),
+    name: t.string({ required: true, description: 'The channel’s name, for people.' }),
+    placeId: t.globalID({ for: [HelpDeskRef, InboxRef], required: true, description: 'Where it is to live.' }),
+    settings: t.field({ type: 'JSONObject', required: true, description: 'As the plugin’s documentation says, secrets included; these are stored encrypted and never returned.' }),
+    createTickets: t.boolean({ description: 'In an inbox: whether new conversations get a ticket.' }),
+    ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with; none: the first pipeline and its first open status.' }),
+    routing: t.field({ type: RuleInputRef, description: 'Who new conversations go to; none: nobody.' }),
+  }),
+  // The provider is asked before the transaction: locks are not held while it thinks.
+  prepare: async (input, { deps }) => {
+    const plugin = deps.plugins.find(({ key }) => key === input.plugin);
+    if (plugin === undefined) throw new InvalidInput([{ path: 'plugin', message: 'there is no such plugin' }]);
+    return prepareConnection(plugin, { name: input.name, settings: input.settings }, (info) => deps.pluginContext(plugin.key, info));
+  },
+  work: async (input, { unit, visible, context }, prepared) => {
+    await requireSeen(unit.tx, visible, 'place', input.placeId.id);
+    const { channelId } = await connectChannel(unit, context.deps, {
+      plugin: input.plugin,
+      name: input.name,
+      placeId: input.placeId.id,
+      settings: input.settings,
+      ...(input.createTickets == null ? {} : { createTickets: input.createTickets }),
+      ...(input.ticketDefaults == null ? {} : { ticketDefaults: defaultsOf(input.ticketDefaults) }),
+      ...(input.routing == null ? {} : { routing: ruleOf(input.routing) }),
+      ...(prepared === undefined ? {} : { key: prepared.key }),
+    });
+    return { channelId };
+  },
+  read: channel,
+});
+
+const ReopeningInputRef = builder.inputType('ReopeningInput', {
+  description: 'What a contact’s message in a closed conversation is to do.',
+  fields: (t) => ({
+    mode: t.field({ type: ReopeningEnum, required: true, description: 'What it does.' }),
+    days: t.int({ description: 'For NEW_AFTER: days after closing.' }),
+  }),
+});
+
+mutation('updateChannel', {
+  description: 'Edits a channel; what is left out stays as it is, secrets too.',
+  type: ChannelRef,
+  refusals: [AddressTaken, ChangedMeanwhile, NotPossible, NotAssignable],
+  input: (t) => ({
+    channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
+    expectedVersion: t.int({ description: 'The version the client has seen; if it was edited since, ChangedMeanwhile.' }),
+    name: t.string({ description: 'Its name.' }),
+    settings: t.field({ type: 'JSONObject', description: 'The top-level settings to change; null takes one away.' }),
+    createTickets: t.boolean({ description: 'In an inbox: whether new conversations get a ticket.' }),
+    ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with.' }),
+    reopening: t.field({ type: ReopeningInputRef, description: 'What a message in a closed conversation does.' }),
+    unassignedNoticeUserIds: t.globalIDList({ for: [UserRef], description: 'Who is told of a new ticket that waits for somebody; empty: all with access to the place.' }),
+  }),
+  work: async (input, { unit, visible, context }) => {
+    const channelId = input.channelId.id;
+    await requireSeen(unit.tx, visible, 'channel', channelId);
+    await updateChannel(unit, context.deps, {
+      channelId,
+      ...(input.expectedVersion == null ? {} : { expectedVersion: input.expectedVersion }),
+      ...(input.name == null ? {} : { name: input.name }),
+      ...(input.settings == null ? {} : { settings: input.settings }),
+      ...(input.createTickets == null ? {} : { createTickets: input.createTickets }),
+      ...(input.ticketDefaults == null ? {} : { ticketDefaults: defaultsOf(input.ticketDefaults) }),
+      ...(input.reopening == null ? {} : { reopening: { mode: input.reopening.mode, days: input.reopening.days ?? null } }),
+      ...(input.unassignedNoticeUserIds == null ? {} : { unassignedNoticeUserIds: ids(input.unassignedNoticeUserIds) }),
+    });
+    return { channelId };
+  },
+  read: channel,
+});
+
+mutation('setChannelEnabled', {
+  description: 'Switches a channel on or off.',
+  type: ChannelRef,
+  refusals: [NotPossible],
+  input: (t) => ({
+    channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
+    enabled: t.boolean({ required: true, description: 'On or off.' }),
+  }),
+  work: async ({ channelId, enabled }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'channel', channelId.id);
+    await setChannelEnabled(unit, { channelId: channelId.id, enabled });
+    return { channelId: channelId.id };
+  },
+  read: channel,
+});
+
+mutation('setRoutingRule', {
+  description: 'Gives a channel another routing rule. The admin needs a paid seat, and so does everybody the rule names.',
+  type: ChannelRef,
+  refusals: [NotPossible, NotAssignable],
+  input: (t) => ({
+    channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
+    rule: t.field({ type: RuleInputRef, required: true, description: 'The new rule.' }),
+  }),
+  work: async ({ channelId, rule }, { unit, visible, context }) => {
+    await requireSeen(unit.tx, visible, 'channel', channelId.id);
+    await setRoutingRule(unit, context.deps, { channelId: channelId.id, rule: ruleOf(rule) });
+    return { channelId: channelId.id };
+  },
+  read: channel,
+});
+
+mutation('disconnectChannel', {
+  description: 'Disconnects a channel for good: its conversations stay and can be read, its address is free again. Doing it again changes nothing.',
+  type: ChannelRef,
+  input: (t) => ({ channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }) }),
+  work: async ({ channelId }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'channel', channelId.id);
+    await disconnectChannel(unit, { channelId: channelId.id });
+    return { channelId: channelId.id };
+  },
+  read: channel,
+});
+
+mutation('redeliver', {
+  description: 'Lets a delivery that was set aside be read again, once its plugin is mended.',
+  type: ChannelRef,
+  input: (t) => ({ deliveryId: t.globalID({ for: [DeliveryRef], required: true, description: 'Which delivery.' }) }),
+  work: async ({ deliveryId }, { unit, visible }) => {
+    const id = Number(deliveryId.id);
+    const row = await unit.tx.selectFrom('raw_delivery').select('channel_id').where('id', '=', id).where(visible.raw_delivery).executeTakeFirst();
+    if (row === undefined) throw new NotFound('delivery', deliveryId.id);
+    await redeliver(unit, { deliveryId: id });
+    return { channelId: row.channel_id };
+  },
+  read: channel,
+});

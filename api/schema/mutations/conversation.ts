@@ -1,0 +1,191 @@
+import { comment, reply, startConversation } from '#commands/conversations.ts';
+import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
+import { assign } from '#commands/owners.ts';
+import { ChangedMeanwhile, InvalidInput, NotAssignable, NotPossible } from '#commands/refusals.ts';
+import { close, makeTicket, reopen } from '#commands/tickets.ts';
+import { builder } from '../../builder.ts';
+import type { ApiContext } from '../../context.ts';
+import { mutation } from '../mutation.ts';
+import { ChannelRef, ConversationRef, MessageRef, TeamRef, TicketRef, UserRef } from '../refs.ts';
+import { requireSeen, requireWorkingIn } from '../require.ts';
+
+const conversation = ({ conversationId }: { readonly conversationId: string }, { load }: ApiContext) => load.conversation.load(conversationId);
+const message = ({ messageId }: { readonly messageId: string }, { load }: ApiContext) => load.message.load(messageId);
+const ticket = ({ ticketId }: { readonly ticketId: string }, { load }: ApiContext) => load.ticket.load(ticketId);
+
+mutation('reply', {
+  description: 'Answers the contact through the conversation’s current channel. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
+  type: MessageRef,
+  refusals: [NotPossible],
+  input: (t) => ({
+    conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
+    text: t.string({ required: true, description: 'What to say, as plain text; at most as many characters as the channel allows.' }),
+    html: t.string({ description: 'The same as HTML, where the channel can send it.' }),
+  }),
+  work: async ({ conversationId, text, html }, { unit, visible, context }) => {
+    await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
+    return reply(unit, context.deps.plugins, { conversationId: conversationId.id, text, html: html ?? null });
+  },
+  read: message,
+});
+
+mutation('comment', {
+  description: 'Writes an internal comment; the contact never sees it.',
+  type: MessageRef,
+  input: (t) => ({
+    conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
+    text: t.string({ required: true, description: 'What to note, as plain text.' }),
+  }),
+  work: async ({ conversationId, text }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
+    return comment(unit, { conversationId: conversationId.id, text });
+  },
+  read: message,
+});
+
+const RecipientInput = builder.inputType('RecipientInput', {
+  description: 'To whom.',
+  fields: (t) => ({
+    kind: t.string({ required: true, description: 'The kind of identity: “email-address”, “phone-number”.' }),
+    value: t.string({ required: true, description: 'The address or number.' }),
+    name: t.string({ description: 'Their name, where it is known.' }),
+  }),
+});
+
+mutation('startConversation', {
+  description: 'Writes the first message to somebody, where the channel’s plugin can. The sender owns the conversation and, in the help desk, its ticket.',
+  type: ConversationRef,
+  refusals: [NotPossible],
+  input: (t) => ({
+    channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Through which channel.' }),
+    to: t.field({ type: RecipientInput, required: true, description: 'To whom.' }),
+    subject: t.string({ description: 'The subject, where the channel has subjects.' }),
+    text: t.string({ required: true, description: 'What to say, as plain text.' }),
+  }),
+  work: async ({ channelId, to, subject, text }, { unit, visible, context }) => {
+    await requireSeen(unit.tx, visible, 'channel', channelId.id);
+    // An admin sees every channel, but writes only where they have access: they would not see the conversation.
+    await requireWorkingIn(unit.tx, visible, channelId.id);
+    return startConversation(unit, context.deps.plugins, {
+      channelId: channelId.id,
+      to: { kind: to.kind, value: to.value, ...(to.name == null ? {} : { name: to.name }) },
+      subject: subject ?? null,
+      text,
+    });
+  },
+  read: conversation,
+});
+
+mutation('closeConversation', {
+  description: 'Closes a conversation and, with it, its ticket. Doing it again changes nothing.',
+  type: ConversationRef,
+  input: (t) => ({ conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }) }),
+  work: async ({ conversationId }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
+    await close(unit, { conversationId: conversationId.id });
+    return { conversationId: conversationId.id };
+  },
+  read: conversation,
+});
+
+mutation('reopenConversation', {
+  description: 'Reopens a conversation and, with it, its ticket. Doing it again changes nothing.',
+  type: ConversationRef,
+  input: (t) => ({ conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }) }),
+  work: async ({ conversationId }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
+    await reopen(unit, { conversationId: conversationId.id });
+    return { conversationId: conversationId.id };
+  },
+  read: conversation,
+});
+
+mutation('makeTicket', {
+  description: 'Makes a ticket from an inbox conversation, with its channel’s ticket defaults; it keeps the owner.',
+  type: TicketRef,
+  refusals: [NotPossible],
+  input: (t) => ({ conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }) }),
+  work: async ({ conversationId }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
+    return makeTicket(unit, { conversationId: conversationId.id });
+  },
+  read: ticket,
+});
+
+interface Assignment {
+  readonly conversationId: string | null;
+  readonly ticketId: string | null;
+}
+
+const AssignmentRef = builder.objectRef<Assignment>('Assignment').implement({
+  description: 'A conversation or a ticket with its owner; the owner of both is one and the same.',
+  fields: (t) => ({
+    conversation: t.field({
+      type: ConversationRef,
+      nullable: true,
+      description: 'The conversation; null: it is a ticket without one.',
+      resolve: ({ conversationId }, _args, { load }) => (conversationId === null ? null : load.conversation.load(conversationId)),
+    }),
+    ticket: t.field({
+      type: TicketRef,
+      nullable: true,
+      description: 'The ticket; null: it is a conversation without one.',
+      resolve: ({ ticketId }, _args, { load }) => (ticketId === null ? null : load.ticket.load(ticketId)),
+    }),
+  }),
+});
+
+mutation('assign', {
+  description: 'Gives a conversation or a ticket to a user, to a team (whose least busy available primary member gets it) or to nobody.',
+  type: AssignmentRef,
+  refusals: [ChangedMeanwhile, NotAssignable],
+  input: (t) => ({
+    subjectId: t.globalID({ for: [ConversationRef, TicketRef], required: true, description: 'The conversation or the ticket.' }),
+    ownerId: t.globalID({ for: [UserRef], description: 'The new owner; neither this nor `teamId`: nobody.' }),
+    teamId: t.globalID({ for: [TeamRef], description: 'The team that is to have it.' }),
+    expectedOwnerId: t.globalID({ for: [UserRef], description: 'Who has it now, as the client believes; null: nobody. If somebody else has it, ChangedMeanwhile. Left out: whoever has it.' }),
+  }),
+  work: async (input, { unit, visible }) => {
+    const { typename, id } = input.subjectId;
+    if (input.ownerId != null && input.teamId != null) throw new InvalidInput([{ path: 'teamId', message: 'a user or a team, not both' }]);
+    const isTicket = typename === 'Ticket';
+    await requireSeen(unit.tx, visible, isTicket ? 'ticket' : 'conversation', id);
+    const to = input.ownerId != null ? { userId: input.ownerId.id } : input.teamId != null ? { teamId: input.teamId.id } : null;
+    const expected = input.expectedOwnerId === undefined ? undefined : (input.expectedOwnerId?.id ?? null);
+    await assign(unit, isTicket ? { ticketId: id } : { conversationId: id }, to, expected);
+    const row = await unit.tx
+      .selectFrom('assignment')
+      .select(['conversation_id', 'ticket_id'])
+      .where(isTicket ? 'ticket_id' : 'conversation_id', '=', id)
+      .executeTakeFirstOrThrow();
+    return { conversationId: row.conversation_id, ticketId: row.ticket_id };
+  },
+  read: async (answer) => answer,
+});
+
+mutation('retryMessage', {
+  description: 'Queues a failed message again, where trying again can help.',
+  type: MessageRef,
+  refusals: [NotPossible],
+  input: (t) => ({ messageId: t.globalID({ for: [MessageRef], required: true, description: 'Which message.' }) }),
+  work: async ({ messageId }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'message', messageId.id);
+    return retryMessage(unit, { messageId: messageId.id });
+  },
+  read: message,
+});
+
+mutation('settleMaybeSent', {
+  description: 'Decides on a message of which nobody knows whether it was sent.',
+  type: MessageRef,
+  refusals: [NotPossible],
+  input: (t) => ({
+    messageId: t.globalID({ for: [MessageRef], required: true, description: 'Which message.' }),
+    sent: t.boolean({ required: true, description: 'true: it was sent; false: it was not, and is queued again.' }),
+  }),
+  work: async ({ messageId, sent }, { unit, visible }) => {
+    await requireSeen(unit.tx, visible, 'message', messageId.id);
+    return settleMaybeSent(unit, { messageId: messageId.id, sent });
+  },
+  read: message,
+});

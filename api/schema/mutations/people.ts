@@ -1,0 +1,149 @@
+import { createApiToken, createTeam, createUser, deactivateUser, setAvailability, setRole, setSeat, setTeamMembers, updateUser } from '#commands/people.ts';
+import { AddressTaken, AlreadyExists, Forbidden } from '#commands/refusals.ts';
+import { builder } from '../../builder.ts';
+import type { ApiContext } from '../../context.ts';
+import { promised } from '../../promised.ts';
+import { reaches } from '../../roles.ts';
+import { AvailabilityEnum, RoleEnum, SeatEnum } from '../enums.ts';
+import { mutation } from '../mutation.ts';
+import { TeamRef, UserRef } from '../refs.ts';
+
+const user = ({ userId }: { readonly userId: string }, { load }: ApiContext) => load.user.load(userId);
+const team = ({ teamId }: { readonly teamId: string }, { load }: ApiContext) => load.team.load(teamId);
+
+mutation('createUser', {
+  description: 'Adds a user. Their address becomes their own mailbox, so no channel can have it.',
+  type: UserRef,
+  refusals: [AddressTaken, AlreadyExists],
+  input: (t) => ({
+    email: t.string({ required: true, description: 'Their email address.' }),
+    name: t.string({ required: true, description: 'Their full name.' }),
+    role: t.field({ type: RoleEnum, description: 'What they may do; none: AGENT.' }),
+    seat: t.field({ type: SeatEnum, description: 'Whether they can be assigned automatically; none: NONE.' }),
+    timeZone: t.string({ description: 'Their IANA time zone: “Europe/Berlin”; none: UTC.' }),
+  }),
+  work: (input, { unit }) =>
+    createUser(unit, {
+      email: input.email,
+      name: input.name,
+      ...(input.role == null ? {} : { role: input.role }),
+      ...(input.seat == null ? {} : { seat: input.seat }),
+      ...(input.timeZone == null ? {} : { timeZone: input.timeZone }),
+    }),
+  read: user,
+});
+
+mutation('updateUser', {
+  description: 'Edits a user; what is left out stays as it is. There is always a super admin.',
+  type: UserRef,
+  refusals: [AddressTaken, AlreadyExists],
+  input: (t) => ({
+    userId: t.globalID({ for: [UserRef], required: true, description: 'Which user.' }),
+    email: t.string({ description: 'Their email address.' }),
+    name: t.string({ description: 'Their full name.' }),
+    role: t.field({ type: RoleEnum, description: 'What they may do.' }),
+    seat: t.field({ type: SeatEnum, description: 'Whether they can be assigned automatically.' }),
+    timeZone: t.string({ description: 'Their IANA time zone.' }),
+  }),
+  work: async (input, { unit }) => {
+    const userId = input.userId.id;
+    await updateUser(unit, {
+      userId,
+      ...(input.email == null ? {} : { email: input.email }),
+      ...(input.name == null ? {} : { name: input.name }),
+      ...(input.timeZone == null ? {} : { timeZone: input.timeZone }),
+    });
+    if (input.role != null) await setRole(unit, { userId, role: input.role });
+    if (input.seat != null) await setSeat(unit, { userId, seat: input.seat });
+    return { userId };
+  },
+  read: user,
+});
+
+mutation('deactivateUser', {
+  description: 'Ends a user’s access at once: tokens are revoked, streams end. What they own stays theirs until somebody takes it.',
+  type: UserRef,
+  input: (t) => ({ userId: t.globalID({ for: [UserRef], required: true, description: 'Which user.' }) }),
+  work: async ({ userId }, { unit }) => {
+    await deactivateUser(unit, { userId: userId.id });
+    return { userId: userId.id };
+  },
+  read: user,
+});
+
+mutation('setAvailability', {
+  description: 'Says whether a user takes new work: oneself, or as an admin anybody.',
+  type: UserRef,
+  input: (t) => ({
+    userId: t.globalID({ for: [UserRef], description: 'Which user; none: oneself.' }),
+    availability: t.field({ type: AvailabilityEnum, required: true, description: 'Whether they take new work now.' }),
+  }),
+  work: async ({ userId, availability }, { unit, context: { viewer } }) => {
+    const id = userId?.id ?? viewer.userId;
+    if (id !== viewer.userId && !reaches(viewer.role, 'ADMIN')) throw new Forbidden('the role admin, for somebody else');
+    await setAvailability(unit, { userId: id, availability });
+    return { userId: id };
+  },
+  read: user,
+});
+
+mutation('createTeam', {
+  description: 'Makes a team without members.',
+  type: TeamRef,
+  refusals: [AlreadyExists],
+  input: (t) => ({ name: t.string({ required: true, description: 'Its name, unique without regard to case.' }) }),
+  work: ({ name }, { unit }) => createTeam(unit, { name }),
+  read: team,
+});
+
+mutation('setTeamMembers', {
+  description: 'Replaces a team’s members. A user is a primary member of at most one team.',
+  type: TeamRef,
+  input: (t) => ({
+    teamId: t.globalID({ for: [TeamRef], required: true, description: 'Which team.' }),
+    primaryUserIds: t.globalIDList({ for: [UserRef], required: true, description: 'Its primary members: routing to the team may choose them.' }),
+    extraUserIds: t.globalIDList({ for: [UserRef], description: 'Its extra members: they see what the team sees.' }),
+  }),
+  work: async ({ teamId, primaryUserIds, extraUserIds }, { unit }) => {
+    await setTeamMembers(unit, {
+      teamId: teamId.id,
+      primaryUserIds: primaryUserIds.flatMap((one) => (one == null ? [] : [one.id])),
+      extraUserIds: (extraUserIds ?? []).flatMap((one) => (one == null ? [] : [one.id])),
+    });
+    return { teamId: teamId.id };
+  },
+  read: team,
+});
+
+interface NewToken {
+  readonly userId: string;
+  readonly token: string | null;
+}
+
+const NewTokenRef = builder.objectRef<NewToken>('NewApiToken').implement({
+  description: 'A bearer token, shown this once.',
+  fields: (t) => ({
+    user: t.field({ type: UserRef, description: 'Whose it is.', resolve: async ({ userId }, _args, { load }) => promised(await load.user.load(userId)) }),
+    token: t.exposeString('token', {
+      nullable: true,
+      description: 'To be sent as “Authorization: Bearer …”. It is stored hashed; null where the same idempotency key was answered before.',
+    }),
+  }),
+});
+
+mutation('createApiToken', {
+  description: 'Makes a bearer token for a user. It is shown once.',
+  type: NewTokenRef,
+  input: (t) => ({
+    userId: t.globalID({ for: [UserRef], required: true, description: 'Whose token.' }),
+    name: t.string({ required: true, description: 'What it is for.' }),
+  }),
+  // The answer kept under the key has ids only: the secret stays with this one call.
+  prepare: async () => ({ shown: null as string | null }),
+  work: async ({ userId, name }, { unit }, prepared) => {
+    const { token, tokenId } = await createApiToken(unit, { userId: userId.id, name });
+    if (prepared !== undefined) prepared.shown = token;
+    return { userId: userId.id, tokenId };
+  },
+  read: async ({ userId }, _context, prepared) => ({ userId, token: prepared?.shown ?? null }),
+});

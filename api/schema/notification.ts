@@ -1,0 +1,26 @@
+import { builder } from '../builder.ts';
+import { NotificationKindEnum } from './enums.ts';
+import { ConversationRef, NotificationRef, TicketRef } from './refs.ts';
+
+builder.node(NotificationRef, {
+  description: 'Something a user was told of. Only they see it.',
+  id: { resolve: (notification) => notification.id },
+  loadOne: (id, { load }) => load.notification.load(id),
+  fields: (t) => ({
+    kind: t.field({ type: NotificationKindEnum, description: 'What it tells of.', resolve: (notification) => notification.kind }),
+    ticket: t.field({
+      type: TicketRef,
+      nullable: true,
+      description: 'The ticket; null: none, or no longer to be seen.',
+      resolve: (notification, _args, { load }) => (notification.ticket_id === null ? null : load.ticket.load(notification.ticket_id)),
+    }),
+    conversation: t.field({
+      type: ConversationRef,
+      nullable: true,
+      description: 'The conversation; null: none, or no longer to be seen.',
+      resolve: (notification, _args, { load }) => (notification.conversation_id === null ? null : load.conversation.load(notification.conversation_id)),
+    }),
+    createdAt: t.field({ type: 'DateTime', description: 'When they were told.', resolve: (notification) => notification.created_at }),
+    readAt: t.field({ type: 'DateTime', nullable: true, description: 'When they read it; null: not yet.', resolve: (notification) => notification.read_at }),
+  }),
+});

@@ -1,0 +1,33 @@
+import type { Order } from '../page.ts';
+
+/** Keyset orders by noun; each ends in a unique column. */
+export const ORDERS = {
+  user: { keys: [{ column: 'app_user.id', cast: 'uuid' }] },
+  team: { keys: [{ column: 'team.id', cast: 'uuid' }] },
+  place: { keys: [{ column: 'place.id', cast: 'uuid' }] },
+  pipeline: { keys: [{ column: 'pipeline.position', cast: 'int' }] },
+  channel: { keys: [{ column: 'channel.id', cast: 'uuid' }] },
+  conversation: {
+    keys: [
+      { column: 'conversation.started_at', cast: 'timestamptz' },
+      { column: 'conversation.id', cast: 'uuid' },
+    ],
+  },
+  ticket: {
+    keys: [
+      { column: 'ticket.created_at', cast: 'timestamptz' },
+      { column: 'ticket.id', cast: 'uuid' },
+    ],
+  },
+  // By the provider's date, then by arrival (MODEL-4).
+  message: {
+    keys: [
+      { column: 'message.occurred_at', cast: 'timestamptz' },
+      { column: 'message.arrival', cast: 'bigint' },
+    ],
+  },
+  event: { keys: [{ column: 'event.id', cast: 'bigint' }] },
+  decision: { keys: [{ column: 'routing_decision.id', cast: 'uuid' }], descending: true },
+  notification: { keys: [{ column: 'notification.id', cast: 'uuid' }], descending: true },
+  delivery: { keys: [{ column: 'raw_delivery.id', cast: 'bigint' }] },
+} as const satisfies Record<string, Order>;

@@ -1,0 +1,61 @@
+import type { InterfaceRef, ObjectRef } from '@pothos/core';
+import { builder } from '../builder.ts';
+import type {
+  ChannelRow,
+  ContactRow,
+  ConversationRow,
+  DecisionRow,
+  DeliveryRow,
+  EventRow,
+  MessageRow,
+  NotificationRow,
+  PipelineRow,
+  PlaceRow,
+  RuleRow,
+  StatusRow,
+  TeamRow,
+  TicketRow,
+  UserRow,
+} from '../rows.ts';
+
+/** The nouns, named once, so that the files which describe them need not import one another. */
+export const UserRef = builder.objectRef<UserRow>('User');
+export const TeamRef = builder.objectRef<TeamRow>('Team');
+export const PlaceRef = builder.interfaceRef<PlaceRow>('Place');
+export const HelpDeskRef = builder.objectRef<PlaceRow>('HelpDesk');
+export const InboxRef = builder.objectRef<PlaceRow>('Inbox');
+export const PipelineRef = builder.objectRef<PipelineRow>('Pipeline');
+export const StatusRef = builder.objectRef<StatusRow>('TicketStatus');
+export const ChannelRef = builder.objectRef<ChannelRow>('Channel');
+export const ContactRef = builder.objectRef<ContactRow>('Contact');
+export const ConversationRef = builder.objectRef<ConversationRow>('Conversation');
+export const MessageRef = builder.objectRef<MessageRow>('Message');
+export const TicketRef = builder.objectRef<TicketRow>('Ticket');
+export const RuleRef = builder.objectRef<RuleRow>('RoutingRule');
+export const DecisionRef = builder.objectRef<DecisionRow>('RoutingDecision');
+export const EventRef = builder.objectRef<EventRow>('Event');
+export const NotificationRef = builder.objectRef<NotificationRow>('Notification');
+export const DeliveryRef = builder.objectRef<DeliveryRow>('Delivery');
+
+type Types = typeof builder.$inferSchemaTypes;
+
+/** One connection type for each noun, wherever it is listed. */
+function connectionOf<Row>(type: ObjectRef<Types, Row> | InterfaceRef<Types, Row>, name: string, plural: string) {
+  return builder.connectionObject(
+    { type, name: `${name}Connection`, description: `A page of ${plural}.` },
+    { name: `${name}Edge`, description: `One of a page of ${plural}, with its cursor.` },
+  );
+}
+
+export const UserConnection = connectionOf(UserRef, 'User', 'users');
+export const TeamConnection = connectionOf(TeamRef, 'Team', 'teams');
+export const PlaceConnection = connectionOf(PlaceRef, 'Place', 'places');
+export const PipelineConnection = connectionOf(PipelineRef, 'Pipeline', 'pipelines');
+export const ChannelConnection = connectionOf(ChannelRef, 'Channel', 'channels');
+export const ConversationConnection = connectionOf(ConversationRef, 'Conversation', 'conversations');
+export const MessageConnection = connectionOf(MessageRef, 'Message', 'messages');
+export const TicketConnection = connectionOf(TicketRef, 'Ticket', 'tickets');
+export const DecisionConnection = connectionOf(DecisionRef, 'RoutingDecision', 'routing decisions');
+export const EventConnection = connectionOf(EventRef, 'Event', 'events');
+export const NotificationConnection = connectionOf(NotificationRef, 'Notification', 'notifications');
+export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');

@@ -1,0 +1,112 @@
+import * as refusals from '#commands/refusals.ts';
+import { builder, globalId } from '../builder.ts';
+
+/** Every refusal has these. */
+const RefusalRef = builder.interfaceRef<Error>('Refusal').implement({
+  description: 'Why something was not done. Nothing has changed then.',
+  fields: (t) => ({ message: t.exposeString('message', { description: 'In words, for developers; ids at most, no content.' }) }),
+});
+
+const interfaces = [RefusalRef];
+
+builder.objectType(refusals.NotFound, {
+  name: 'NotFound',
+  description: 'It does not exist, or the viewer may not see it.',
+  interfaces,
+  fields: (t) => ({ what: t.exposeString('what', { description: 'Which kind of thing: “conversation”.' }) }),
+});
+builder.objectType(refusals.Forbidden, {
+  name: 'Forbidden',
+  description: 'The viewer sees it but may not do this.',
+  interfaces,
+  fields: (t) => ({ needs: t.exposeString('needs', { description: 'What they lack: “the role admin”.' }) }),
+});
+const ProblemRef = builder.objectRef<refusals.Problem>('InputProblem').implement({
+  description: 'One wrong field.',
+  fields: (t) => ({
+    path: t.exposeString('path', { description: 'Where, with dots: “settings.smtp.port”.' }),
+    message: t.exposeString('message', { description: 'What is wrong with it, for people.' }),
+  }),
+});
+builder.objectType(refusals.InvalidInput, {
+  name: 'InvalidInput',
+  description: 'The input can not be used; every wrong field is named.',
+  interfaces,
+  fields: (t) => ({ problems: t.field({ type: [ProblemRef], description: 'Every wrong field.', resolve: (error) => [...error.problems] }) }),
+});
+builder.objectType(refusals.AddressTaken, {
+  name: 'AddressTaken',
+  description: 'This address is connected already, or is a user’s own mailbox.',
+  interfaces,
+  fields: (t) => ({
+    channelKey: t.exposeString('channelKey', { nullable: true, description: 'The channel that has it; null: it is a user’s own mailbox.' }),
+  }),
+});
+builder.objectType(refusals.AlreadyExists, {
+  name: 'AlreadyExists',
+  description: 'A name or address that must be unique is in use.',
+  interfaces,
+  fields: (t) => ({ what: t.exposeString('what', { description: 'Which kind of thing there is already.' }) }),
+});
+builder.objectType(refusals.ChangedMeanwhile, {
+  name: 'ChangedMeanwhile',
+  description: 'Somebody else changed it first.',
+  interfaces,
+  fields: (t) => ({
+    what: t.exposeString('what', { description: 'Which kind of thing changed.' }),
+    ownerId: t.id({
+      nullable: true,
+      description: 'Where the owner changed, the global id of who has it now.',
+      resolve: (error) => (error.ownerId === null ? null : globalId('User', error.ownerId)),
+    }),
+  }),
+});
+const IneligibleReasonEnum = builder.enumType('IneligibleReason', {
+  description: 'Why somebody can not be assigned.',
+  values: {
+    NO_SEAT: { description: 'No paid seat.' },
+    NO_ACCESS: { description: 'No access to the place.' },
+    DEACTIVATED: { description: 'Deactivated.' },
+    UNKNOWN: { description: 'There is no such user or team.' },
+    NO_PRIMARY_MEMBER: { description: 'The team has no primary member who can be assigned here.' },
+  } as const,
+});
+const IneligibleRef = builder.objectRef<refusals.IneligibleTarget>('IneligibleTarget').implement({
+  description: 'A user or a team that can not be assigned.',
+  fields: (t) => ({
+    userId: t.id({
+      nullable: true,
+      description: 'The global id of the user; null: it is a team.',
+      resolve: (target) => (target.userId === null ? null : globalId('User', target.userId)),
+    }),
+    teamId: t.id({
+      nullable: true,
+      description: 'The global id of the team; null: it is a user.',
+      resolve: (target) => (target.teamId === null ? null : globalId('Team', target.teamId)),
+    }),
+    reason: t.field({ type: IneligibleReasonEnum, description: 'Why not.', resolve: (target) => target.reason }),
+  }),
+});
+builder.objectType(refusals.NotAssignable, {
+  name: 'NotAssignable',
+  description: 'Users or teams that can not be assigned, each with why.',
+  interfaces,
+  fields: (t) => ({ targets: t.field({ type: [IneligibleRef], description: 'Each of them.', resolve: (error) => [...error.targets] }) }),
+});
+builder.objectType(refusals.NotPossible, {
+  name: 'NotPossible',
+  description: 'The thing is not in a state that allows it, or its channel can not do it.',
+  interfaces,
+  fields: (t) => ({ reason: t.exposeString('reason', { description: 'A code: CHANNEL_DISCONNECTED, CHANNEL_CANNOT_SEND, TEXT_TOO_LONG, …' }) }),
+});
+builder.objectType(refusals.IdempotencyKeyReused, {
+  name: 'IdempotencyKeyReused',
+  description: 'The same idempotency key came with another operation or other arguments.',
+  interfaces,
+  fields: (t) => ({ operation: t.exposeString('operation', { description: 'The operation it was used for.' }) }),
+});
+builder.objectType(refusals.CursorTooOld, {
+  name: 'CursorTooOld',
+  description: 'The feed does not reach back to this cursor, or it is not one of ours: read the state anew and go on without a cursor.',
+  interfaces,
+});
