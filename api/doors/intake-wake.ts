@@ -27,6 +27,8 @@ export interface IntakeWakeDeps {
   readonly lookAfterMs?: number;
   /** Milliseconds a wake may take: with Temporal down a call may wait for long. */
   readonly wakeTimeoutMs?: number;
+  /** Milliseconds between two wakes of one channel: what comes meanwhile shares the next. */
+  readonly gapMs?: number;
 }
 
 interface Watched {
@@ -46,9 +48,10 @@ interface Watched {
  * Wakes a channel's intake, coalesced: an idle one at once, a running one only when after a second it has not taken the delivery, so a busy
  * channel costs Temporal nearly nothing. A wake that fails is tried again by looking later; what is lost altogether the guardian finds (OPS-10).
  */
-export function createIntakeWake({ db, waker, log, lookAfterMs = 1_000, wakeTimeoutMs = 10_000 }: IntakeWakeDeps): IntakeWake {
+export function createIntakeWake({ db, waker, log, lookAfterMs = 1_000, wakeTimeoutMs = 10_000, gapMs = 50 }: IntakeWakeDeps): IntakeWake {
   const watched = new Map<string, Watched>();
   const underWay = new Set<Promise<void>>();
+  const closing = Promise.withResolvers<void>();
   let closed = false;
 
   function track(work: Promise<void>): void {
@@ -61,25 +64,22 @@ export function createIntakeWake({ db, waker, log, lookAfterMs = 1_000, wakeTime
     do {
       channel.again = false;
       if (!(await wakeOnce(channel))) lookLater(channel);
+      await within(gapMs, closing.promise);
     } while (channel.again && !closed);
     channel.waking = false;
     forget(channel);
   }
 
   async function wakeOnce({ channelKey, plugin }: Watched): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
     try {
-      const late = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => reject(new Error('late')), wakeTimeoutMs);
-      });
-      await Promise.race([waker.signalWithStart(startRequest({ kind: 'intake', channelKey, plugin })), late]);
-      return true;
+      const asked = waker.signalWithStart(startRequest({ kind: 'intake', channelKey, plugin })).then(() => true);
+      const answer = Promise.race([asked, closing.promise]);
+      if ((await within(wakeTimeoutMs, answer)) === true) return true;
     } catch {
-      log('an intake was not woken', { channel: channelKey });
-      return false;
-    } finally {
-      clearTimeout(timer);
+      // Said below, like one that took too long.
     }
+    log('an intake was not woken', { channel: channelKey });
+    return false;
   }
 
   function lookLater(channel: Watched): void {
@@ -130,8 +130,22 @@ export function createIntakeWake({ db, waker, log, lookAfterMs = 1_000, wakeTime
     },
     async close() {
       closed = true;
+      closing.resolve();
       for (const { timer } of watched.values()) clearTimeout(timer);
       await Promise.all(underWay);
     },
   };
+}
+
+/** What a promise gives, or undefined when that takes longer. */
+async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,0 +1,125 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { disconnectChannel, setChannelEnabled } from '#commands/channels.ts';
+import { setIntakeUntil } from '#commands/intake.ts';
+import { transact } from '#commands/unit.ts';
+import { openDatabase } from '#db/database.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { APP_SECRET, call, connectHook, deliveries, fakeTemporal, PUBLIC_URL, testDoors, type FakeTemporal, type TestDoors } from './support.ts';
+
+let database: TestDatabase;
+let temporal: FakeTemporal;
+let doors: TestDoors;
+beforeAll(async () => void (database = await testDatabase()), 60_000);
+afterAll(() => database.drop());
+beforeEach(() => {
+  temporal = fakeTemporal();
+  doors = testDoors(database.db, temporal);
+});
+afterEach(() => doors.close());
+
+const post = (key: string, init: RequestInit, plugin = 'testhook') => doors.app.request(`${PUBLIC_URL}/hooks/${plugin}/${key}?page=1`, init);
+const system = { actor: 'SYSTEM' } as const;
+
+describe('a webhook', () => {
+  it('is stored byte for byte with its headers and address, answered by the plugin, and its intake woken [OPS-10]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    const request = call('hello');
+    const response = await post(key, request);
+    expect([response.status, await response.text()]).toEqual([200, 'taken']);
+    const [stored] = await deliveries(database.db, channelId);
+    expect(stored).toMatchObject({ method: 'POST', url: `${PUBLIC_URL}/hooks/testhook/${key}?page=1`, state: 'WAITING', headers: { 'content-type': 'application/json' } });
+    expect(stored?.body.toString()).toBe(request.body);
+    await vi.waitFor(() => expect(temporal.woken).toEqual([`channel-intake/${key}`]));
+  });
+
+  it('answers a handshake without storing anything [PLUG-4]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    const response = await doors.app.request(`${PUBLIC_URL}/hooks/testhook/${key}?challenge=42`);
+    expect(await response.text()).toBe('42');
+    expect(await deliveries(database.db, channelId)).toEqual([]);
+  });
+
+  it('is refused with a wrong or missing signature, and leaves nothing behind [PLUG-4]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    const request = call('forged');
+    expect((await post(key, { ...request, headers: {} })).status).toBe(401);
+    expect((await post(key, { ...request, body: `${request.body} ` })).status).toBe(401);
+    expect(await deliveries(database.db, channelId)).toEqual([]);
+    expect(doors.lines.join()).not.toContain(APP_SECRET);
+    expect(doors.lines.join()).not.toContain('forged');
+  });
+
+  it('is refused above the size limit, whether its length is told or not [PLUG-3]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    const large = 'x'.repeat(1_000_001);
+    expect((await post(key, { method: 'POST', body: large, headers: { 'content-length': String(large.length) } })).status).toBe(413);
+    expect((await post(key, { method: 'POST', body: large })).status).toBe(413);
+    expect(await deliveries(database.db, channelId)).toEqual([]);
+  });
+
+  it('finds nobody where there is no such channel, or it is another plugin’s, or the plugin has no webhooks [CH-10]', async () => {
+    const { key } = await connectHook(database.db);
+    expect((await post('testhook-aaaaaa', call('x'))).status).toBe(404);
+    expect((await post(key, call('x'), 'testhook-mute')).status).toBe(404);
+    expect((await post(key, call('x'), 'none')).status).toBe(404);
+  });
+
+  it('is taken in for a channel that is off, and no longer for one that was disconnected [CH-9, CH-10]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    await transact(database.db, system, (unit) => setChannelEnabled(unit, { channelId, enabled: false }));
+    expect((await post(key, call('while off'))).status).toBe(200);
+    expect(await deliveries(database.db, channelId)).toHaveLength(1);
+    await transact(database.db, system, (unit) => disconnectChannel(unit, { channelId }));
+    await vi.waitFor(async () => expect((await post(key, call('too late'))).status).toBe(404), { timeout: 3_000, interval: 100 });
+  });
+
+  it('is not acknowledged when it could not be stored [OPS-10]', async () => {
+    const { key } = await connectHook(database.db);
+    const lost = openDatabase(database.url);
+    doors = testDoors(lost, temporal);
+    expect((await post(key, call('first'))).status).toBe(200);
+    await lost.destroy();
+    const response = await post(key, call('second'));
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, '5']);
+  });
+});
+
+describe('waking the intake', () => {
+  it('never delays or fails an answer while Temporal refuses or hangs [OPS-10]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    for (const down of ['refuses', 'hangs'] as const) {
+      temporal.down = down;
+      for (let index = 0; index < 20; index += 1) expect((await post(key, call(`${down} ${index}`))).status).toBe(200);
+      await vi.waitFor(() => expect(temporal.asked).toBeGreaterThan(0));
+    }
+    expect(await deliveries(database.db, channelId)).toHaveLength(40);
+  });
+
+  it('wakes the intake of what came while Temporal was down, once it is back [OPS-10]', async () => {
+    const { key } = await connectHook(database.db);
+    temporal.down = 'refuses';
+    expect((await post(key, call('meanwhile'))).status).toBe(200);
+    await vi.waitFor(() => expect(temporal.asked).toBe(1));
+    temporal.down = undefined;
+    await vi.waitFor(() => expect(temporal.woken).toEqual([`channel-intake/${key}`]), { timeout: 4_000 });
+  });
+
+  it('asks Temporal a few times for many at once, not once for each [OPS-10]', async () => {
+    const { key } = await connectHook(database.db);
+    await Promise.all(Array.from({ length: 200 }, (_, index) => post(key, call(`many ${index}`))));
+    await vi.waitFor(() => expect(temporal.woken.length).toBeGreaterThan(0));
+    await doors.close();
+    expect(temporal.asked).toBeLessThan(40);
+  });
+
+  it('leaves a running intake alone, and wakes it where it has not taken the delivery after a second [OPS-10]', async () => {
+    const [taken, left] = [await connectHook(database.db), await connectHook(database.db)];
+    for (const { key } of [taken, left]) {
+      await setIntakeUntil(database.db, key, 30);
+      expect((await post(key, call('busy'))).status).toBe(200);
+    }
+    await database.db.updateTable('raw_delivery').set({ state: 'DONE', settled_at: new Date() }).where('channel_id', '=', taken.channelId).execute();
+    expect(temporal.woken).toEqual([]);
+    await vi.waitFor(() => expect(temporal.woken).toEqual([`channel-intake/${left.key}`]), { timeout: 4_000 });
+  });
+});
