@@ -142,7 +142,7 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
     if (answer.type === 'ready') ready.resolve();
     else if (answer.id === awaited) finish(readAnswer(answer));
   });
-  worker.on('error', (error) => gone(failed('Crashed', crashReason(error))));
+  worker.on('error', (error) => gone(crashed(error)));
   worker.on('exit', () => gone(failed('Crashed', 'the parsing thread ended')));
 
   return {
@@ -208,9 +208,9 @@ function reasonOf(failure: Failure): string {
   return failure.code === 'Malformed' ? failure.where : 'reason' in failure ? failure.reason : failure.code;
 }
 
-function crashReason(error: unknown): string {
+function crashed(error: unknown): Parsed {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
-  return code === 'ERR_WORKER_OUT_OF_MEMORY' ? 'parse needed too much memory' : 'the parsing thread crashed';
+  return code === 'ERR_WORKER_OUT_OF_MEMORY' ? failed('TooMuchMemory', 'parse needed too much memory') : failed('Crashed', 'the parsing thread crashed');
 }
 
 function failed(code: string, reason: string): Parsed {

@@ -32,7 +32,8 @@ async function main(): Promise<void> {
   const db = openDatabase(environment.databaseUrl, { max: CONNECTIONS, name: 'trunkline-worker' });
   lifecycle.onShutdown('PostgreSQL', () => db.destroy());
   let workers: RunningWorkers | undefined;
-  const health = await serveHealth(environment, db, () => !lifecycle.stopping() && workers?.ready() === true);
+  let temporalAnswers = async (): Promise<boolean> => false;
+  const health = await serveHealth(environment, db, () => !lifecycle.stopping() && workers?.ready() === true, () => temporalAnswers());
   lifecycle.onShutdown('health', () => health.close());
 
   const bundle = await bundleWorkflows(temporalLogger(log));
@@ -50,6 +51,7 @@ async function main(): Promise<void> {
     }
     const { client, connection, native } = session;
     const set = createActivities({ db, keys: keysFrom(environment.secret), plugins: config.plugins, configUrl, waker: createWaker(client), log, now: () => Date.now() });
+    temporalAnswers = () => connection.withDeadline(Date.now() + 2_000, () => connection.workflowService.getSystemInfo({})).then(() => true);
     const stopKeeping = keepSchedule(client, connection, environment, log);
     try {
       if (lifecycle.stopping()) break;

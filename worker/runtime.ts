@@ -14,7 +14,9 @@ export function installRuntime(log: Logger): void {
 export function temporalLogger(log: Logger): TemporalLogger {
   return new DefaultLogger('WARN', ({ level, message, meta }: LogEntry) => {
     const fields = { workflowId: meta?.['workflowId'], activityType: meta?.['activityType'], taskQueue: meta?.['taskQueue'] };
-    if (level === 'ERROR') log.error(fields, message);
+    // Every poller says so every few seconds while Temporal is away; readiness and the schedule's keeper say it once.
+    if (message.startsWith('gRPC call poll_')) log.debug(fields, message);
+    else if (level === 'ERROR') log.error(fields, message);
     else if (level === 'WARN') log.warn(fields, message);
     else log.debug(fields, message);
   });

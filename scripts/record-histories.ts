@@ -1,0 +1,59 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { runGuardianOnce } from '#activities/guardian.ts';
+import { assign } from '#commands/owners.ts';
+import { close } from '#commands/tickets.ts';
+import { transact } from '#commands/unit.ts';
+import { GUARDIAN_SCHEDULE, intakeWorkflowId, outboxWorkflowId, ticketWorkflowId } from '#workflows/contract.ts';
+import { keepGuardianSchedule } from '#worker/schedule.ts';
+import { writeHistory } from '#test/workflows/histories.ts';
+import { openWorld, until, type World } from '#test/workflows/world.ts';
+
+/**
+ * Records one history of each workflow on a real server into `test/histories`, to be replayed by every later version (OPS-8).
+ * Add recordings when a workflow learns something new; those of released code are kept.
+ */
+const folder = new URL('../test/histories/', import.meta.url);
+const version = process.argv[2] ?? '0001';
+
+mkdirSync(folder, { recursive: true });
+const world = await openWorld();
+try {
+  await record(world);
+} finally {
+  await world.close();
+}
+
+async function record(world: World): Promise<void> {
+  const channel = await world.connect('HELP_DESK');
+  const by = { actor: 'USER', userId: world.userId } as const;
+  await world.deliver(channel, { do: 'message', id: 'one', from: 'visitor-one', text: 'hello' });
+  const ticket = await until('the owner', () =>
+    world.db.selectFrom('ticket').select(['id', 'number', 'conversation_id']).where('owner_id', 'is not', null).executeTakeFirst(),
+  );
+  const conversationId = ticket.conversation_id ?? '';
+  for (const text of ['RateLimited first', 'Rejected always', 'an answer']) await world.reply(conversationId, text);
+  const ended = (id: string) => until(`${id} completes`, async () => (await world.client.workflow.getHandle(id).describe()).status.name === 'COMPLETED');
+  await ended(outboxWorkflowId(conversationId));
+  await ended(intakeWorkflowId(channel.key));
+  await world.commit(await transact(world.db, by, (unit) => assign(unit, { ticketId: ticket.id }, null)));
+  await world.commit(await transact(world.db, by, (unit) => close(unit, { ticketId: ticket.id })));
+  await ended(ticketWorkflowId(ticket.number));
+  await runGuardianOnce(world.set.engine);
+  await keepGuardianSchedule(world.client, () => Date.now());
+  const guardian = await until('the guardian has run', async () => {
+    for await (const one of world.client.workflow.list({ query: "WorkflowType = 'guardian' and ExecutionStatus = 'Completed'" })) return one.workflowId;
+    return undefined;
+  }, 45);
+  await world.client.schedule.getHandle(GUARDIAN_SCHEDULE).delete();
+
+  await save('ticket', ticketWorkflowId(ticket.number));
+  await save('channelIntake', intakeWorkflowId(channel.key));
+  await save('outbox', outboxWorkflowId(conversationId));
+  await save('guardian', guardian);
+}
+
+async function save(type: string, workflowId: string): Promise<void> {
+  const history = await world.client.workflow.getHandle(workflowId).fetchHistory();
+  writeFileSync(new URL(`${type}.${version}.json`, folder), writeHistory(history));
+  console.log(`${type}.${version}.json: ${history.events?.length ?? 0} events`);
+}

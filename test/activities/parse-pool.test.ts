@@ -1,0 +1,63 @@
+import { afterAll, expect, test, vi } from 'vitest';
+import { cleanText } from '#activities/clean-text.ts';
+import { checkEvents } from '#activities/inbound-schema.ts';
+import { LIMITS } from '#activities/limits.ts';
+import { createParsePool } from '#activities/parse-pool.ts';
+import type { Delivery } from '../workflows/scripted-plugin.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
+
+const configUrl = new URL('../workflows/scripted-config.ts', import.meta.url).href;
+const pool = createParsePool(configUrl, { ...LIMITS, parseMs: 3_000, parseMegabytes: 32, parseThreads: 2 });
+afterAll(() => pool.close());
+
+const message: Delivery = { do: 'message', id: 'm', from: 'ada', text: 'hello' };
+const parse = (channel: string, delivery: Delivery) =>
+  pool.parse('scripted', { key: channel, address: channel, name: 'Test', enabled: true, settings: { name: channel } }, {
+    method: 'TEST',
+    url: 'test:',
+    headers: {},
+    body: Buffer.from(JSON.stringify(delivery)),
+    receivedAt: '2026-01-01T00:00:00.000Z',
+  });
+
+test('the limits are those of the rule [PLUG-11]', () => {
+  expect(LIMITS).toMatchObject({ parseMs: 5_000, parseMegabytes: 256, deliveryTries: 3 });
+});
+
+test.each([
+  ['loop', 'TimedOut'],
+  ['crash', 'Crashed'],
+  ['swell', 'TooMuchMemory'],
+  ['throw', 'Unexpected'],
+  ['wrong', 'Malformed'],
+] as const)('a plugin that does "%s" fails its own delivery and nothing else [PLUG-11]', async (kind, code) => {
+  const [bad, good] = await Promise.all([parse('sick', { do: kind }), parse('well', message)]);
+  expect(bad).toMatchObject({ ok: false, code });
+  expect(JSON.stringify(bad)).not.toContain('SECRET-TEXT');
+  expect(good).toMatchObject({ ok: true });
+  expect(await parse('sick', message)).toMatchObject({ ok: true });
+});
+
+test('buffers outside the heap count as memory too [PLUG-11]', async () => {
+  const roomy = createParsePool(configUrl, { ...LIMITS, parseMegabytes: 64 });
+  const info = { key: 'sick', address: 'a', name: 'Test', enabled: true, settings: { name: 'a' } };
+  const raw = { method: 'TEST', url: 'test:', headers: {}, body: Buffer.from('{"do":"swell-outside"}'), receivedAt: '2026-01-01T00:00:00.000Z' };
+  expect(await roomy.parse('scripted', info, raw)).toMatchObject({ ok: false, code: 'TooMuchMemory' });
+  await roomy.close();
+});
+
+test('more channels than threads take turns', async () => {
+  const results = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((channel) => parse(channel, message)));
+  expect(results.every((result) => result.ok)).toBe(true);
+});
+
+test('what PostgreSQL can not keep is taken out of every text', () => {
+  expect(cleanText({ text: 'a\0b', deep: [{ half: 'x\uD800y', gone: undefined }] })).toEqual({ text: 'ab', deep: [{ half: 'x\uFFFDy' }] });
+});
+
+test('a wrong event is named by its path, never by its value', () => {
+  expect(checkEvents([{ type: 'typing', dedupeKey: 'k', contact: { kind: 'nonsense-ada@customer.example', value: 'v' } }])).toEqual({ where: 'events.0.contact.kind' });
+  expect(checkEvents('nothing')).toEqual({ where: 'events' });
+  expect(checkEvents(Array.from({ length: LIMITS.eventsPerDelivery + 1 }, () => ({ type: 'typing', dedupeKey: 'k', contact: { kind: 'visitor', value: 'v' } })))).toEqual({ where: 'events' });
+});

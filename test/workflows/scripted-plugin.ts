@@ -1,0 +1,110 @@
+import { ChannelFailure, CONTRACT_VERSION, definePlugin, type InboundEvent, type SendReceipt } from '@trunkline/channel-sdk';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+
+/** What a scripted delivery asks `parse` to do. */
+export type Delivery =
+  | { readonly do: 'message'; readonly id: string; readonly from: string; readonly text: string; readonly name?: string }
+  | { readonly do: 'loop' | 'crash' | 'swell' | 'swell-outside' | 'throw' | 'wrong' };
+
+/** What was sent, in order; `texts` that begin with a failure's code make `send` fail with it. */
+export const sent: { readonly id: string; readonly text: string; readonly conversation: string }[] = [];
+/** Message ids `findSent` is to know. */
+export const known = new Set<string>();
+/** How often a text was tried. */
+export const tries = new Map<string, number>();
+
+const settings = z.object({ name: z.string(), asks: z.boolean().default(false) });
+
+function scripted(key: string, asks: boolean) {
+  return definePlugin<z.infer<typeof settings>>({
+    key,
+    name: 'Scripted',
+    contract: CONTRACT_VERSION,
+    settings,
+    secrets: [],
+    capabilities: {
+      identities: ['visitor'],
+      address: 'opaque',
+      threading: 'participant',
+      joinsParticipantsOnly: false,
+      inbound: [],
+      maxDeliveryBytes: 1_000_000,
+      outbound: 'reply',
+      outboundContent: { maxTextLength: null, html: false, subject: false, attachments: null },
+      receipts: [],
+      windows: [],
+      templates: false,
+      typing: false,
+      routing: { group: 'messaging', defaultMethod: 'random' },
+      sendRate: {},
+      movable: { allowed: true },
+      callControl: false,
+    },
+    address: (value) => value.name,
+    parse: async (raw) => parse(JSON.parse(Buffer.from(raw.body).toString()) as Delivery),
+    send: async (message) => send(message),
+    ...(asks ? { findSent: async (message) => (known.has(message.text) ? receipt(message.id) : undefined) } : {}),
+  });
+}
+
+/** One that can not be asked what became of a message, and one that can. */
+export const scriptedPlugin = scripted('scripted', false);
+export const askablePlugin = scripted('askable', true);
+
+function parse(delivery: Delivery): readonly InboundEvent[] {
+  switch (delivery.do) {
+    case 'message':
+      return [
+        {
+          type: 'message',
+          direction: 'inbound',
+          dedupeKey: delivery.id,
+          providerMessageId: delivery.id,
+          contact: { kind: 'visitor', value: delivery.from, ...(delivery.name === undefined ? {} : { name: delivery.name }) },
+          participants: [],
+          thread: { joins: [delivery.from], keys: [delivery.from] },
+          text: delivery.text,
+          attachments: [],
+        },
+      ];
+    case 'loop':
+      for (;;);
+    case 'crash':
+      process.exit(1);
+    case 'swell': {
+      const kept: number[][] = [];
+      for (;;) kept.push(Array.from({ length: 10_000 }, () => Math.random()));
+    }
+    case 'swell-outside': {
+      const kept: Buffer[] = [];
+      for (;;) {
+        kept.push(Buffer.alloc(4_000_000, 1));
+        for (const until = performance.now() + 5; performance.now() < until; );
+      }
+    }
+    case 'throw':
+      throw new Error('SECRET-TEXT in an error of the plugin');
+    case 'wrong':
+      return [{ type: 'message', dedupeKey: 'x' } as unknown as InboundEvent];
+  }
+}
+
+async function send({ id, text, to }: { readonly id: string; readonly text: string; readonly to: { readonly value: string } }): Promise<SendReceipt> {
+  const tried = (tries.get(text) ?? 0) + 1;
+  tries.set(text, tried);
+  const [code, when] = text.split(' ');
+  if (when === undefined || when === 'always' || tried === 1) {
+    if (code === 'RateLimited') throw new ChannelFailure({ code, retryAfterSeconds: 2 });
+    if (code === 'Unavailable' || code === 'Rejected' || code === 'Disconnected' || code === 'MaybeSent') throw new ChannelFailure({ code, reason: 'scripted' });
+    if (code === 'OutsideWindow') throw new ChannelFailure({ code, closedAt: '2026-01-01T00:00:00Z' });
+    if (code === 'Unexpected') throw new Error(`unexpected: ${text} to ${to.value}`);
+    if (code === 'Slow') await sleep(500);
+  }
+  sent.push({ id, text, conversation: to.value });
+  return receipt(id);
+}
+
+function receipt(id: string): SendReceipt {
+  return { providerMessageId: `sent-${id}`, keys: [], state: 'sent' };
+}
