@@ -1,5 +1,5 @@
 import config, { configUrl } from './config.ts';
-import { Client, type Connection } from '@temporalio/client';
+import type { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createActivities } from '#activities/index.ts';

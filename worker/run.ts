@@ -1,4 +1,4 @@
-import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
+import { Worker, type NativeConnection, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 import { failureInterceptor } from '#activities/failures.ts';
 import type { Activities } from '#activities/index.ts';
 import type { ActivityLog } from '#activities/dependencies.ts';

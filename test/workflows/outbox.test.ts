@@ -106,3 +106,12 @@ test('a channel that is gone is told in its health, and the reply stays queued w
   await until('the health says it', async () => (await world.db.selectFrom('channel').select('health').where('id', '=', revoked.id).executeTakeFirstOrThrow()).health === 'DISCONNECTED');
   expect(await outbound(message)).toMatchObject({ state: 'QUEUED', failure_code: 'Disconnected' });
 });
+
+test('a wake that comes while the outbox completes is not lost', async () => {
+  const id = await conversation(channel);
+  for (let index = 0; index < 25; index += 1) {
+    // The next is written as soon as the last is seen: about when the workflow ends. Nobody else would wake it.
+    const message = await world.reply(id, `again ${index} ${id}`);
+    await until(`${index} is sent`, async () => (await outbound(message)).state === 'SENT', 8);
+  }
+});
