@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => doors.close());
 
-const post = (key: string, init: RequestInit, plugin = 'testhook') => doors.app.request(`${PUBLIC_URL}/hooks/${plugin}/${key}?page=1`, init);
+const post = async (key: string, init: RequestInit, plugin = 'testhook') => doors.app.request(`${PUBLIC_URL}/hooks/${plugin}/${key}?page=1`, init);
 const system = { actor: 'SYSTEM' } as const;
 
 describe('a webhook', () => {
