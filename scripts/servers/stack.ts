@@ -244,7 +244,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       const failed = started.find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     }
-    writeFileSync(join(directory, 'dev.json'), `${JSON.stringify({ ...addresses, token: account?.token }, undefined, 2)}\n`, {
+    writeFileSync(join(directory, 'dev.json'), `${JSON.stringify({ ...addresses, database: databaseUrl, token: account?.token }, undefined, 2)}\n`, {
       mode: 0o600,
     });
 
