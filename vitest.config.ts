@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', 'plugins/*/test/**/*.test.ts', 'channel-sdk/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/.trunkline/**'],
+    globalSetup: ['test/support/global-setup.ts'],
+    // A process for each file: the Temporal SDK's native core is one per process.
+    pool: 'forks',
+    // PostgreSQL and Temporal share the machine with the tests.
+    maxWorkers: 2,
+    // No test asserts speed; these only end what hangs.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 60_000,
+  },
+});
