@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
+  // As Node itself resolves packages: with vite's own condition `development`, graphql would be loaded twice, as two classes of everything.
+  ssr: { resolve: { conditions: ['node', 'module-sync'] } },
   test: {
     include: ['test/**/*.test.ts', 'plugins/*/test/**/*.test.ts', 'channel-sdk/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/.trunkline/**'],

@@ -2,7 +2,7 @@ import SchemaBuilder from '@pothos/core';
 import ComplexityPlugin from '@pothos/plugin-complexity';
 import ErrorsPlugin from '@pothos/plugin-errors';
 import RelayPlugin from '@pothos/plugin-relay';
-import { GraphQLError } from 'graphql';
+import { getNamedType, getNullableType, GraphQLError, isListType, type GraphQLField } from 'graphql';
 import { DateTimeResolver, JSONObjectResolver } from 'graphql-scalars';
 import type { ApiContext } from './context.ts';
 import { LIMITS } from './limits.ts';
@@ -27,7 +27,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
   complexity: {
     limit: { complexity: LIMITS.complexity, depth: LIMITS.depth, breadth: LIMITS.breadth },
     defaultComplexity: 1,
-    defaultListMultiplier: 5,
+    fieldComplexity: costOf,
     complexityError: (kind, result) => {
       const [found, most] =
         kind === 'Depth'
@@ -45,8 +45,18 @@ export const builder = new SchemaBuilder<SchemaTypes>({
     decodeGlobalID: decodeId,
     nodeTypeOptions: { description: 'Anything that can be fetched by its global id.' },
     idFieldOptions: { description: 'The global id: opaque, stable, never used again.' },
-    nodeQueryOptions: { description: 'Whatever has this global id; null where there is no such thing or the viewer may not see it.' },
-    nodesQueryOptions: { description: 'As `node`, several at once, in the order of the ids. At most 100.' },
+    nodeQueryOptions: {
+      description: 'Whatever has this global id; null where there is no such thing or the viewer may not see it.',
+      args: { id: { description: 'The global id.' } },
+    },
+    nodesQueryOptions: {
+      description: 'As `node`, several at once, in the order of the ids; at most 100.',
+      args: { ids: { description: 'The global ids.' } },
+      resolve: (_root, { ids }, _context, _info, resolveNodes) => {
+        if (ids.length > LIMITS.pageSize) throw limitExceeded(`at most ${LIMITS.pageSize} ids`, 'pageSize', LIMITS.pageSize);
+        return resolveNodes(ids);
+      },
+    },
     pageInfoTypeOptions: { description: 'Where a page of a connection stands.' },
     hasNextPageFieldOptions: { description: 'Whether there is more after this page.' },
     hasPreviousPageFieldOptions: { description: 'Whether there is more before this page.' },
@@ -68,6 +78,24 @@ builder.addScalarType('JSONObject', JSONObjectResolver, { description: 'A JSON o
 builder.queryType({ description: 'Everything that can be seen.' });
 builder.mutationType({ description: 'Everything that can be done. Each takes an optional idempotency key; expected refusals are part of the result.' });
 builder.subscriptionType({ description: 'What happens, as it happens, over server-sent events; each can be resumed after its last cursor.' });
+
+/** Lists that are no connections are short: members of a team’s rule, statuses of a pipeline. */
+const SHORT_LIST = 5;
+
+/** What a field costs: what is below a connection counts as often as the page may be long. */
+function costOf(args: Record<string, unknown>, _context: ApiContext, field: GraphQLField<unknown, ApiContext>): { field: number; multiplier: number } {
+  const { name } = getNamedType(field.type);
+  if (name.endsWith('Edge')) return { field: 0, multiplier: 1 };
+  if (name.endsWith('Connection')) {
+    const asked = args['first'] ?? args['last'];
+    return { field: 1, multiplier: Math.max(typeof asked === 'number' ? asked : LIMITS.defaultPageSize, 1) };
+  }
+  return { field: 1, multiplier: isListType(getNullableType(field.type)) ? SHORT_LIST : 1 };
+}
+
+function limitExceeded(message: string, limit: string, max: number): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'LIMIT_EXCEEDED', limit, max } });
+}
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const NUMBERED = new Set(['Delivery', 'Event']);

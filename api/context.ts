@@ -37,26 +37,23 @@ export interface ApiContext {
 }
 
 export function createContext(deps: ApiDeps, caller: Viewer, signal: AbortSignal): ApiContext {
-  let viewer = caller;
+  // The server copies the context's properties into its own object, so what changes must change inside of them.
+  const viewer = { ...caller };
   let visible: Promise<Visibility> | undefined;
   const see = () => (visible ??= visibilityOf(deps.db, viewer));
-  let load = createLoaders(deps.db, see);
+  const load = createLoaders(deps.db, see);
   return {
     deps,
     db: deps.db,
     signal,
-    get viewer() {
-      return viewer;
-    },
-    get load() {
-      return load;
-    },
+    viewer,
+    load,
     see,
     seeIn: (tx) => visibilityOf(tx, viewer),
-    refresh(now = viewer) {
-      viewer = now;
+    refresh(now) {
+      Object.assign(viewer, now);
       visible = undefined;
-      load = createLoaders(deps.db, see);
+      load.clear();
     },
   };
 }

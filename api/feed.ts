@@ -66,7 +66,7 @@ export interface Feed {
    * its access has ended. A consumer holds a position and nothing else: a slow one reads from the database and costs no memory.
    */
   follow(after: Position, signal: AbortSignal): AsyncGenerator<readonly EventRow[], void, undefined>;
-  /** Where it has read to. */
+  /** Where a stream that begins now begins. */
   head(): Promise<Position>;
   close(): Promise<void>;
 }
@@ -201,7 +201,8 @@ export function createFeed(options: FeedOptions): Feed {
   return {
     async head() {
       await start();
-      return head ?? newestPosition(db);
+      // Not where the reader stands: it may be a moment behind, and "from now on" would begin with what is past.
+      return newestPosition(db);
     },
     async *follow(after, signal) {
       await start();

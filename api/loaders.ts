@@ -21,7 +21,7 @@ export type Loaders = ReturnType<typeof createLoaders>;
 export function createLoaders(db: Db, see: () => Promise<Visibility>) {
   const nested = new Map<string, DataLoader<string, Connection<unknown>>>();
 
-  return {
+  const loaders = {
     user: byId((ids) => db.selectFrom('app_user').selectAll().where('id', 'in', ids).execute()),
     team: byId((ids) => db.selectFrom('team').selectAll().where('id', 'in', ids).execute()),
     pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
@@ -87,6 +87,16 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>) {
       const found = new Map(rows.map((row) => [row.conversation_id, row]));
       return conversationIds.map((id) => found.get(id) ?? null);
     }),
+  };
+
+  return {
+    ...loaders,
+
+    /** Forgets what was read. */
+    clear(): void {
+      for (const loader of Object.values(loaders)) loader.clearAll();
+      nested.clear();
+    },
 
     /** One page of a root list. */
     async page<TB extends keyof Database, Row>(args: PageArguments, order: Order, query: SelectQueryBuilder<Database, TB, Row>): Promise<Connection<Keyed<Row>>> {

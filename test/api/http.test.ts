@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openWorld, type Person, type World } from './support.ts';
+
+let world: World;
+let production: World;
+let agent: Person;
+
+beforeAll(async () => {
+  world = await openWorld({ graphiql: true });
+  production = await openWorld();
+  agent = await world.user();
+});
+afterAll(async () => {
+  await world?.close();
+  await production?.close();
+});
+
+const page = (endpoint: string) => fetch(endpoint, { headers: { accept: 'text/html' } });
+
+test('GraphiQL is there in development, without anything from elsewhere, and not in production [API-7]', async () => {
+  const response = await page(world.endpoint);
+  expect(response.status).toBe(200);
+  const html = await response.text();
+  expect(html).toContain('Trunkline');
+  expect(html).not.toMatch(/(src|href)=["']https?:/i);
+  expect((await page(production.endpoint)).status).toBe(401);
+});
+
+test('a form of another site can not post: only JSON is taken, and no origin is allowed [API-7]', async () => {
+  const send = (type: string) =>
+    fetch(world.endpoint, {
+      method: 'POST',
+      headers: { 'content-type': type, authorization: `Bearer ${agent.token}`, origin: 'https://elsewhere.example' },
+      body: JSON.stringify({ query: '{ viewer { user { id } } }' }),
+    });
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) expect((await send(type)).status).toBe(415);
+  const allowed = await send('application/json');
+  expect(allowed.status).toBe(200);
+  expect(allowed.headers.get('access-control-allow-origin')).toBeNull();
+});
+
+test('a mutation can not be asked for by GET [API-10]', async () => {
+  const url = `${world.endpoint}?query=${encodeURIComponent('mutation { createTeam(input: {name: "x"}) { __typename } }')}`;
+  const response = await fetch(url, { headers: { authorization: `Bearer ${agent.token}`, accept: 'application/json' } });
+  expect(response.status).toBe(405);
+});
+
+test('a body above the limit is refused, naming the limit [API-7]', async () => {
+  const response = await fetch(world.endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${agent.token}` },
+    body: JSON.stringify({ query: '{ viewer { user { id } } }', variables: { x: 'x'.repeat(2_100_000) } }),
+  });
+  expect(response.status).toBe(413);
+  expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }] });
+});
+
+test('a syntax error, an unknown field and a wrong variable are the client’s, not masked [API-2]', async () => {
+  for (const query of ['{', '{ nothing }', 'query ($n: Int!) { ticketByNumber(number: $n) { id } }']) {
+    const { errors } = await agent.raw(query);
+    expect(errors[0]?.message).not.toMatch(/Unexpected error/);
+    expect(errors.length).toBeGreaterThan(0);
+  }
+  expect(world.errors).toEqual([]);
+});

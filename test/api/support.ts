@@ -1,0 +1,212 @@
+import { randomBytes } from 'node:crypto';
+import { serve, type ServerType } from '@hono/node-server';
+import type { Plugin } from '@trunkline/channel-sdk';
+import { openDatabase, type Db } from '#db/database.ts';
+import type { Role } from '#db/schema.ts';
+import { hashToken } from '#commands/secrets.ts';
+import type { Wake } from '#domain/wake.ts';
+import { createFeed, type Feed } from '#api/feed.ts';
+import { createGraphqlHandler } from '#api/server.ts';
+import { globalId } from '#api/builder.ts';
+import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { testDatabase } from '../support/database.ts';
+import { makeUser, plainPlugin, testKeys, type TestUser } from '../support/fixtures.ts';
+
+export { globalId };
+
+export interface Answer {
+  readonly status: number;
+  // biome-ignore lint: a test reads what it asked for
+  readonly data: Record<string, unknown>;
+  readonly errors: readonly { readonly message: string; readonly extensions?: Readonly<Record<string, unknown>> }[];
+}
+
+export interface Person {
+  readonly id: string;
+  readonly gid: string;
+  readonly token: string;
+  /** Asks over HTTP as this user; throws where there are errors. */
+  ask(query: string, variables?: Readonly<Record<string, unknown>>): Promise<Json>;
+  /** As `ask`, with whatever came. */
+  raw(query: string, variables?: Readonly<Record<string, unknown>>): Promise<Answer>;
+  /** A subscription: each item's data, until it ends. */
+  listen(query: string, variables?: Readonly<Record<string, unknown>>): Stream;
+}
+
+/** Parsed JSON that a test walks through by names it asked for itself. */
+export interface Json {
+  readonly [name: string]: Json;
+}
+
+export interface Stream {
+  /** The next item; null: the stream has ended. Throws after `ms`. */
+  next(ms?: number): Promise<Json | null>;
+  close(): void;
+}
+
+export interface World {
+  readonly db: Db;
+  readonly url: string;
+  readonly endpoint: string;
+  readonly feed: Feed;
+  readonly wakes: Wake[];
+  readonly statements: string[];
+  readonly errors: { readonly errorId: string; readonly error: unknown }[];
+  user(options?: TestUser): Promise<Person>;
+  /** Another API process on the same database. */
+  sibling(): Promise<World>;
+  close(): Promise<void>;
+}
+
+export interface WorldOptions {
+  readonly plugins?: readonly Plugin[];
+  readonly graphiql?: boolean;
+  readonly keep?: number;
+  readonly lookMs?: number;
+  readonly beatMs?: number;
+}
+
+/** A database of its own and the API on a port of its own, over real HTTP. */
+export async function openWorld(options: WorldOptions = {}): Promise<World> {
+  const { url, db, drop } = await testDatabase();
+  const world = await openApi(url, db, options);
+  return {
+    ...world,
+    close: async () => {
+      await world.close();
+      await drop();
+    },
+  };
+}
+
+async function openApi(url: string, db: Db, options: WorldOptions): Promise<World> {
+  const statements: string[] = [];
+  const errors: World['errors'] = [];
+  const wakes: Wake[] = [];
+  const counted = openDatabase(url, { name: 'test-api', onStatement: (text) => void statements.push(text) });
+  const feed = createFeed({ db: counted, directUrl: url, lookMs: options.lookMs ?? 200, beatMs: options.beatMs ?? 300, keep: options.keep ?? 5_000 });
+  const handler = createGraphqlHandler({
+    db: counted,
+    keys: testKeys,
+    plugins: options.plugins ?? [plainPlugin],
+    feed,
+    dispatch: (some) => void wakes.push(...some),
+    pluginContext: (_plugin, channel) => createPluginContext(channel, { log: () => undefined }),
+    graphiql: options.graphiql ?? false,
+    onError: (errorId, error) => void errors.push({ errorId, error }),
+  });
+  const server = await new Promise<ServerType>((resolve) => {
+    const started = serve({ fetch: handler, hostname: '127.0.0.1', port: 0 }, () => resolve(started));
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const endpoint = `http://127.0.0.1:${port}/graphql`;
+  const siblings: World[] = [];
+  return {
+    db,
+    url,
+    endpoint,
+    feed,
+    wakes,
+    statements,
+    errors,
+    user: (user = {}) => person(db, endpoint, user),
+    sibling: async () => {
+      const other = await openApi(url, db, options);
+      siblings.push(other);
+      return other;
+    },
+    close: async () => {
+      for (const other of siblings) await other.close();
+      await feed.close();
+      if ('closeAllConnections' in server) server.closeAllConnections();
+      await new Promise<void>((resolve) => void server.close(() => resolve()));
+      await counted.destroy();
+    },
+  };
+}
+
+/** A user with a token. */
+async function person(db: Db, endpoint: string, user: TestUser & { readonly role?: Role }): Promise<Person> {
+  const id = await makeUser(db, user);
+  const token = `test_${randomBytes(16).toString('hex')}`;
+  await db.insertInto('api_token').values({ user_id: id, name: 'test', token_hash: hashToken(token) }).execute();
+  return as(endpoint, id, token);
+}
+
+/** The same user at another process. */
+export function at(world: World, { id, token }: Person): Person {
+  return as(world.endpoint, id, token);
+}
+
+function as(endpoint: string, id: string, token: string): Person {
+  const raw = (query: string, variables: Readonly<Record<string, unknown>> = {}) => post(endpoint, token, query, variables);
+  return {
+    id,
+    gid: globalId('User', id),
+    token,
+    raw,
+    async ask(query, variables) {
+      const answer = await raw(query, variables);
+      if (answer.errors.length > 0) throw new Error(answer.errors.map((error) => error.message).join('; '));
+      return answer.data as Json;
+    },
+    listen: (query, variables = {}) => subscribe(endpoint, token, query, variables),
+  };
+}
+
+async function post(endpoint: string, token: string, query: string, variables: Readonly<Record<string, unknown>>): Promise<Answer> {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query, variables }),
+  });
+  const body = (await response.json()) as { data?: Record<string, unknown>; errors?: Answer['errors'] };
+  return { status: response.status, data: body.data ?? {}, errors: body.errors ?? [] };
+}
+
+function subscribe(endpoint: string, token: string, query: string, variables: Readonly<Record<string, unknown>>): Stream {
+  const over = new AbortController();
+  const items = events(endpoint, token, query, variables, over.signal);
+  return {
+    async next(ms = 10_000) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`no item within ${ms} ms`)), ms);
+      });
+      try {
+        const { value, done } = await Promise.race([items.next(), late]);
+        return done === true ? null : value;
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    close: () => over.abort(),
+  };
+}
+
+/** Server-sent events as they are on the wire, read by hand: no client library stands between. */
+async function* events(endpoint: string, token: string, query: string, variables: Readonly<Record<string, unknown>>, signal: AbortSignal): AsyncGenerator<Json, void> {
+  const response = await fetch(endpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query, variables }),
+    signal,
+  });
+  if (response.body === null) throw new Error(`no stream: ${response.status}`);
+  let text = '';
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+      const block = text.slice(0, end);
+      text = text.slice(end + 2);
+      const name = /^event: (.*)$/m.exec(block)?.[1];
+      const data = /^data: (.*)$/m.exec(block)?.[1];
+      if (name === 'complete') return;
+      if (name !== 'next' || data === undefined) continue;
+      const result = JSON.parse(data) as { data?: Json; errors?: { message: string }[] };
+      if (result.errors !== undefined) throw new Error(result.errors.map((error) => error.message).join('; '));
+      if (result.data !== undefined) yield result.data;
+    }
+  }
+}
