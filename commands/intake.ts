@@ -2,6 +2,7 @@ import type { Capabilities, InboundEvent, InboundMessage, RawDelivery } from '@t
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
+import { runPrepared, type Prepared } from '#db/prepared.ts';
 import { applyMessages } from './intake-messages.ts';
 import { applyReceipts } from './receipts.ts';
 import { NotFound } from './refusals.ts';
@@ -20,12 +21,16 @@ export interface Stored {
   readonly intakeRunning: boolean;
 }
 
+const STORE_DELIVERY: Prepared = {
+  name: 'store-delivery',
+  text: `insert into raw_delivery (channel_id, method, url, headers, body, received_at) values ($1, $2, $3, $4, $5, $6)
+    returning id, (select intake_until > now() from channel where id = $1) as running`,
+};
+
 /** Stores a delivery as it came: one statement; once it has resolved the provider may be told that it is taken (OPS-10). */
 export async function storeDelivery(db: Db, channelId: string, raw: RawDelivery): Promise<Stored> {
-  const { rows } = await sql<{ id: number; running: boolean }>`
-    insert into raw_delivery (channel_id, method, url, headers, body, received_at)
-    values (${channelId}, ${raw.method}, ${raw.url}, ${JSON.stringify(raw.headers)}, ${toBuffer(raw.body)}, ${raw.receivedAt})
-    returning id, (select intake_until > now() from channel where id = ${channelId}) as running`.execute(db);
+  const values = [channelId, raw.method, raw.url, JSON.stringify(raw.headers).replaceAll('\\u0000', ''), toBuffer(raw.body), raw.receivedAt];
+  const rows = await runPrepared<{ id: number; running: boolean }>(db, STORE_DELIVERY, values);
   const row = rows[0];
   if (row === undefined) throw new Error('the delivery was not stored');
   return { deliveryId: row.id, intakeRunning: row.running };

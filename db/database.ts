@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { rememberPool } from './prepared.ts';
 import type { Database } from './schema.ts';
 
 /** The pool every layer reads and writes through. */
@@ -37,10 +38,12 @@ export function openDatabase(url: string, options: OpenOptions = {}): Db {
   });
   pool.on('error', () => undefined);
   const { onStatement } = options;
-  return new Kysely<Database>({
+  const db = new Kysely<Database>({
     dialect: new PostgresDialect({ pool }),
     ...(onStatement === undefined ? {} : { log: (event) => onStatement(event.query.sql) }),
   });
+  rememberPool(db, pool);
+  return db;
 }
 
 /** A stand-alone connection, for LISTEN. */

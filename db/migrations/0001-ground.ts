@@ -208,7 +208,7 @@ create table conversation (
   unique (id, ticket_id),
   foreign key (place_id, place) references place (id, kind),
   check ((status = 'CLOSED') = (closed_at is not null)),
-  check (ticket_id is null or (owner_id is null and team_id is null and route_pending_since is null))
+  constraint conversation_owner_stands_on_ticket check (ticket_id is null or (owner_id is null and team_id is null and route_pending_since is null))
 );
 create index conversation_channel on conversation (channel_id, id);
 create index conversation_contact on conversation (contact_id);
@@ -291,7 +291,7 @@ create table message (
   received_at timestamptz not null default now(),
   arrival bigint not null default nextval('message_arrival'),
   raw_delivery_id bigint,
-  check (occurred_at <= received_at),
+  constraint message_not_dated_later_than_receipt check (occurred_at <= received_at),
   check ((direction = 'COMMENT') = (channel_id is null)),
   check (direction = 'INBOUND' or author_user_id is not null or automatic or provider_message_id is not null)
 );

@@ -1,0 +1,240 @@
+import { sql } from 'kysely';
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createTransport } from 'nodemailer';
+import email from '@trunkline/plugin-email';
+import { checkInvariants } from '#db/invariants.ts';
+import { openDatabase, type Db } from '#db/database.ts';
+import { apiClient, eventually, nodes, type Api, type Edges } from '../demo/graphql.ts';
+import { openOutside, type Outside } from '../demo/mailbox.ts';
+import { createProgress } from '../servers/progress.ts';
+import { startStack, type Stack } from '../servers/stack.ts';
+import { pick, seeded } from './random.ts';
+
+const KILLS = 20;
+const CUSTOMERS = 25;
+/** Mails while Temporal is down. */
+const MAILS_WITHOUT_TEMPORAL = 500;
+const ADDRESS = 'chaos@acme.example';
+
+/** What the world outside knows: what was acknowledged to it. */
+interface Ledger {
+  /** Message-IDs our SMTP door answered 250 for. */
+  readonly mails: Set<string>;
+  /** Marks in the texts of replies whose mutation was answered. */
+  readonly replies: Set<string>;
+  tries: number;
+}
+
+/** Kills, stops and restarts under load, then compares what was acknowledged with what is there. Ends only processes it started. */
+export async function run(seed: number): Promise<boolean> {
+  const random = seeded(seed);
+  const directory = join(process.cwd(), '.trunkline', 'chaos');
+  rmSync(directory, { recursive: true, force: true });
+  const progress = createProgress();
+  const stack = await startStack({ dataDirectory: directory, mode: 'development', progress });
+  const outside = await openOutside(stack.addresses.smtp);
+  const db = openDatabase(stack.databaseUrl, { max: 3, name: 'trunkline-chaos' });
+  try {
+    const agent = apiClient(stack.addresses.graphql, stack.token ?? '');
+    await connect(agent, outside);
+    const ledger: Ledger = { mails: new Set(), replies: new Set(), tries: 0 };
+    const load = startLoad(stack, agent, ledger, random);
+
+    await progress.during('kill -9 of worker and api under load', async (step) => {
+      for (let kill = 1; kill <= KILLS; kill += 1) {
+        await sleep(500 + random() * 2_000);
+        const victim = pick(random, ['api', 'worker'] as const);
+        step.update(`${kill} of ${KILLS}: ${victim}`);
+        await stack.killHard(victim);
+        await sleep(random() * 1_000);
+        await (victim === 'api' ? stack.startApi() : stack.startWorker());
+      }
+    });
+    await progress.during('PostgreSQL restarted in the middle', async () => {
+      await stack.killHard('postgres');
+      await sleep(1_500);
+      await stack.startPostgres();
+      await sleep(3_000);
+    });
+    await progress.during(`Temporal stopped while ${MAILS_WITHOUT_TEMPORAL} mails come in and agents go on answering`, async (step) => {
+      await stack.stopTemporal();
+      const from = ledger.mails.size;
+      const repliesFrom = ledger.replies.size;
+      while (ledger.mails.size - from < MAILS_WITHOUT_TEMPORAL) {
+        step.update(`${ledger.mails.size - from} mails, ${ledger.replies.size - repliesFrom} replies`);
+        await sleep(200);
+      }
+      await stack.startTemporal();
+    });
+    await load.stop();
+    await progress.during('Waiting until all is taken in and sent', () => settled(db));
+    await progress.during('Workflows terminated, reset, paused and deleted by hand', () => harm(stack, db, ledger));
+    return await report(db, outside, ledger);
+  } finally {
+    await db.destroy().catch(() => undefined);
+    await outside.close();
+    await stack.stop();
+  }
+}
+
+async function connect(api: Api, outside: Outside): Promise<void> {
+  const { places } = await api.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { kind ... on Node { id } } } } }');
+  await api.do('connectChannel', '... on Channel { id }', {
+    plugin: email.key,
+    name: 'Chaos',
+    placeId: nodes(places).find((one) => one.kind === 'HELP_DESK')?.id,
+    settings: { kind: 'other', address: ADDRESS, companyName: 'Acme', smtp: { host: '127.0.0.1', port: outside.smtpPort, secure: 'none' } },
+  });
+}
+
+/** Customers who write and answer, an agent who replies; each as they would: what was not acknowledged is tried again with the same id. */
+function startLoad(stack: Stack, agent: Api, ledger: Ledger, random: () => number): { stop(): Promise<void> } {
+  let stopped = false;
+  const customer = async (index: number): Promise<void> => {
+    let previous: string | undefined;
+    while (!stopped) {
+      const id = `<${randomBytes(8).toString('hex')}@home.example>`;
+      await send(stack, index, id, previous, ledger);
+      // Some go on in their thread, some begin a new one.
+      previous = random() < 0.7 ? id : undefined;
+      await sleep(200 + random() * 600);
+    }
+  };
+  const replier = async (): Promise<void> => {
+    while (!stopped) {
+      await replyOnce(agent, ledger, random).catch(() => undefined);
+      await sleep(100 + random() * 200);
+    }
+  };
+  const everybody = [...Array.from({ length: CUSTOMERS }, (_, index) => customer(index)), replier(), replier()];
+  return {
+    async stop() {
+      stopped = true;
+      await Promise.all(everybody);
+    },
+  };
+}
+
+/** Sends until it is acknowledged, as a mail server does. */
+async function send(stack: Stack, index: number, id: string, previous: string | undefined, ledger: Ledger): Promise<void> {
+  const [host = '', port] = stack.addresses.smtp.split(':');
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    ledger.tries += 1;
+    const transport = createTransport({ host, port: Number(port), ignoreTLS: true, connectionTimeout: 3_000, greetingTimeout: 3_000, socketTimeout: 8_000 });
+    try {
+      await transport.sendMail({
+        from: { name: `Customer ${index}`, address: `customer${index}@home.example` },
+        to: ADDRESS,
+        subject: `About ${id}`,
+        text: `This is ${id}`,
+        messageId: id,
+        ...(previous === undefined ? {} : { inReplyTo: previous, references: previous }),
+      });
+      ledger.mails.add(id);
+      return;
+    } catch {
+      await sleep(200);
+    } finally {
+      transport.close();
+    }
+  }
+  throw new Error('a mail was not taken in three hundred tries');
+}
+
+/** One reply with one idempotency key, tried until it is answered. */
+async function replyOnce(agent: Api, ledger: Ledger, random: () => number): Promise<void> {
+  const { conversations } = await agent.run<{ conversations: Edges<{ id: string }> }>(
+    '{ conversations(first: 50, order: NEWEST_FIRST, filter: { status: OPEN }) { edges { node { id } } } }',
+  );
+  const conversation = pick(random, nodes(conversations));
+  const mark = `mark-${randomBytes(8).toString('hex')}`;
+  const input = { conversationId: conversation.id, text: mark, idempotencyKey: mark };
+  for (let attempt = 0; attempt < 300; attempt += 1) {
+    try {
+      await agent.do('reply', '... on Message { id }', input);
+      ledger.replies.add(mark);
+      return;
+    } catch (error) {
+      if (error instanceof Error && error.message.includes('refused')) throw error;
+      await sleep(200);
+    }
+  }
+}
+
+/** Until nothing waits any more. */
+async function settled(db: Db): Promise<void> {
+  await eventually(
+    'everything to be taken in and sent',
+    async () => {
+      const { rows } = await sql<{ waiting: number }>`select (select count(*) from raw_delivery where state = 'WAITING')
+        + (select count(*) from ticket where route_pending_since is not null)
+        + (select count(*) from outbound where state in ('QUEUED', 'SENDING')) as waiting`.execute(db);
+      return rows[0]?.waiting === 0 ? true : undefined;
+    },
+    240_000,
+  );
+}
+
+/** What an operator could do by mistake, with the real command line; each time the guardian has to bring it to its end. */
+async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<void> {
+  const program = stack.temporalProgram;
+  if (program === undefined) throw new Error('there is no temporal command line here');
+  const { execFile } = await import('node:child_process');
+  const temporal = (...args: string[]): Promise<string> =>
+    new Promise((resolve) => void execFile(program, [...args, '--address', stack.addresses.temporal], { timeout: 20_000 }, (_error, stdout, stderr) => resolve(stdout + stderr)));
+  const { key } = await db.selectFrom('channel').select('key').executeTakeFirstOrThrow();
+  const harms = ['terminate', 'reset', 'delete', 'pause'] as const;
+  for (const one of harms) {
+    const id = `channel-intake/${key}`;
+    // Something for the workflow to be busy with, and the harm while it is.
+    const mails = Array.from({ length: 20 }, () => `<${randomBytes(8).toString('hex')}@home.example>`);
+    const sending = Promise.all(mails.map((mail, index) => send(stack, index, mail, undefined, ledger)));
+    await sleep(150);
+    if (one === 'reset') await temporal('workflow', 'reset', '--workflow-id', id, '--type', 'FirstWorkflowTask', '--reason', 'chaos');
+    else if (one === 'pause') await temporal('activity', 'pause', '--workflow-id', id, '--activity-type', 'drainChannel');
+    else await temporal('workflow', one, '--workflow-id', id, ...(one === 'delete' ? [] : ['--reason', 'chaos']));
+    await sending;
+    await settled(db);
+  }
+}
+
+async function report(db: Db, outside: Outside, ledger: Ledger): Promise<boolean> {
+  const lines: [string, boolean, string][] = [];
+  const say = (what: string, right: boolean, found: string): void => void lines.push([what, right, found]);
+  const { rows } = await sql<{ id: string; times: number }>`select provider_message_id as id, count(*) as times from message where direction = 'INBOUND' group by 1`.execute(db);
+  const there = new Map(rows.map((row) => [row.id, row.times]));
+  const norm = (id: string): string => id.replace(/^<|>$/g, '');
+  const times = (id: string): number => there.get(id) ?? there.get(norm(id)) ?? 0;
+  const lost = [...ledger.mails].filter((id) => times(id) === 0).length;
+  const doubled = [...ledger.mails].filter((id) => times(id) > 1).length;
+  say('every acknowledged mail is there once', lost === 0 && doubled === 0, `${ledger.mails.size} acknowledged in ${ledger.tries} tries, ${lost} lost, ${doubled} twice`);
+  const unlike = await sql<{ count: number }>`select count(*) as count from message where direction = 'INBOUND' and position(trim(both '<>' from provider_message_id) in text) = 0`.execute(db);
+  say('no text is another mail’s', unlike.rows[0]?.count === 0, `${unlike.rows[0]?.count} differ`);
+  const written = await db.selectFrom('message').innerJoin('outbound', 'outbound.message_id', 'message.id').select(['text', 'state']).execute();
+  const stored = new Map<string, number>();
+  for (const { text } of written) stored.set(text, (stored.get(text) ?? 0) + 1);
+  const missing = [...ledger.replies].filter((mark) => stored.get(mark) !== 1).length;
+  say('every acknowledged reply is there once', missing === 0, `${ledger.replies.size} acknowledged, ${missing} not there once`);
+  const got = new Map<string, number>();
+  for (let index = 0; index < CUSTOMERS; index += 1) {
+    for (const mail of outside.received(`customer${index}@home.example`)) {
+      const mark = /mark-[0-9a-f]{16}/.exec(mail.text ?? '')?.[0] ?? '';
+      got.set(mark, (got.get(mark) ?? 0) + 1);
+    }
+  }
+  const twice = [...got.values()].filter((count) => count > 1).length;
+  say('no reply was sent twice', twice === 0, `${got.size} came, ${twice} twice`);
+  const states = new Map<string, number>();
+  for (const { state } of written) states.set(state, (states.get(state) ?? 0) + 1);
+  const unsent = written.filter(({ text, state }) => state === 'SENT' && !got.has(text)).length;
+  say('every reply called sent has come', unsent === 0, [...states].map(([state, count]) => `${count} ${state}`).join(', '));
+  const findings = await checkInvariants(db);
+  const broken = findings.filter((one) => one.violations !== 0);
+  say('the doctor', broken.length === 0, broken.length === 0 ? `all ${findings.length} invariants hold` : broken.map((one) => `${one.invariant.rule}: ${one.violations}`).join(', '));
+  console.log('');
+  for (const [what, right, found] of lines) console.log(`  ${right ? '✓' : '✗'} ${what.padEnd(40)} ${found}`);
+  return lines.every(([, right]) => right);
+}

@@ -1,0 +1,78 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { reply } from '#commands/conversations.ts';
+import { decide } from '#commands/routing.ts';
+import { transact } from '#commands/unit.ts';
+import type { Db } from '#db/database.ts';
+import { checkInvariants, INVARIANTS } from '#db/invariants.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { inbound, makeChannel, makeUser, plainPlugin, take } from '../support/fixtures.ts';
+
+let database: TestDatabase;
+let db: Db;
+beforeAll(async () => {
+  database = await testDatabase();
+  db = database.db;
+  const owner = await makeUser(db);
+  const channel = await makeChannel(db, { rule: { users: [owner] } });
+  await take(db, channel, [inbound('one@out.example')]);
+  const { id } = await db.selectFrom('conversation').select('id').executeTakeFirstOrThrow();
+  await decide(db, { conversationId: id }, Math.random);
+  await transact(db, { actor: 'USER', userId: owner }, (unit) => reply(unit, [plainPlugin], { conversationId: id, text: 'first' }));
+  await transact(db, { actor: 'USER', userId: owner }, (unit) => reply(unit, [plainPlugin], { conversationId: id, text: 'second' }));
+  await take(db, await makeChannel(db, { place: 'INBOX' }), [inbound('two@out.example')]);
+});
+afterAll(() => database.drop());
+
+/** How each rule is broken behind the database's back, in the order of the list: what constraints and triggers refuse is switched off first. */
+const BREAKS: readonly (readonly string[])[] = [
+  [`update conversation set ticket_id = null`],
+  [`alter table conversation drop constraint conversation_owner_stands_on_ticket`, `update conversation set route_pending_since = now() where ticket_id is not null`],
+  [`delete from contact_identity`],
+  [`drop index message_provider_once`, `update message set provider_message_id = 'same', channel_id = (select min(id::text)::uuid from channel) where direction = 'INBOUND'`],
+  [`alter table message drop constraint message_not_dated_later_than_receipt`, `update message set occurred_at = received_at + interval '1 s'`],
+  [`update conversation set channel_id = (select id from channel c where c.id <> conversation.channel_id limit 1)`],
+  [`update ticket set owner_id = null`],
+  [`delete from event where kind = 'CONVERSATION_STARTED'`],
+  [`delete from event where kind = 'MESSAGE_RECEIVED'`],
+  [`update conversation set place = 'INBOX', place_id = (select id from place where kind = 'INBOX') where place = 'HELP_DESK'`],
+  [`update conversation set status = 'CLOSED', closed_at = now() where ticket_id is not null`],
+  [`update ticket set status_id = (select id from ticket_status where category = 'CLOSED')`],
+  [`update conversation set ticket_id = null where place = 'HELP_DESK'`],
+  [`update channel set disconnected_at = now()`, `insert into mailbox (address, channel_id) select 'x@acme.example', id from channel limit 1`],
+  [`update channel set settings = '{"smtpPassword": "x"}'`],
+  [`update outbound set state = 'SENDING', sending_since = now() where arrival = (select max(arrival) from outbound)`],
+  [`delete from outbound`],
+  [`update channel set disconnected_at = now() - interval '1 hour'`],
+  [`update routing_decision set explanation = '{"candidates": []}'`],
+  [`update ticket set closed_at = now(), route_pending_since = now()`],
+  [`insert into raw_delivery (channel_id, method, url, headers, body, tries) select id, '', '', '{}', '', 4 from channel limit 1`],
+  [`update raw_delivery set state = 'WAITING', settled_at = null`],
+  [`insert into idempotency_key (caller, key, operation, arguments_hash) values ('a', 'b', 'c', '')`],
+];
+
+describe('the doctor', () => {
+  it('finds nothing where all rules are kept [OPS-11]', async () => {
+    // Deliveries are settled by the intake; here by nobody else, so nothing may wait.
+    const findings = await checkInvariants(db);
+    expect(findings.filter((one) => one.violations !== 0).map((one) => one.invariant.holds)).toEqual([]);
+    expect(findings).toHaveLength(BREAKS.length);
+  });
+
+  it.each(INVARIANTS.map((invariant, index) => ({ rule: invariant.rule, holds: invariant.holds, index })))(
+    'finds where it does not hold that $holds, $rule [OPS-11]',
+    async ({ index }) => {
+      const rollback = new Error('rolled back');
+      let violations = 0;
+      const broken = db.transaction().execute(async (tx) => {
+        await sql`set local session_replication_role = replica`.execute(tx);
+        for (const statement of BREAKS[index] ?? []) await sql.raw(statement).execute(tx);
+        const { rows } = await sql.raw<{ violations: number }>(INVARIANTS[index]?.count ?? '').execute(tx);
+        violations = Number(rows[0]?.violations);
+        throw rollback;
+      });
+      await expect(broken).rejects.toBe(rollback);
+      expect(violations).toBeGreaterThan(0);
+    },
+  );
+});
