@@ -1,4 +1,4 @@
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SOURCES } from '#scripts/checks/steps.ts';
@@ -19,11 +19,6 @@ export interface Import {
 /** A file of the repository as text. */
 export function read(path: string): string {
   return readFileSync(join(root, path), 'utf8');
-}
-
-/** Whether the repository has this file or folder. */
-export function has(path: string): boolean {
-  return existsSync(join(root, path));
 }
 
 /** Files that match, from the root, in order. */
