@@ -37,6 +37,8 @@ export function openDatabase(url: string, options: OpenOptions = {}): Db {
     options: '-c transaction_timeout=30s -c lock_timeout=20s',
   });
   pool.on('error', () => undefined);
+  // A connection that is lost between two statements of a transaction belongs to nobody's query: unheard, its error would end the process.
+  pool.on('connect', (client) => void client.on('error', () => undefined));
   const { onStatement } = options;
   const db = new Kysely<Database>({
     dialect: new PostgresDialect({ pool }),
