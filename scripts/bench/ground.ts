@@ -1,5 +1,5 @@
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +34,8 @@ const silent: ActivityLog = { info: () => undefined, warn: (fields, message) => 
 
 /** PostgreSQL with its data synced to the disk, a dev server, and one worker for each of ours and of the empty workflows. Ends only what it started. */
 export async function layGround(): Promise<Ground> {
+  const quiet = new DefaultLogger('ERROR');
+  Runtime.install({ logger: quiet, shutdownSignals: [] });
   const directory = mkdtempSync(join(tmpdir(), 'trunkline-bench-'));
   const progress = createProgress({});
   const postgres = await startPostgres({ directory, progress });
@@ -46,11 +48,11 @@ export async function layGround(): Promise<Ground> {
   const client = new Client({ connection });
   const waker = createWaker(client);
   const set = createActivities({ db, keys, plugins: config.plugins, configUrl: import.meta.resolve('#config'), waker, log: silent, now: () => Date.now() });
-  const workers = await runWorkers({ connection: native, namespace: 'default', bundle: await bundleWorkflows(), activities: set.activities, log: silent });
+  const workers = await runWorkers({ connection: native, namespace: 'default', bundle: await bundleWorkflows(quiet), activities: set.activities, log: silent });
   const noop = await Worker.create({
     connection: native,
     taskQueue: NOOP_QUEUE,
-    workflowBundle: await bundleWorkflowCode({ workflowsPath: fileURLToPath(new URL('./noop-workflow.ts', import.meta.url)) }),
+    workflowBundle: await bundleWorkflowCode({ logger: quiet, workflowsPath: fileURLToPath(new URL('./noop-workflow.ts', import.meta.url)) }),
     maxCachedWorkflows: 1_000,
   });
   const noopRun = noop.run();
