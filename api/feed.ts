@@ -89,7 +89,7 @@ export function createFeed(options: FeedOptions): Feed {
   const { db, directUrl, lookMs = 1_000, keep = 5_000, beatMs = 5_000 } = options;
   const problem = options.onProblem ?? (() => undefined);
   /** The newest events, and the position after which they are complete. */
-  let recent: EventRow[] = [];
+  const recent: EventRow[] = [];
   let from: Position | undefined;
   let head: Position | undefined;
   let closed = false;

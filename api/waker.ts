@@ -1,8 +1,8 @@
 import { wakeAll, type Waker } from '#workflows/contract.ts';
 import type { Wake } from '#domain/wake.ts';
-import type { TemporalSettings } from '../runtime/environment.ts';
-import { createWaker, type TemporalWaker } from '../runtime/temporal-waker.ts';
-import { connectClient, type TemporalClient } from '../runtime/temporal.ts';
+import type { TemporalSettings } from '#runtime/environment.ts';
+import { createWaker, type TemporalWaker } from '#runtime/temporal-waker.ts';
+import { connectClient, type TemporalClient } from '#runtime/temporal.ts';
 
 /** Milliseconds to connect in. */
 const CONNECT_MS = 3_000;

@@ -1,5 +1,5 @@
 import type { EnumRef, EnumValueConfigMap } from '@pothos/core';
-import { EVENT_KINDS } from '#commands/unit.ts';
+import type { EVENT_KINDS } from '#commands/unit.ts';
 import { builder } from '../builder.ts';
 
 type Types = typeof builder.$inferSchemaTypes;

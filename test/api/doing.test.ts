@@ -4,7 +4,7 @@ import { transact } from '#commands/unit.ts';
 import { ROLES, reaches } from '#api/roles.ts';
 import { schema } from '#api/schema/index.ts';
 import { inbound, makeChannel, take, type MadeChannel } from '../support/fixtures.ts';
-import { globalId, openWorld, type Json, type Person, type World } from './support.ts';
+import { globalId, openWorld, text, type Json, type Person, type World } from './support.ts';
 
 let world: World;
 let agent: Person;
@@ -38,7 +38,7 @@ test('the same key twenty times at once does it once and answers the same [API-4
   const id = await conversation('once@outside.example');
   const input = { conversationId: globalId('Conversation', id), text: 'Only once', idempotencyKey: 'key-1' };
   const answers = await Promise.all(Array.from({ length: 20 }, () => agent.ask(REPLY, { input })));
-  const ids = new Set(answers.map((answer) => String(answer['reply']?.['id'])));
+  const ids = new Set(answers.map((answer) => text(answer['reply']?.['id'])));
   expect(ids.size).toBe(1);
   const { count } = await world.db
     .selectFrom('message')
@@ -67,10 +67,10 @@ test('a token is shown once: the same key answers without it [API-4] [API-5]', a
   const query = 'mutation ($input: CreateApiTokenInput!) { createApiToken(input: $input) { __typename ... on NewApiToken { token user { id } } } }';
   const input = { userId: agent.gid, name: 'for a script', idempotencyKey: 'token-1' };
   const first = (await superAdmin.ask(query, { input }))['createApiToken'];
-  expect(String(first?.['token'])).toMatch(/^tl_/);
+  expect(text(first?.['token'])).toMatch(/^tl_/);
   expect((await superAdmin.ask(query, { input }))['createApiToken']).toEqual({ __typename: 'NewApiToken', token: null, user: { id: agent.gid } });
   const kept = await world.db.selectFrom('idempotency_key').select('answer').where('key', '=', 'token-1').executeTakeFirstOrThrow();
-  expect(JSON.stringify(kept.answer)).not.toContain(String(first?.['token']));
+  expect(JSON.stringify(kept.answer)).not.toContain(text(first?.['token']));
 });
 
 test('a reply wakes the outbox and the ticket after the commit, by ids [OPS-10]', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTicket } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
 import { inbound, makeChannel, makeTeam, take, type MadeChannel } from '../support/fixtures.ts';
-import { globalId, openWorld, type Json, type Person, type World } from './support.ts';
+import { globalId, openWorld, text, type Json, type Person, type World } from './support.ts';
 
 let world: World;
 let agent: Person;
@@ -98,7 +98,7 @@ test('what waits for triage is a filter of tickets and of conversations, oldest 
     ['tickets', 'name'],
     ['conversations', 'subject'],
   ] as const) {
-    const names = edges(answer[list]).map((one) => String(one[field]));
+    const names = edges(answer[list]).map((one) => text(one[field]));
     expect(names.filter((name) => ['first', 'second', 'third'].includes(name))).toEqual(['first', 'third']);
   }
 });
@@ -135,7 +135,7 @@ test('pages are by keyset: rows of the very same moment come once each, forwards
           : 'query ($c: String) { teams(first: 7, after: $c) { pageInfo { hasNextPage endCursor } edges { node { name } } } }',
         { c: cursor },
       );
-      const names = edges(teams).map((team) => String(team['name']));
+      const names = edges(teams).map((team) => text(team['name']));
       seen.push(...(backward ? names.toReversed() : names));
       const info = teams?.['pageInfo'];
       cursor = info?.[backward ? 'startCursor' : 'endCursor'];

@@ -8,7 +8,7 @@ import type { Wake } from '#domain/wake.ts';
 import { createFeed, type Feed } from '#api/feed.ts';
 import { createGraphqlHandler } from '#api/server.ts';
 import { globalId } from '#api/builder.ts';
-import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { createPluginContext } from '#runtime/plugin-context.ts';
 import { testDatabase } from '../support/database.ts';
 import { makeUser, plainPlugin, testKeys, type TestUser } from '../support/fixtures.ts';
 
@@ -16,7 +16,6 @@ export { globalId };
 
 export interface Answer {
   readonly status: number;
-  // biome-ignore lint: a test reads what it asked for
   readonly data: Record<string, unknown>;
   readonly errors: readonly { readonly message: string; readonly extensions?: Readonly<Record<string, unknown>> }[];
 }
@@ -36,6 +35,13 @@ export interface Person {
 /** Parsed JSON that a test walks through by names it asked for itself. */
 export interface Json {
   readonly [name: string]: Json;
+}
+
+/** A leaf of an answer, as text. */
+export function text(value: Json | null | undefined): string {
+  const leaf: unknown = value;
+  if (typeof leaf !== 'string' && typeof leaf !== 'number') throw new TypeError(`not a leaf: ${JSON.stringify(leaf)}`);
+  return String(leaf);
 }
 
 export interface Stream {
@@ -165,20 +171,35 @@ async function post(endpoint: string, token: string, query: string, variables: R
   return { status: response.status, data: body.data ?? {}, errors: body.errors ?? [] };
 }
 
+/** Reads on from the moment it is made, whether or not anybody asks for the next item. */
 function subscribe(endpoint: string, token: string, query: string, variables: Readonly<Record<string, unknown>>): Stream {
   const over = new AbortController();
-  const items = events(endpoint, token, query, variables, over.signal);
+  const come: (Json | Error | null)[] = [];
+  let wake: () => void = () => undefined;
+  const put = (item: Json | Error | null) => {
+    come.push(item);
+    wake();
+  };
+  void (async () => {
+    try {
+      for await (const item of events(endpoint, token, query, variables, over.signal)) put(item);
+      put(null);
+    } catch (error) {
+      put(error instanceof Error ? error : new Error(String(error)));
+    }
+  })();
   return {
     async next(ms = 10_000) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no item within ${ms} ms`)), ms);
-      });
-      try {
-        const { value, done } = await Promise.race([items.next(), late]);
-        return done === true ? null : value;
-      } finally {
-        clearTimeout(timer);
+      const end = Date.now() + ms;
+      for (;;) {
+        const item = come.shift();
+        if (item instanceof Error) throw item;
+        if (item !== undefined) return item;
+        if (Date.now() >= end) throw new Error(`no item within ${ms} ms`);
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          setTimeout(resolve, end - Date.now());
+        });
       }
     },
     close: () => over.abort(),
@@ -194,12 +215,12 @@ async function* events(endpoint: string, token: string, query: string, variables
     signal,
   });
   if (response.body === null) throw new Error(`no stream: ${response.status}`);
-  let text = '';
+  let buffered = '';
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-      const block = text.slice(0, end);
-      text = text.slice(end + 2);
+    buffered += chunk;
+    for (let end = buffered.indexOf('\n\n'); end >= 0; end = buffered.indexOf('\n\n')) {
+      const block = buffered.slice(0, end);
+      buffered = buffered.slice(end + 2);
       const name = /^event: (.*)$/m.exec(block)?.[1];
       const data = /^data: (.*)$/m.exec(block)?.[1];
       if (name === 'complete') return;
