@@ -3,7 +3,7 @@ import { ChannelFailure, type Failure, type OutboundMessage, type Plugin, type P
 import { sql } from 'kysely';
 import { loadChannel } from '#commands/channel-settings.ts';
 import { claimNext, settleSend, type Claimed, type Outcome } from '#commands/outbox.ts';
-import { createPluginContext } from '../runtime/plugin-context.ts';
+import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
 import { LIMITS } from './limits.ts';
 import { wake } from './wakes.ts';

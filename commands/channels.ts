@@ -41,7 +41,7 @@ export interface Connected {
 
 /**
  * The part of connecting that asks the provider: credentials, webhooks. Called before the transaction, for a network is slow; nothing is
- * kept. Returns the key to give to `connectChannel`. What the provider refuses is an `InvalidInput`; that it can not be reached is thrown on.
+ * kept. Returns the key to give to `connectChannel`. That the provider refuses, or can not be reached, is an `InvalidInput` with its reason.
  */
 export async function prepareConnection(
   plugin: Plugin,
@@ -282,6 +282,6 @@ async function lockChannel(tx: Tx, channelId: string) {
 /** The provider's no, as a problem of the settings. Told by its shape, for commands know only the contract's types; codes and reasons hold no content. */
 function refusedByProvider(error: unknown): InvalidInput | undefined {
   const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
-  if (!isRecord(failure) || (failure['code'] !== 'Rejected' && failure['code'] !== 'Disconnected')) return undefined;
+  if (!isRecord(failure) || !['Rejected', 'Disconnected', 'Unavailable'].includes(String(failure['code']))) return undefined;
   return new InvalidInput([{ path: 'settings', message: `${failure['code']}: ${String(failure['reason'])}` }]);
 }

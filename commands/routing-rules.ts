@@ -45,9 +45,13 @@ export async function setRoutingRule(
   return { ruleId };
 }
 
-/** How the plugin's channels pick one of several, unless their rule says otherwise. */
+/** What the engine can decide by so far; a rule it could not keep is not saved. */
+const OFFERED = { kinds: ['NOBODY', 'SPECIFIC'], methods: ['RANDOM'] } as const satisfies { kinds: readonly RuleKind[]; methods: readonly RuleMethod[] };
+
+/** How the plugin's channels pick one of several, unless their rule says otherwise; at random while the plugin's own method is not offered. */
 export function defaultMethod(plugin: Plugin | undefined): RuleMethod {
-  return plugin?.capabilities.routing.defaultMethod === 'random' ? 'RANDOM' : 'LEAST_BUSY';
+  const own: RuleMethod = plugin?.capabilities.routing.defaultMethod === 'least-busy' ? 'LEAST_BUSY' : 'RANDOM';
+  return OFFERED.methods.find((one) => one === own) ?? 'RANDOM';
 }
 
 /** Checks and writes a rule that somebody chose: they need a paid seat themself. */
@@ -98,6 +102,8 @@ async function requireSeat({ tx, actor }: Unit): Promise<void> {
 }
 
 function checkShape(rule: RuleInput, targets: number): void {
+  if (!OFFERED.kinds.some((one) => one === rule.kind)) throw new InvalidInput([{ path: 'rule.kind', message: 'is not offered yet' }]);
+  if (rule.method != null && !OFFERED.methods.some((one) => one === rule.method)) throw new InvalidInput([{ path: 'rule.method', message: 'is not offered yet' }]);
   if (rule.kind === 'SPECIFIC' && targets === 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'at least one user or team' }]);
   if (rule.kind !== 'SPECIFIC' && targets > 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'only the rule SPECIFIC names users and teams' }]);
   if (rule.kind !== 'SPECIFIC' && (rule.method ?? null) !== null) {

@@ -19,7 +19,7 @@ export async function migrateToLatest(databaseUrl: string, onStep?: (name: strin
       }
       if (result.status === 'Error') throw new Error(`schema migration ${result.migrationName} failed`, { cause: error });
     }
-    if (error !== undefined) throw error;
+    if (error !== undefined) throw new Error('the schema could not be brought up to date', { cause: error });
     return done;
   });
 }

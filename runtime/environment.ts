@@ -12,7 +12,7 @@ export type Environment = {
   readonly temporal: TemporalSettings;
   readonly host: string;
   readonly port: number;
-  /** Where the worker answers `/healthz`, `/readyz` and `/metrics`. */
+  /** Where the worker answers `/healthz` and `/readyz`. */
   readonly workerPort: number;
   readonly smtpHost: string;
   readonly smtpPort: number;

@@ -1,6 +1,6 @@
 import { WorkflowIdConflictPolicy, WorkflowIdReusePolicy, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { defineSearchAttributeKey, SearchAttributeType, type SearchAttributePair } from '@temporalio/common';
-import { TASK_QUEUE, WAKE_SIGNAL, type StartRequest, type Waker } from '../workflows/contract.ts';
+import { TASK_QUEUE, WAKE_SIGNAL, type StartRequest, type Waker } from '#workflows/contract.ts';
 
 /** Milliseconds one call may take: who wakes has committed already, and a lost wake is a delay only. */
 const CALL_MS = 5_000;

@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkInvariants, type Finding } from '#db/invariants.ts';
 import { openDatabase } from '#db/database.ts';
-import { createLifecycle } from '../runtime/lifecycle.ts';
+import { createLifecycle } from '#runtime/lifecycle.ts';
 import { playDay } from './demo/day.ts';
 import { printOutcome } from './demo/outcome.ts';
 import { explain } from './servers/fail.ts';

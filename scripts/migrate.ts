@@ -1,7 +1,7 @@
 import { migrateToLatest, pendingMigrations } from '#db/migrate.ts';
 import { Command } from 'commander';
 
-import { readDatabaseUrl } from '../runtime/environment.ts';
+import { readDatabaseUrl } from '#runtime/environment.ts';
 import { fail } from './servers/fail.ts';
 import { createProgress } from './servers/progress.ts';
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 
-import { readEnvironment, readDatabaseUrl, readTemporalSettings, type Mode } from '../runtime/environment.ts';
-import { createLifecycle } from '../runtime/lifecycle.ts';
+import { readEnvironment, readDatabaseUrl, readTemporalSettings, type Mode } from '#runtime/environment.ts';
+import { createLifecycle } from '#runtime/lifecycle.ts';
 import { explain } from './servers/fail.ts';
 import { createProgress } from './servers/progress.ts';
 import { startStack, type Stack, type StackOptions } from './servers/stack.ts';

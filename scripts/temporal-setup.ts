@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 
-import { readTemporalSettings } from '../runtime/environment.ts';
-import { connectClient } from '../runtime/temporal.ts';
-import { ensureTemporalSetup, missingTemporalSetup } from '../runtime/temporal-setup.ts';
+import { readTemporalSettings } from '#runtime/environment.ts';
+import { connectClient } from '#runtime/temporal.ts';
+import { ensureTemporalSetup, missingTemporalSetup } from '#runtime/temporal-setup.ts';
 import { fail } from './servers/fail.ts';
 
 const program = new Command('temporal:setup')

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
-import type { Environment } from '../runtime/environment.ts';
+import type { Environment } from '#runtime/environment.ts';
 
 /** Milliseconds a server may take to answer before the worker counts as not ready. */
 const ANSWER_MS = 2_000;

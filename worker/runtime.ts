@@ -1,5 +1,5 @@
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type Logger as TemporalLogger } from '@temporalio/worker';
-import type { Logger } from '../runtime/log.ts';
+import type { Logger } from '#runtime/log.ts';
 
 /** Temporal's native part, once a process and before anything else of it: its lines go through our log, its signal handlers stay off, for the lifecycle has them. */
 export function installRuntime(log: Logger): void {

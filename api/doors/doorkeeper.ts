@@ -3,7 +3,7 @@ import { loadChannel } from '#commands/channel-settings.ts';
 import { storeDelivery } from '#commands/intake.ts';
 import type { Keys } from '#commands/secrets.ts';
 import type { Db } from '#db/database.ts';
-import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { createPluginContext } from '#runtime/plugin-context.ts';
 import { createChannelCache, type DoorChannel } from './channel-cache.ts';
 import type { IntakeWake } from './intake-wake.ts';
 

@@ -45,11 +45,11 @@ export const PriorityEnum = words('Priority', 'How pressing a ticket is.', {
 export const RuleKindEnum = words('RoutingRuleKind', 'Who a new conversation goes to.', {
   NOBODY: 'Nobody: it waits in Unassigned.',
   SPECIFIC: 'One of the named users, or of the named teams’ primary members.',
-  CONTACT_OWNER: 'The owner of the contact, where it has one and is recognised.',
+  CONTACT_OWNER: 'The owner of the contact, where it has one and is recognised. Not offered yet: refused when saved.',
 });
 export const RuleMethodEnum = words('RoutingMethod', 'How one of the eligible is chosen.', {
   RANDOM: 'Each equally likely.',
-  LEAST_BUSY: 'Whoever has the fewest open conversations.',
+  LEAST_BUSY: 'Whoever has the fewest open conversations. Not offered yet: refused when saved.',
 });
 export const HealthEnum = words('ChannelHealthState', 'Whether a channel works, as its provider says.', {
   CONNECTED: 'Works.',

@@ -47,7 +47,7 @@ builder.node(MessageRef, {
     direction: t.field({ type: DirectionEnum, description: 'Who it goes to.', resolve: (message) => message.direction }),
     subject: t.exposeString('subject', { nullable: true, description: 'Its own subject; null: it has none.' }),
     text: t.exposeString('text', { description: 'What is said, as plain text.' }),
-    html: t.exposeString('html', { nullable: true, description: 'What is said, as sanitised HTML; null: plain text only.' }),
+    html: t.exposeString('html', { nullable: true, description: 'What is said, as HTML just as it came: not sanitised, so never to be put into a page as it is. Null: plain text only.' }),
     author: t.field({
       type: UserRef,
       nullable: true,

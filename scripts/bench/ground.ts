@@ -13,7 +13,7 @@ import { migrateToLatest } from '#db/migrate.ts';
 import { runWorkers } from '#worker/run.ts';
 import { bundleWorkflows } from '#worker/bundle.ts';
 import type { Waker } from '#workflows/contract.ts';
-import { createWaker } from '../../runtime/temporal-waker.ts';
+import { createWaker } from '#runtime/temporal-waker.ts';
 import { createProgress } from '../servers/progress.ts';
 import { startPostgres } from '../servers/postgres.ts';
 import { startTemporal } from '../servers/temporal.ts';

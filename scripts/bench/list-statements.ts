@@ -3,7 +3,7 @@ import { createFeed } from '#api/feed.ts';
 import { createGraphqlHandler } from '#api/server.ts';
 import { ensureDevelopmentAccount } from '#commands/development.ts';
 import { openDatabase } from '#db/database.ts';
-import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Ground } from './ground.ts';
 
 const LIST = `query ($first: Int!) { tickets(first: $first, filter: { hasThread: true }) { edges { node {

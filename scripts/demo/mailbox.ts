@@ -42,6 +42,8 @@ export async function openOutside(smtp: string): Promise<Outside> {
       });
     },
   });
+  // A sender that is killed in the middle of a mail resets its connection.
+  server.on('error', () => undefined);
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   const [host, port] = smtp.split(':');
   const client = createTransport({ host: host ?? '127.0.0.1', port: Number(port), ignoreTLS: true, pool: true });

@@ -308,7 +308,7 @@ async function endLeftover(place: PostgresPlace, progress: Progress): Promise<vo
 function isServerOf(pid: number, data: string): boolean {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-    return words.includes(data) && words.some((word) => /postgres$/.test(word));
+    return words.includes(data) && words.some((word) => word.endsWith('postgres'));
   } catch {
     // Without /proc (macOS) the server itself decides whether the file is stale.
     return process.platform !== 'linux';

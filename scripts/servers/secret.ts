@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { decodeSecret } from '../../runtime/environment.ts';
+import { decodeSecret } from '#runtime/environment.ts';
 
 /**
  * The folder's own secret, made at its first start and kept in `secret` (only its owner may read it). Throws when the

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 
-import { atLeast, MINIMUM_SERVER } from '../../runtime/temporal.ts';
+import { atLeast, MINIMUM_SERVER } from '#runtime/temporal.ts';
 
 /** The oldest CLI whose dev server knows the options in use. */
 export const MINIMUM_CLI = '1.3.0';

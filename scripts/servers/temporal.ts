@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
-import { connectClient } from '../../runtime/temporal.ts';
-import { SEARCH_ATTRIBUTES } from '../../runtime/temporal-setup.ts';
+import { connectClient } from '#runtime/temporal.ts';
+import { SEARCH_ATTRIBUTES } from '#runtime/temporal-setup.ts';
 import { portFinder, type PortFinder } from './ports.ts';
 import { run, type Running } from './process.ts';
 import { createProgress, type Progress } from './progress.ts';
@@ -101,10 +101,19 @@ function serverArguments({ port, uiPort, throwaway, namespaces, file }: ServerAr
   return [
     'server',
     'start-dev',
-    ...['--ip', '127.0.0.1', '--port', String(port), '--log-level', 'warn'],
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--log-level',
+    'warn',
     ...(uiPort === undefined ? ['--headless'] : ['--ui-port', String(uiPort)]),
-    ...['--db-filename', file, '--sqlite-pragma', 'journal_mode=wal'],
-    ...['--sqlite-pragma', `synchronous=${throwaway ? 'off' : 'normal'}`],
+    '--db-filename',
+    file,
+    '--sqlite-pragma',
+    'journal_mode=wal',
+    '--sqlite-pragma',
+    `synchronous=${throwaway ? 'off' : 'normal'}`,
     ...namespaces.flatMap((namespace) => ['--namespace', namespace]),
     // Given here too they are known from the first moment; added later the server may take seconds to see them.
     ...Object.entries(SEARCH_ATTRIBUTES).flatMap(([name, kind]) => ['--search-attribute', `${name}=${kind}`]),

@@ -8,7 +8,7 @@ import { setRoutingRule } from '#commands/routing-rules.ts';
 import { keysFrom } from '#commands/secrets.ts';
 import { transact, type ActorRef, type Unit } from '#commands/unit.ts';
 import { ChannelFailure } from '@trunkline/channel-sdk';
-import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { createPluginContext } from '#runtime/plugin-context.ts';
 import config from '../support/config.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { connectEmailChannel, emailSettings, placeId } from '../support/email-channel.ts';
@@ -113,14 +113,14 @@ describe('connecting a channel', () => {
     expect(JSON.stringify(events)).not.toContain(SECRET);
   });
 
-  it("begins with the rule nobody; a rule without a method gets the plugin's own [ROUTE-6, ROUTE-7, ROUTE-8]", async () => {
+  it("begins with the rule nobody; a rule without a method gets random, the only one offered so far [ROUTE-6, ROUTE-7]", async () => {
     const userId = await user('rita');
     const plain = await row((await connect(hook())).channelId);
     const chat = await row((await connect(hook({ routing: { kind: 'SPECIFIC', userIds: [userId] } }))).channelId);
     const mail = await connectEmailChannel(database.db, keys, { address: 'methods@acme.example', more: { routing: { kind: 'SPECIFIC', userIds: [userId] } } });
     const rule = (id: string) => database.db.selectFrom('routing_rule').select(['kind', 'method', 'available_only']).where('id', '=', id).executeTakeFirstOrThrow();
     expect(await rule(plain.routing_rule_id)).toEqual({ kind: 'NOBODY', method: null, available_only: true });
-    expect(await rule(chat.routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'LEAST_BUSY' });
+    expect(await rule(chat.routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'RANDOM' });
     expect(await rule((await row(mail.channelId)).routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'RANDOM' });
   });
 
@@ -239,7 +239,7 @@ describe('saving a routing rule', () => {
   it('needs a paid seat of whoever saves it [ROUTE-4]', async () => {
     const admin = await user('admin', 'NONE');
     const { channelId } = await connect(hook());
-    const save = () => run((unit) => setRoutingRule(unit, deps, { channelId, rule: { kind: 'CONTACT_OWNER' } }), { actor: 'USER', userId: admin });
+    const save = () => run((unit) => setRoutingRule(unit, deps, { channelId, rule: { kind: 'NOBODY' } }), { actor: 'USER', userId: admin });
     const error = await save().catch((one: unknown) => one);
     expect(error).toBeInstanceOf(Forbidden);
     expect(error).toMatchObject({ needs: 'a paid seat' });
@@ -253,6 +253,9 @@ describe('saving a routing rule', () => {
     await expect(save({ kind: 'SPECIFIC' })).rejects.toBeInstanceOf(InvalidInput);
     await expect(save({ kind: 'NOBODY', userIds: [await user('x')] })).rejects.toBeInstanceOf(InvalidInput);
     await expect(save({ kind: 'NOBODY', method: 'RANDOM' })).rejects.toBeInstanceOf(InvalidInput);
+    // What the engine can not decide by yet is refused, not stored and decided otherwise.
+    await expect(save({ kind: 'CONTACT_OWNER' })).rejects.toThrow('rule.kind: is not offered yet');
+    await expect(save({ kind: 'SPECIFIC', method: 'LEAST_BUSY', userIds: [await user('y')] })).rejects.toThrow('rule.method: is not offered yet');
   });
 });
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { checkInvariants } from '#db/invariants.ts';
 import { openDatabase } from '#db/database.ts';
-import { playDay } from '../../scripts/demo/day.ts';
-import { createProgress } from '../../scripts/servers/progress.ts';
-import { startStack, type Stack } from '../../scripts/servers/stack.ts';
+import { playDay } from '#scripts/demo/day.ts';
+import { createProgress } from '#scripts/servers/progress.ts';
+import { startStack, type Stack } from '#scripts/servers/stack.ts';
 
 let stack: Stack;
 const directory = mkdtempSync(join(tmpdir(), 'trunkline-e2e-'));

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createPluginContext, type ContextOptions } from '../../runtime/plugin-context.ts';
+import { createPluginContext, type ContextOptions } from '#runtime/plugin-context.ts';
 import { serverPort, stopServer } from '../support/http.ts';
 
 const channel = { key: 'hook-1', address: 'somewhere', name: 'Hook', enabled: true, settings: {} };

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { decodeSecret, EnvironmentError, readEnvironment } from '../../runtime/environment.ts';
+import { decodeSecret, EnvironmentError, readEnvironment } from '#runtime/environment.ts';
 
 const good = {
   DATABASE_URL: 'postgres://someone:a-password@db.example:5432/trunkline',

@@ -1,8 +1,8 @@
 import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 
-import { createLifecycle } from '../../runtime/lifecycle.ts';
-import { createLogger } from '../../runtime/log.ts';
+import { createLifecycle } from '#runtime/lifecycle.ts';
+import { createLogger } from '#runtime/log.ts';
 
 test('closes in reverse order, once, whoever asks [OPS-7]', async () => {
   const closed: string[] = [];

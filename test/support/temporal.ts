@@ -6,9 +6,9 @@ import { msToTs } from '@temporalio/common/lib/time.js';
 import { NativeConnection } from '@temporalio/worker';
 import { inject } from 'vitest';
 
-import type { TemporalSettings } from '../../runtime/environment.ts';
-import { connectClient, nativeConnectionOptions } from '../../runtime/temporal.ts';
-import { ensureTemporalSetup, RETENTION_DAYS } from '../../runtime/temporal-setup.ts';
+import type { TemporalSettings } from '#runtime/environment.ts';
+import { connectClient, nativeConnectionOptions } from '#runtime/temporal.ts';
+import { ensureTemporalSetup, RETENTION_DAYS } from '#runtime/temporal-setup.ts';
 import { eventually } from './wait.ts';
 
 /** A namespace nobody else uses, on the real server. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { OutboundMessage, PluginContext } from '@trunkline/channel-sdk';
-import { createPluginContext } from '../../runtime/plugin-context.ts';
+import { createPluginContext } from '#runtime/plugin-context.ts';
 import { fakeProvider, type FakeProvider } from './fake-provider.ts';
 import testhook, { testDelivery, testhookMute } from './test-plugin.ts';
 

@@ -9,7 +9,7 @@ import pg from 'pg';
 import { migrateToLatest } from '#db/migrate.ts';
 import { startThrowawayPostgres } from '#scripts/servers/postgres.ts';
 import { startTemporal } from '#scripts/servers/temporal.ts';
-import { ensureTemporalSetup } from '../../runtime/temporal-setup.ts';
+import { ensureTemporalSetup } from '#runtime/temporal-setup.ts';
 
 /** Real servers: those the environment names, else throwaway ones for this process. */
 export interface Servers {

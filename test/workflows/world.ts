@@ -11,7 +11,7 @@ import { openDatabase, type Db } from '#db/database.ts';
 import { wakeAll, type Waker } from '#workflows/contract.ts';
 import { bundleWorkflows } from '#worker/bundle.ts';
 import { runWorkers, type RunningWorkers } from '#worker/run.ts';
-import { createWaker, type TemporalWaker } from '../../runtime/temporal-waker.ts';
+import { createWaker, type TemporalWaker } from '#runtime/temporal-waker.ts';
 import config from './scripted-config.ts';
 import type { Delivery } from './scripted-plugin.ts';
 import { freshDatabase, freshNamespace, servers } from './servers.ts';

@@ -20,7 +20,7 @@ function expectStorable(message: InboundMessage): void {
 const mutated = fc
   .tuple(fc.constantFrom(...MAILS), fc.array(fc.tuple(fc.nat(), fc.nat(60), fc.uint8Array({ maxLength: 12 })), { minLength: 1, maxLength: 8 }))
   .map(([mail, cuts]) => {
-    let bytes = [...mail];
+    const bytes = [...mail];
     for (const [place, length, filling] of cuts) bytes.splice(place % (bytes.length + 1), length, ...filling);
     return Uint8Array.from(bytes);
   });
