@@ -54,7 +54,10 @@ export async function runGuardianOnce(mender: Mender, before: readonly Woken[] =
       }),
     );
   }
-  const decided = await decideAll(mender, undecided.slice(0, LIMITS.repairsPerRun - woken.length).map((one) => one.conversationId));
+  const decided = await decideAll(
+    mender,
+    undecided.slice(0, LIMITS.repairsPerRun - woken.length).map((one) => one.conversationId),
+  );
   if (woken.length + decided > 0) mender.log.warn({ woken: woken.length, restarted, decided }, 'the guardian mended what was stuck');
   return { woken, restarted, decided };
 }

@@ -1,7 +1,16 @@
 import { Context } from '@temporalio/activity';
 import type { Plugin } from '@trunkline/channel-sdk';
 import { loadChannel } from '#commands/channel-settings.ts';
-import { applyDeliveries, failDelivery, setIntakeUntil, takeDeliveries, untake, INTAKE_AHEAD_SECONDS, type ParsedDelivery, type TakenDeliveries } from '#commands/intake.ts';
+import {
+  applyDeliveries,
+  failDelivery,
+  setIntakeUntil,
+  takeDeliveries,
+  untake,
+  INTAKE_AHEAD_SECONDS,
+  type ParsedDelivery,
+  type TakenDeliveries,
+} from '#commands/intake.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from './dependencies.ts';
 import { isConnectionTrouble } from './failures.ts';
@@ -88,7 +97,13 @@ async function step(engine: Engine, channelKey: string, watch: DrainWatch, sum: 
   return (await decideConversations(engine, channelKey)) > 0 || taken.deliveries.length > 0;
 }
 
-async function takeIn(engine: Engine, taken: TakenDeliveries, unsettled: Set<number>, watch: DrainWatch, sum: { processed: number; setAside: number }): Promise<void> {
+async function takeIn(
+  engine: Engine,
+  taken: TakenDeliveries,
+  unsettled: Set<number>,
+  watch: DrainWatch,
+  sum: { processed: number; setAside: number },
+): Promise<void> {
   const { db, keys, plugins, pool, now } = engine;
   const plugin = plugins.find((one) => one.key === taken.plugin);
   if (plugin === undefined) throw new PluginMissing(taken.plugin);

@@ -1,5 +1,13 @@
 import { Context } from '@temporalio/activity';
-import { ChannelFailure, type Failure, type OutboundMessage, type Plugin, type PluginContext, type ReservedIds, type SendReceipt } from '@trunkline/channel-sdk';
+import {
+  ChannelFailure,
+  type Failure,
+  type OutboundMessage,
+  type Plugin,
+  type PluginContext,
+  type ReservedIds,
+  type SendReceipt,
+} from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import { loadChannel } from '#commands/channel-settings.ts';
 import { claimNext, settleSend, type Claimed, type Outcome } from '#commands/outbox.ts';
@@ -62,7 +70,10 @@ export async function sendFirst(engine: Engine, conversationId: string): Promise
   }
   const { claimed } = claim;
   const messageId = claimed.message.id;
-  const outcome = refused === undefined ? await (claim.kind === 'send' ? channel.send(claimed) : channel.ask(claimed)) : failed(failureOf(refused, { code: 'Malformed', where: 'reserve' }));
+  const outcome =
+    refused === undefined
+      ? await (claim.kind === 'send' ? channel.send(claimed) : channel.ask(claimed))
+      : failed(failureOf(refused, { code: 'Malformed', where: 'reserve' }));
   if (outcome === 'ask-later') return result('UNKNOWN', { messageId });
   const settled = await settleSend(engine.db, messageId, claimed.attempt, outcome);
   await wake(engine, settled.wakes);
@@ -175,7 +186,10 @@ function failed(failure: Failure): Outcome {
 
 /** A code as people say it. */
 function inWords(code: string): string {
-  return code.replaceAll(/([a-z])([A-Z])/g, '$1 $2').replaceAll('_', ' ').toLowerCase();
+  return code
+    .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
+    .replaceAll('_', ' ')
+    .toLowerCase();
 }
 
 async function summed(engine: Engine, conversationId: string, outcome: SendResult['outcome'], more: Partial<SendResult>): Promise<SendResult> {

@@ -5,9 +5,7 @@ import { LIMITS } from './limits.ts';
 import type { ParseAnswer, ParseRequest, ThreadData } from './parse-messages.ts';
 
 /** What became of one delivery's parsing. `code` and `reason` hold no content. */
-export type Parsed =
-  | { readonly ok: true; readonly events: readonly InboundEvent[] }
-  | { readonly ok: false; readonly code: string; readonly reason: string };
+export type Parsed = { readonly ok: true; readonly events: readonly InboundEvent[] } | { readonly ok: false; readonly code: string; readonly reason: string };
 
 export interface ParsePool {
   /** Parses one delivery in a thread of its channel's own. Never rejects for what the plugin does. */
@@ -168,7 +166,8 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
       const watch = setInterval(() => {
         worker.getHeapStatistics().then(
           ({ external_memory: bytes }) => {
-            if (id === awaited && settle !== undefined && bytes > limits.parseMegabytes * 1024 * 1024) void end(failed('TooMuchMemory', `parse held more than ${limits.parseMegabytes} MB`));
+            if (id === awaited && settle !== undefined && bytes > limits.parseMegabytes * 1024 * 1024)
+              void end(failed('TooMuchMemory', `parse held more than ${limits.parseMegabytes} MB`));
           },
           () => undefined,
         );
@@ -179,7 +178,7 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
         try {
           worker.postMessage(request, [body.buffer]);
         } catch {
-          return failed('Malformed', 'the channel\'s settings are not plain data');
+          return failed('Malformed', "the channel's settings are not plain data");
         }
         return await outcome.promise;
       } finally {

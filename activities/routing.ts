@@ -17,7 +17,10 @@ export function createRoutingActivities(engine: Engine) {
       try {
         const { value, wakes } = await decide(engine.db, { ticketId: row.id }, Math.random);
         // The ticket's own workflow is the one that asked; it looks again anyway.
-        await wake(engine, wakes.filter((one) => !isTicket(one, number)));
+        await wake(
+          engine,
+          wakes.filter((one) => !isTicket(one, number)),
+        );
         return { settled: true, ownerId: value.ownerId };
       } catch (error) {
         if (error instanceof NotFound) return { settled: true, ownerId: null };

@@ -57,8 +57,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
     sql<boolean>`exists (select 1 from conversation seen where seen.id = ${sql.ref(column)} and ${inPlaces('seen.place_id')})`;
   // A ticket is seen where its conversation lives; without one it is the help desk's (MODEL-9).
   const ticket = sql<boolean>`case when ticket.conversation_id is null then ${helpDesk}::boolean else ${conversationSeen('ticket.conversation_id')} end`;
-  const ofTicket = (column: string) =>
-    sql<boolean>`exists (select 1 from ticket where ticket.id = ${sql.ref(column)} and ${ticket})`;
+  const ofTicket = (column: string) => sql<boolean>`exists (select 1 from ticket where ticket.id = ${sql.ref(column)} and ${ticket})`;
   const channel = admin ? yes : inPlaces('channel.place_id');
   return {
     placeIds,

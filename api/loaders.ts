@@ -4,15 +4,7 @@ import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
 import type { Visibility } from './access.ts';
 import { onPage, pageRequest, toConnection, type Connection, type Keyed, type Order, type PageArguments } from './page.ts';
-import {
-  CHANNEL_COLUMNS,
-  DELIVERY_COLUMNS,
-  type AccessEntryRow,
-  type IdentityRow,
-  type MessageRow,
-  type OutboundRow,
-  type StatusRow,
-} from './rows.ts';
+import { CHANNEL_COLUMNS, DELIVERY_COLUMNS, type AccessEntryRow, type IdentityRow, type MessageRow, type OutboundRow, type StatusRow } from './rows.ts';
 
 /** One request's reads: every fetch by id and every nested page goes through here, so a list of any length costs the same number of statements (API-8). */
 export type Loaders = ReturnType<typeof createLoaders>;
@@ -26,23 +18,103 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>) {
     team: byId((ids) => db.selectFrom('team').selectAll().where('id', 'in', ids).execute()),
     pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
     status: byId((ids) => db.selectFrom('ticket_status').selectAll().where('id', 'in', ids).execute()),
-    place: byId(async (ids) => db.selectFrom('place').selectAll().where('id', 'in', ids).where((await see()).place).execute()),
-    channel: byId(async (ids) => db.selectFrom('channel').select(CHANNEL_COLUMNS).where('id', 'in', ids).where((await see()).channel).execute()),
-    contact: byId(async (ids) => db.selectFrom('contact').selectAll().where('id', 'in', ids).where((await see()).contact).execute()),
-    conversation: byId(async (ids) => db.selectFrom('conversation').selectAll().where('id', 'in', ids).where((await see()).conversation).execute()),
-    message: byId(async (ids) => db.selectFrom('message').selectAll().where('id', 'in', ids).where((await see()).message).execute()),
-    ticket: byId(async (ids) => db.selectFrom('ticket').selectAll().where('id', 'in', ids).where((await see()).ticket).execute()),
-    rule: byId(async (ids) => db.selectFrom('routing_rule').selectAll().where('id', 'in', ids).where((await see()).routing_rule).execute()),
-    decision: byId(async (ids) => db.selectFrom('routing_decision').selectAll().where('id', 'in', ids).where((await see()).routing_decision).execute()),
-    event: byId(async (ids) => db.selectFrom('event').selectAll().where('id', 'in', ids.map(Number)).where((await see()).event).execute()),
-    notification: byId(async (ids) => db.selectFrom('notification').selectAll().where('id', 'in', ids).where((await see()).notification).execute()),
+    place: byId(async (ids) =>
+      db
+        .selectFrom('place')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).place)
+        .execute(),
+    ),
+    channel: byId(async (ids) =>
+      db
+        .selectFrom('channel')
+        .select(CHANNEL_COLUMNS)
+        .where('id', 'in', ids)
+        .where((await see()).channel)
+        .execute(),
+    ),
+    contact: byId(async (ids) =>
+      db
+        .selectFrom('contact')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).contact)
+        .execute(),
+    ),
+    conversation: byId(async (ids) =>
+      db
+        .selectFrom('conversation')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).conversation)
+        .execute(),
+    ),
+    message: byId(async (ids) =>
+      db
+        .selectFrom('message')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).message)
+        .execute(),
+    ),
+    ticket: byId(async (ids) =>
+      db
+        .selectFrom('ticket')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).ticket)
+        .execute(),
+    ),
+    rule: byId(async (ids) =>
+      db
+        .selectFrom('routing_rule')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).routing_rule)
+        .execute(),
+    ),
+    decision: byId(async (ids) =>
+      db
+        .selectFrom('routing_decision')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).routing_decision)
+        .execute(),
+    ),
+    event: byId(async (ids) =>
+      db
+        .selectFrom('event')
+        .selectAll()
+        .where('id', 'in', ids.map(Number))
+        .where((await see()).event)
+        .execute(),
+    ),
+    notification: byId(async (ids) =>
+      db
+        .selectFrom('notification')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).notification)
+        .execute(),
+    ),
     delivery: byId(async (ids) =>
-      db.selectFrom('raw_delivery').select(DELIVERY_COLUMNS).where('id', 'in', ids.map(Number)).where((await see()).raw_delivery).execute(),
+      db
+        .selectFrom('raw_delivery')
+        .select(DELIVERY_COLUMNS)
+        .where('id', 'in', ids.map(Number))
+        .where((await see()).raw_delivery)
+        .execute(),
     ),
 
     /** The ticket of this number. */
     ticketByNumber: new DataLoader(async (numbers: readonly number[]) => {
-      const rows = await db.selectFrom('ticket').selectAll().where('number', 'in', numbers).where((await see()).ticket).execute();
+      const rows = await db
+        .selectFrom('ticket')
+        .selectAll()
+        .where('number', 'in', numbers)
+        .where((await see()).ticket)
+        .execute();
       const found = new Map(rows.map((row) => [row.number, row]));
       return numbers.map((number) => found.get(number) ?? null);
     }),
@@ -62,7 +134,8 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>) {
       (row) => row.pipeline_id,
     ),
     accessOf: grouped<AccessEntryRow>(
-      (ids) => db.selectFrom('access_entry').selectAll().where('place_id', 'in', ids).orderBy('everyone', 'desc').orderBy('team_id').orderBy('user_id').execute(),
+      (ids) =>
+        db.selectFrom('access_entry').selectAll().where('place_id', 'in', ids).orderBy('everyone', 'desc').orderBy('team_id').orderBy('user_id').execute(),
       (row) => row.place_id,
     ),
     membershipsOf: grouped<{ team_id: string; user_id: string; kind: 'PRIMARY' | 'EXTRA' }>(
@@ -99,7 +172,11 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>) {
     },
 
     /** One page of a root list. */
-    async page<TB extends keyof Database, Row>(args: PageArguments, order: Order, query: SelectQueryBuilder<Database, TB, Row>): Promise<Connection<Keyed<Row>>> {
+    async page<TB extends keyof Database, Row>(
+      args: PageArguments,
+      order: Order,
+      query: SelectQueryBuilder<Database, TB, Row>,
+    ): Promise<Connection<Keyed<Row>>> {
       const request = pageRequest(args, order);
       return toConnection(await onPage(query, order, request).execute(), request);
     },

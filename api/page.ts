@@ -52,7 +52,11 @@ export function pageRequest(args: PageArguments, order: Order): PageRequest {
  * Narrows a query to one page by keyset: stable while rows come and go. The keys travel as text, for a JavaScript date
  * loses the microseconds by which two rows may differ. One row more than asked for tells whether there is a next page.
  */
-export function onPage<DB, TB extends keyof DB, Row>(query: SelectQueryBuilder<DB, TB, Row>, order: Order, request: PageRequest): SelectQueryBuilder<DB, TB, Keyed<Row>> {
+export function onPage<DB, TB extends keyof DB, Row>(
+  query: SelectQueryBuilder<DB, TB, Row>,
+  order: Order,
+  request: PageRequest,
+): SelectQueryBuilder<DB, TB, Keyed<Row>> {
   const columns = sql.join(order.keys.map((key) => sql.ref(key.column)));
   const texts = sql.join(order.keys.map((key) => sql`${sql.ref(key.column)}::text`));
   let paged = query.select(sql<string[]>`array[${texts}]`.as('cursor_keys'));
@@ -107,9 +111,7 @@ function readCursor(cursor: string | null | undefined, order: Order): readonly s
     throw badInput('this is not a cursor of this connection');
   }
   const fits =
-    Array.isArray(keys) &&
-    keys.length === order.keys.length &&
-    order.keys.every((key, at) => typeof keys[at] === 'string' && SHAPES[key.cast].test(keys[at]));
+    Array.isArray(keys) && keys.length === order.keys.length && order.keys.every((key, at) => typeof keys[at] === 'string' && SHAPES[key.cast].test(keys[at]));
   if (!fits) throw badInput('this is not a cursor of this connection');
   return keys as string[];
 }

@@ -45,12 +45,33 @@ export type DeliveryRow = Pick<
 
 /** Without the sealed secrets, and without the cursor, which is the plugin's. */
 export const CHANNEL_COLUMNS = [
-  'id', 'key', 'plugin', 'name', 'address', 'place_id', 'place', 'settings', 'enabled', 'health', 'health_reason', 'health_since',
-  'create_tickets', 'default_pipeline_id', 'default_status_id', 'default_priority', 'default_properties', 'reopening', 'reopen_days',
-  'unassigned_notice_user_ids', 'routing_rule_id', 'intake_until', 'send_after', 'connected_at', 'disconnected_at', 'version',
+  'id',
+  'key',
+  'plugin',
+  'name',
+  'address',
+  'place_id',
+  'place',
+  'settings',
+  'enabled',
+  'health',
+  'health_reason',
+  'health_since',
+  'create_tickets',
+  'default_pipeline_id',
+  'default_status_id',
+  'default_priority',
+  'default_properties',
+  'reopening',
+  'reopen_days',
+  'unassigned_notice_user_ids',
+  'routing_rule_id',
+  'intake_until',
+  'send_after',
+  'connected_at',
+  'disconnected_at',
+  'version',
 ] as const;
 
 /** Without the body and the headers, which hold what people wrote. */
-export const DELIVERY_COLUMNS = [
-  'id', 'channel_id', 'method', 'received_at', 'state', 'tries', 'failure_code', 'failure_reason', 'settled_at',
-] as const;
+export const DELIVERY_COLUMNS = ['id', 'channel_id', 'method', 'received_at', 'state', 'tries', 'failure_code', 'failure_reason', 'settled_at'] as const;

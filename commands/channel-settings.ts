@@ -26,15 +26,16 @@ export async function loadChannel(
   by: ChannelRef,
   options: { readonly disconnectedToo?: boolean } = {},
 ): Promise<LoadedChannel | undefined> {
-  let query = db
-    .selectFrom('channel')
-    .select(['id', 'key', 'plugin', 'name', 'address', 'place_id', 'settings', 'secrets', 'enabled', 'disconnected_at']);
+  let query = db.selectFrom('channel').select(['id', 'key', 'plugin', 'name', 'address', 'place_id', 'settings', 'secrets', 'enabled', 'disconnected_at']);
   if ('key' in by) query = query.where('key', '=', by.key);
   else if ('id' in by) query = query.where('id', '=', by.id);
   else query = query.where('plugin', '=', by.plugin).where('address', '=', by.address);
   if (options.disconnectedToo !== true) query = query.where('disconnected_at', 'is', null);
   // An address may have had several channels: the one that is connected, else the last.
-  const row = await query.orderBy('disconnected_at', (order) => order.desc().nullsFirst()).limit(1).executeTakeFirst();
+  const row = await query
+    .orderBy('disconnected_at', (order) => order.desc().nullsFirst())
+    .limit(1)
+    .executeTakeFirst();
   if (row === undefined) return undefined;
   return {
     id: row.id,

@@ -64,7 +64,11 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
   const { tx } = unit;
   const plugin = plugins.find(({ key }) => key === input.plugin);
   if (plugin === undefined) throw new InvalidInput([{ path: 'plugin', message: 'there is no such plugin' }]);
-  const place = await tx.selectFrom('place').select(['id', 'kind']).where(sql<string>`id::text`, '=', input.placeId).executeTakeFirst();
+  const place = await tx
+    .selectFrom('place')
+    .select(['id', 'kind'])
+    .where(sql<string>`id::text`, '=', input.placeId)
+    .executeTakeFirst();
   if (place === undefined) throw new NotFound('place', input.placeId);
   const { valid, name, defaults } = await checkInput(tx, plugin, input);
   const ruleId =
@@ -117,7 +121,12 @@ type NewChannel = Insertable<Database['channel']>;
 async function insertChannel(tx: Tx, wantedKey: string | undefined, row: () => NewChannel): Promise<Connected> {
   for (;;) {
     const values = row();
-    const inserted = await tx.insertInto('channel').values(values).onConflict((conflict) => conflict.doNothing()).returning(['id', 'key']).executeTakeFirst();
+    const inserted = await tx
+      .insertInto('channel')
+      .values(values)
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(['id', 'key'])
+      .executeTakeFirst();
     if (inserted !== undefined) return { channelId: inserted.id, key: inserted.key };
     const holder = await tx
       .selectFrom('channel')
@@ -220,7 +229,12 @@ async function changedSettings(
 
 async function unknownUsers(tx: Tx, ids: readonly string[]): Promise<readonly Problem[]> {
   if (ids.length === 0) return [];
-  const known = await tx.selectFrom('app_user').select('id').where(sql<string>`id::text`, 'in', ids).where('deactivated_at', 'is', null).execute();
+  const known = await tx
+    .selectFrom('app_user')
+    .select('id')
+    .where(sql<string>`id::text`, 'in', ids)
+    .where('deactivated_at', 'is', null)
+    .execute();
   const there = new Set(known.map(({ id }) => id));
   return ids.flatMap((id, index) => (there.has(id) ? [] : [{ path: `unassignedNoticeUserIds.${index}`, message: 'there is no such active user' }]));
 }
@@ -274,7 +288,12 @@ async function lockConnected(tx: Tx, channelId: string) {
 }
 
 async function lockChannel(tx: Tx, channelId: string) {
-  const channel = await tx.selectFrom('channel').selectAll().where(sql<string>`id::text`, '=', channelId).forUpdate().executeTakeFirst();
+  const channel = await tx
+    .selectFrom('channel')
+    .selectAll()
+    .where(sql<string>`id::text`, '=', channelId)
+    .forUpdate()
+    .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   return channel;
 }

@@ -14,7 +14,10 @@ export function identityKey(identity: { readonly kind: string; readonly value: s
  */
 export async function ensureContacts(tx: Tx, identities: readonly Identity[]): Promise<ReadonlyMap<string, string>> {
   const wanted = new Map(identities.map((identity) => [identityKey(identity), identity]));
-  const sorted = [...wanted.keys()].toSorted().map((key) => wanted.get(key)).filter((one) => one !== undefined);
+  const sorted = [...wanted.keys()]
+    .toSorted()
+    .map((key) => wanted.get(key))
+    .filter((one) => one !== undefined);
   const known = await readContacts(tx, sorted);
   const missing = sorted.filter((identity) => !known.has(identityKey(identity)));
   if (missing.length === 0) return known;

@@ -174,11 +174,7 @@ interface SendingChannel {
 }
 
 async function sendingChannel(tx: Tx, plugins: readonly Plugin[], channelId: string): Promise<SendingChannel> {
-  const channel = await tx
-    .selectFrom('channel')
-    .select(['place', 'place_id', 'plugin', 'disconnected_at'])
-    .where('id', '=', channelId)
-    .executeTakeFirst();
+  const channel = await tx.selectFrom('channel').select(['place', 'place_id', 'plugin', 'disconnected_at']).where('id', '=', channelId).executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');
   const plugin = plugins.find((one) => one.key === channel.plugin);
@@ -211,7 +207,8 @@ async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabil
 function checkText(text: string, capabilities: Capabilities): void {
   if (text.trim() === '') throw new InvalidInput([{ path: 'text', message: 'must not be empty' }]);
   const limit = capabilities.outboundContent.maxTextLength;
-  if (limit !== null && text.length > limit) throw new InvalidInput([{ path: 'text', message: `is ${text.length} characters long, this channel takes ${limit}` }]);
+  if (limit !== null && text.length > limit)
+    throw new InvalidInput([{ path: 'text', message: `is ${text.length} characters long, this channel takes ${limit}` }]);
 }
 
 function checkRecipient(to: StoredIdentity, capabilities: Capabilities): Identity {

@@ -16,7 +16,11 @@ export async function ensureDevelopmentAccount(db: Db): Promise<{ readonly token
       .onConflict((conflict) => conflict.column('email').doNothing())
       .execute();
     const user = await tx.selectFrom('app_user').select('id').where('email', '=', email).forUpdate().executeTakeFirstOrThrow();
-    await tx.insertInto('mailbox').values({ address: email, user_id: user.id }).onConflict((conflict) => conflict.doNothing()).execute();
+    await tx
+      .insertInto('mailbox')
+      .values({ address: email, user_id: user.id })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
     await tx
       .updateTable('api_token')
       .set({ revoked_at: new Date() })
@@ -24,7 +28,10 @@ export async function ensureDevelopmentAccount(db: Db): Promise<{ readonly token
       .where('name', '=', 'development')
       .where('revoked_at', 'is', null)
       .execute();
-    await tx.insertInto('api_token').values({ user_id: user.id, name: 'development', token_hash: hashToken(token) }).execute();
+    await tx
+      .insertInto('api_token')
+      .values({ user_id: user.id, name: 'development', token_hash: hashToken(token) })
+      .execute();
     return { token, userId: user.id };
   });
 }

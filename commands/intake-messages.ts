@@ -57,7 +57,10 @@ export async function applyMessages(
   const channel = await readChannel(tx, channelId);
   const fresh = await onlyNew(unit, channel, arrived);
   if (fresh.length === 0) return filtered;
-  const contacts = await ensureContacts(tx, fresh.flatMap(({ event }) => (event.contact === null ? [] : [event.contact])));
+  const contacts = await ensureContacts(
+    tx,
+    fresh.flatMap(({ event }) => (event.contact === null ? [] : [event.contact])),
+  );
   const { keys, held } = await readThreads(tx, channel.id, fresh);
   const { now } = await tx.selectNoFrom(sql<Date>`now()`.as('now')).executeTakeFirstOrThrow();
   const batch = new Batch(unit, channel, now);
@@ -69,9 +72,7 @@ export async function applyMessages(
     const found = foundId === undefined ? undefined : held.get(foundId);
     const placement = placeMessage(
       { automatic: event.automatic !== undefined },
-      found === undefined
-        ? null
-        : { closedAt: found.closedAt, senderTakesPart: event.contact !== null && found.participants.has(identityKey(event.contact)) },
+      found === undefined ? null : { closedAt: found.closedAt, senderTakesPart: event.contact !== null && found.participants.has(identityKey(event.contact)) },
       { reopening: channel.reopening, reopenDays: channel.reopen_days },
       capabilities.joinsParticipantsOnly,
       now,
@@ -107,7 +108,8 @@ class Batch {
   readonly #channel: ChannelRow;
   readonly #now: Date;
   readonly #conversations: object[] = [];
-  readonly #tickets: { readonly id: string; readonly conversation_id: string; readonly linked_ticket_id: string | null; readonly [more: string]: unknown }[] = [];
+  readonly #tickets: { readonly id: string; readonly conversation_id: string; readonly linked_ticket_id: string | null; readonly [more: string]: unknown }[] =
+    [];
   readonly #keys: { readonly key: string; readonly conversation_id: string }[] = [];
   readonly #participants = new Map<string, { readonly conversation_id: string; readonly kind: string; readonly value: string }>();
   readonly #messages: object[] = [];
@@ -151,7 +153,13 @@ class Batch {
         created_at: message.receivedAt,
       });
     }
-    this.#unit.record({ kind: 'CONVERSATION_STARTED', channelId: channel.id, conversationId: id, placeId: channel.place_id, why: previous === undefined ? 'FIRST_MESSAGE' : 'CLOSED_LONG_AGO' });
+    this.#unit.record({
+      kind: 'CONVERSATION_STARTED',
+      channelId: channel.id,
+      conversationId: id,
+      placeId: channel.place_id,
+      why: previous === undefined ? 'FIRST_MESSAGE' : 'CLOSED_LONG_AGO',
+    });
     return {
       id,
       ticketId,
@@ -278,7 +286,14 @@ class Batch {
       from json_to_recordset(${JSON.stringify(this.#tickets)}::json) as n (id uuid, conversation_id uuid, name text, route_pending_since timestamptz, linked_ticket_id uuid, created_at timestamptz)
       returning id, number, conversation_id`.execute(tx);
     for (const row of rows) {
-      this.#unit.record({ kind: 'TICKET_CREATED', channelId: channel.id, conversationId: row.conversation_id, ticketId: row.id, placeId: channel.place_id, why: 'CHANNEL' });
+      this.#unit.record({
+        kind: 'TICKET_CREATED',
+        channelId: channel.id,
+        conversationId: row.conversation_id,
+        ticketId: row.id,
+        placeId: channel.place_id,
+        why: 'CHANNEL',
+      });
       this.#unit.wake({ kind: 'ticket', number: row.number, channelKey: channel.key, plugin: channel.plugin });
     }
   }
@@ -307,8 +322,19 @@ async function readChannel(tx: Tx, channelId: string): Promise<ChannelRow> {
     .selectFrom('channel')
     .innerJoin('ticket_status', 'ticket_status.id', 'channel.default_status_id')
     .select([
-      'channel.id', 'key', 'plugin', 'place_id', 'place', 'enabled', 'create_tickets', 'reopening', 'reopen_days',
-      'default_pipeline_id', 'default_status_id', 'default_priority', 'default_properties',
+      'channel.id',
+      'key',
+      'plugin',
+      'place_id',
+      'place',
+      'enabled',
+      'create_tickets',
+      'reopening',
+      'reopen_days',
+      'default_pipeline_id',
+      'default_status_id',
+      'default_priority',
+      'default_properties',
     ])
     .select((eb) => eb('ticket_status.category', '=', 'CLOSED').as('default_closed'))
     .$castTo<ChannelRow>()
@@ -353,11 +379,7 @@ async function onlyNew(unit: Unit, channel: ChannelRow, arrived: readonly Arrive
 }
 
 /** Where the batch's thread keys lead, those conversations locked in id order, and who takes part in each. */
-async function readThreads(
-  tx: Tx,
-  channelId: string,
-  arrived: readonly ArrivedMessage[],
-): Promise<{ keys: Map<string, string>; held: Map<string, Held> }> {
+async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedMessage[]): Promise<{ keys: Map<string, string>; held: Map<string, Held> }> {
   const wanted = [...new Set(arrived.flatMap(({ event }) => [...event.thread.joins, ...event.thread.keys]))];
   const found = await tx
     .selectFrom('thread_key')
@@ -372,8 +394,15 @@ async function readThreads(
       .selectFrom('conversation')
       .leftJoin('ticket', 'ticket.id', 'conversation.ticket_id')
       .select([
-        'conversation.id', 'conversation.ticket_id', 'ticket.number', 'conversation.place_id', 'conversation.channel_id', 'conversation.closed_at',
-        'conversation.last_message_at', 'ticket.owner_id as ticket_owner', 'conversation.owner_id',
+        'conversation.id',
+        'conversation.ticket_id',
+        'ticket.number',
+        'conversation.place_id',
+        'conversation.channel_id',
+        'conversation.closed_at',
+        'conversation.last_message_at',
+        'ticket.owner_id as ticket_owner',
+        'conversation.owner_id',
       ])
       .where(sql<boolean>`conversation.id = any(${ids}::uuid[])`)
       .orderBy('conversation.id')
@@ -392,7 +421,11 @@ async function readThreads(
         lastMessageAt: row.last_message_at,
       });
     }
-    const takingPart = await tx.selectFrom('participant').selectAll().where(sql<boolean>`conversation_id = any(${ids}::uuid[])`).execute();
+    const takingPart = await tx
+      .selectFrom('participant')
+      .selectAll()
+      .where(sql<boolean>`conversation_id = any(${ids}::uuid[])`)
+      .execute();
     for (const row of takingPart) held.get(row.conversation_id)?.participants.add(identityKey(row));
   }
   return { keys: new Map(found.map((row) => [row.key, row.conversation_id])), held };

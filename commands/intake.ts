@@ -126,7 +126,11 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     if (deliveries.length === 0) return { applied: 0, busy: false };
     const fresh = await onlyUnseen(tx, deps.keys, channelId, deliveries);
     const filtered = await applyMessages(unit, deps.capabilities, channelId, fresh.flatMap(messagesOf));
-    await applyReceipts(unit, channelId, fresh.flatMap((one) => one.events));
+    await applyReceipts(
+      unit,
+      channelId,
+      fresh.flatMap((one) => one.events),
+    );
     await settle(tx, deliveries, filtered);
     return { applied: deliveries.length, busy: false };
   });

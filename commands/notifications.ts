@@ -54,7 +54,11 @@ export async function setNotificationSwitch(
   if (on) {
     await unit.tx.deleteFrom('notification_off').where('user_id', '=', userId).where('kind', '=', kind).execute();
   } else {
-    await unit.tx.insertInto('notification_off').values({ user_id: userId, kind }).onConflict((conflict) => conflict.doNothing()).execute();
+    await unit.tx
+      .insertInto('notification_off')
+      .values({ user_id: userId, kind })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
   }
   return { kind, on };
 }

@@ -53,7 +53,15 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       return { kind: 'unknown', claimed: await claimed(tx, conversationId, row, row.attempt) };
     }
     if (row.gone || row.too_old) {
-      await fail(unit, conversationId, row.channel_id, messageId, row.gone ? 'Disconnected' : 'TooLate', row.gone ? 'the channel was disconnected' : 'waited for 72 hours', true);
+      await fail(
+        unit,
+        conversationId,
+        row.channel_id,
+        messageId,
+        row.gone ? 'Disconnected' : 'TooLate',
+        row.gone ? 'the channel was disconnected' : 'waited for 72 hours',
+        true,
+      );
       return { kind: 'wait', until: new Date().toISOString(), messageId, why: 'FAILED' };
     }
     if (row.health === 'DISCONNECTED') return { kind: 'wait', until: inSeconds(300), messageId, why: 'CHANNEL_DISCONNECTED' };
@@ -63,7 +71,14 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
     if (reserved !== undefined) await remember(tx, conversationId, row.channel_id, messageId, reserved);
     await tx
       .updateTable('outbound')
-      .set({ state: 'SENDING', attempt: claim.attempt, sending_since: sql<Date>`now()`, failure_code: null, failure_reason: null, updated_at: sql<Date>`now()` })
+      .set({
+        state: 'SENDING',
+        attempt: claim.attempt,
+        sending_since: sql<Date>`now()`,
+        failure_code: null,
+        failure_reason: null,
+        updated_at: sql<Date>`now()`,
+      })
       .where('message_id', '=', messageId)
       .execute();
     return { kind: 'send', claimed: claim };
@@ -148,7 +163,15 @@ interface QueuedRow {
 }
 
 async function claimed(tx: Tx, conversationId: string, row: QueuedRow, attempt: number): Promise<Claimed> {
-  const { rows } = await sql<{ text: string; html: string | null; subject: string | null; author: string | null; inbound: string | null; inbound_at: Date | null; ids: string[] | null }>`
+  const { rows } = await sql<{
+    text: string;
+    html: string | null;
+    subject: string | null;
+    author: string | null;
+    inbound: string | null;
+    inbound_at: Date | null;
+    ids: string[] | null;
+  }>`
     select m.text, m.html, coalesce(m.subject, c.subject) as subject, u.name as author, last.provider_message_id as inbound, last.received_at as inbound_at,
       (select array_agg(p.provider_message_id order by p.occurred_at, p.arrival) from (
         select provider_message_id, occurred_at, arrival from message
@@ -259,11 +282,7 @@ async function fail(unit: Unit, conversationId: string, channelId: string, messa
 }
 
 async function changed(unit: Unit, conversationId: string, channelId: string, messageId: string, why: string): Promise<void> {
-  const row = await unit.tx
-    .selectFrom('conversation')
-    .select(['ticket_id', 'place_id'])
-    .where('id', '=', conversationId)
-    .executeTakeFirstOrThrow();
+  const row = await unit.tx.selectFrom('conversation').select(['ticket_id', 'place_id']).where('id', '=', conversationId).executeTakeFirstOrThrow();
   unit.record({ kind: 'DELIVERY_CHANGED', channelId, conversationId, ticketId: row.ticket_id, messageId, placeId: row.place_id, why });
 }
 
@@ -272,8 +291,14 @@ async function lockOutbound(tx: Tx, messageId: string) {
     .selectFrom('outbound')
     .innerJoin('channel', 'channel.id', 'outbound.channel_id')
     .select([
-      'outbound.message_id', 'outbound.conversation_id', 'outbound.channel_id', 'outbound.state', 'outbound.can_retry',
-      'channel.key', 'channel.plugin', 'channel.disconnected_at',
+      'outbound.message_id',
+      'outbound.conversation_id',
+      'outbound.channel_id',
+      'outbound.state',
+      'outbound.can_retry',
+      'channel.key',
+      'channel.plugin',
+      'channel.disconnected_at',
     ])
     .where('message_id', '=', messageId)
     .forUpdate('outbound')

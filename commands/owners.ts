@@ -111,4 +111,3 @@ async function leastBusyOfTeam(tx: Tx, placeId: string, teamId: string): Promise
     limit 1`.execute(tx);
   return rows[0]?.id ?? null;
 }
-

@@ -59,7 +59,12 @@ export async function deactivateUser(unit: Unit, { userId }: { readonly userId: 
   await keepASuperAdmin(tx, userId);
   const before = await lockUser(tx, userId);
   if (before.deactivated_at !== null) return;
-  await tx.updateTable('api_token').set({ revoked_at: sql<Date>`now()` }).where('user_id', '=', userId).where('revoked_at', 'is', null).execute();
+  await tx
+    .updateTable('api_token')
+    .set({ revoked_at: sql<Date>`now()` })
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .execute();
   await change(unit, userId, { deactivated_at: sql<Date>`now()` }, 'USER_DEACTIVATED');
 }
 
@@ -104,7 +109,12 @@ export interface TeamMembersInput {
 /** Replaces a team's members. A user is a primary member of at most one team; who is one elsewhere is named in the refusal. Throws `NotFound`, `InvalidInput`. */
 export async function setTeamMembers(unit: Unit, { teamId, primaryUserIds, extraUserIds = [] }: TeamMembersInput): Promise<void> {
   const { tx } = unit;
-  const team = await tx.selectFrom('team').select('id').where(sql<string>`id::text`, '=', teamId).forUpdate().executeTakeFirst();
+  const team = await tx
+    .selectFrom('team')
+    .select('id')
+    .where(sql<string>`id::text`, '=', teamId)
+    .forUpdate()
+    .executeTakeFirst();
   if (team === undefined) throw new NotFound('team', teamId);
   const kinds = new Map<string, 'PRIMARY' | 'EXTRA'>(extraUserIds.map((id) => [id, 'EXTRA']));
   for (const id of primaryUserIds) kinds.set(id, 'PRIMARY');
@@ -188,7 +198,15 @@ async function keepASuperAdmin(tx: Tx, userId: string): Promise<void> {
 async function requireUsers(tx: Tx, lists: Readonly<Record<string, readonly string[]>>): Promise<void> {
   const ids = Object.values(lists).flat();
   if (ids.length === 0) return;
-  const known = new Set((await tx.selectFrom('app_user').select('id').where(sql<string>`id::text`, 'in', ids).execute()).map(({ id }) => id));
+  const known = new Set(
+    (
+      await tx
+        .selectFrom('app_user')
+        .select('id')
+        .where(sql<string>`id::text`, 'in', ids)
+        .execute()
+    ).map(({ id }) => id),
+  );
   const problems = Object.entries(lists).flatMap(([list, wanted]) =>
     wanted.flatMap((id, index) => (known.has(id) ? [] : [{ path: `${list}.${index}`, message: 'there is no such user' }])),
   );

@@ -37,7 +37,10 @@ export async function createPipeline(
 }
 
 /** Adds a status at the pipeline's end. Throws `NotFound`, `InvalidInput`, `AlreadyExists`. */
-export async function addStatus(unit: Unit, { pipelineId, name, category }: { readonly pipelineId: string } & StatusInput): Promise<{ readonly statusId: string }> {
+export async function addStatus(
+  unit: Unit,
+  { pipelineId, name, category }: { readonly pipelineId: string } & StatusInput,
+): Promise<{ readonly statusId: string }> {
   const { tx } = unit;
   const trimmed = requireName(name);
   await lockPipeline(tx, pipelineId);
@@ -61,7 +64,11 @@ export async function addStatus(unit: Unit, { pipelineId, name, category }: { re
 export async function renameStatus(unit: Unit, { statusId, name }: { readonly statusId: string; readonly name: string }): Promise<void> {
   const { tx } = unit;
   const trimmed = requireName(name);
-  const status = await tx.selectFrom('ticket_status').select('pipeline_id').where(sql<string>`id::text`, '=', statusId).executeTakeFirst();
+  const status = await tx
+    .selectFrom('ticket_status')
+    .select('pipeline_id')
+    .where(sql<string>`id::text`, '=', statusId)
+    .executeTakeFirst();
   if (status === undefined) throw new NotFound('status', statusId);
   await lockPipeline(tx, status.pipeline_id);
   const other = await tx
@@ -99,6 +106,11 @@ function requireName(name: string): string {
 
 /** Changes of one pipeline's statuses come one after the other. */
 async function lockPipeline(tx: Tx, pipelineId: string): Promise<void> {
-  const pipeline = await tx.selectFrom('pipeline').select('id').where(sql<string>`id::text`, '=', pipelineId).forUpdate().executeTakeFirst();
+  const pipeline = await tx
+    .selectFrom('pipeline')
+    .select('id')
+    .where(sql<string>`id::text`, '=', pipelineId)
+    .forUpdate()
+    .executeTakeFirst();
   if (pipeline === undefined) throw new NotFound('pipeline', pipelineId);
 }

@@ -7,7 +7,10 @@ import type { Unit } from './unit.ts';
 export type AccessList = { readonly everyone: true } | { readonly userIds: readonly string[]; readonly teamIds: readonly string[] };
 
 /** A further inbox; everyone has access until its list says otherwise. Throws `InvalidInput`, `AlreadyExists`. */
-export async function createInbox(unit: Unit, { name, access = { everyone: true } }: { readonly name: string; readonly access?: AccessList }): Promise<{ readonly placeId: string }> {
+export async function createInbox(
+  unit: Unit,
+  { name, access = { everyone: true } }: { readonly name: string; readonly access?: AccessList },
+): Promise<{ readonly placeId: string }> {
   const trimmed = name.trim();
   if (trimmed === '') throw new InvalidInput([{ path: 'name', message: 'must not be empty' }]);
   const place = await unit.tx
@@ -24,7 +27,12 @@ export async function createInbox(unit: Unit, { name, access = { everyone: true 
 
 /** Replaces a place's access list. Rules that name somebody who has none any more pass them over. Throws `NotFound`, `InvalidInput`. */
 export async function setAccessList(unit: Unit, { placeId, access }: { readonly placeId: string; readonly access: AccessList }): Promise<void> {
-  const place = await unit.tx.selectFrom('place').select('id').where(sql<string>`id::text`, '=', placeId).forUpdate().executeTakeFirst();
+  const place = await unit.tx
+    .selectFrom('place')
+    .select('id')
+    .where(sql<string>`id::text`, '=', placeId)
+    .forUpdate()
+    .executeTakeFirst();
   if (place === undefined) throw new NotFound('place', placeId);
   await unit.tx.deleteFrom('access_entry').where('place_id', '=', placeId).execute();
   await writeAccess(unit.tx, placeId, access);
@@ -58,7 +66,11 @@ async function writeAccess(tx: Tx, placeId: string, access: AccessList): Promise
 /** Which of the ids, by their position, lead to nothing. */
 async function unknown(tx: Tx, table: 'app_user' | 'team', ids: readonly string[]): Promise<readonly number[]> {
   if (ids.length === 0) return [];
-  const rows = await tx.selectFrom(table).select('id').where(sql<string>`id::text`, 'in', ids).execute();
+  const rows = await tx
+    .selectFrom(table)
+    .select('id')
+    .where(sql<string>`id::text`, 'in', ids)
+    .execute();
   const known = new Set(rows.map(({ id }) => id));
   return ids.flatMap((id, index) => (known.has(id) ? [] : [index]));
 }

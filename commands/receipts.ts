@@ -45,7 +45,12 @@ async function applyReceipt(unit: Unit, channelId: string, event: ReceiptEvent):
     .executeTakeFirst();
   const to = STATES[event.state];
   if (row === undefined || !receiptMovesOn(row.state, to)) return;
-  await moveTo(unit, { messageId: row.id, conversationId: row.conversation_id, ticketId: row.ticket_id, placeId: row.place_id, channelId }, to, event.reason ?? null);
+  await moveTo(
+    unit,
+    { messageId: row.id, conversationId: row.conversation_id, ticketId: row.ticket_id, placeId: row.place_id, channelId },
+    to,
+    event.reason ?? null,
+  );
 }
 
 async function applyWatermark(unit: Unit, channelId: string, contact: { kind: string; value: string }, to: DeliveryState, through: string): Promise<void> {

@@ -103,7 +103,8 @@ async function requireSeat({ tx, actor }: Unit): Promise<void> {
 
 function checkShape(rule: RuleInput, targets: number): void {
   if (!OFFERED.kinds.some((one) => one === rule.kind)) throw new InvalidInput([{ path: 'rule.kind', message: 'is not offered yet' }]);
-  if (rule.method != null && !OFFERED.methods.some((one) => one === rule.method)) throw new InvalidInput([{ path: 'rule.method', message: 'is not offered yet' }]);
+  if (rule.method != null && !OFFERED.methods.some((one) => one === rule.method))
+    throw new InvalidInput([{ path: 'rule.method', message: 'is not offered yet' }]);
   if (rule.kind === 'SPECIFIC' && targets === 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'at least one user or team' }]);
   if (rule.kind !== 'SPECIFIC' && targets > 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'only the rule SPECIFIC names users and teams' }]);
   if (rule.kind !== 'SPECIFIC' && (rule.method ?? null) !== null) {

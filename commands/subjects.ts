@@ -42,18 +42,23 @@ export async function lockSubject(tx: Tx, ref: SubjectRef): Promise<Subject> {
           .selectFrom('conversation')
           .innerJoin('channel', 'channel.id', 'conversation.channel_id')
           .select([
-            'conversation.id', 'conversation.ticket_id', 'conversation.owner_id', 'conversation.team_id', 'conversation.status',
-            'conversation.route_pending_since', 'conversation.place_id', 'channel.id as channel_id', 'channel.key', 'channel.plugin',
+            'conversation.id',
+            'conversation.ticket_id',
+            'conversation.owner_id',
+            'conversation.team_id',
+            'conversation.status',
+            'conversation.route_pending_since',
+            'conversation.place_id',
+            'channel.id as channel_id',
+            'channel.key',
+            'channel.plugin',
           ])
           .where('conversation.id', '=', conversationId)
           .forUpdate('conversation')
           .executeTakeFirst();
   if (conversationId !== null && conversation === undefined) throw new NotFound('conversation', conversationId);
   ticketId = conversation?.ticket_id ?? ticketId;
-  const ticket =
-    ticketId === null
-      ? undefined
-      : await tx.selectFrom('ticket').selectAll().where('id', '=', ticketId).forUpdate().executeTakeFirstOrThrow();
+  const ticket = ticketId === null ? undefined : await tx.selectFrom('ticket').selectAll().where('id', '=', ticketId).forUpdate().executeTakeFirstOrThrow();
   const holder = ticket ?? conversation;
   if (holder === undefined) throw new NotFound('conversation', conversationId ?? '');
   return {

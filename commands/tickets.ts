@@ -96,10 +96,7 @@ export async function reopen(unit: Unit, ref: SubjectRef, why = 'BY_HAND'): Prom
   return setOpen(unit, ref, true, why);
 }
 
-export async function setTicketPriority(
-  unit: Unit,
-  input: { readonly ticketId: string; readonly priority: Priority },
-): Promise<{ ticketId: string }> {
+export async function setTicketPriority(unit: Unit, input: { readonly ticketId: string; readonly priority: Priority }): Promise<{ ticketId: string }> {
   const subject = await lockSubject(unit.tx, { ticketId: input.ticketId });
   if (subject.priority !== input.priority) {
     await unit.tx
@@ -224,8 +221,18 @@ export async function readTicketState(db: Db, number: number): Promise<TicketSta
     .leftJoin('conversation', 'conversation.id', 'ticket.conversation_id')
     .leftJoin('channel', 'channel.id', 'conversation.channel_id')
     .select([
-      'ticket.number', 'ticket.id', 'ticket.conversation_id', 'ticket.status_id', 'ticket.priority', 'ticket.owner_id', 'ticket.team_id',
-      'ticket.route_pending_since', 'ticket.version', 'ticket_status.category', 'channel.key', 'channel.plugin',
+      'ticket.number',
+      'ticket.id',
+      'ticket.conversation_id',
+      'ticket.status_id',
+      'ticket.priority',
+      'ticket.owner_id',
+      'ticket.team_id',
+      'ticket.route_pending_since',
+      'ticket.version',
+      'ticket_status.category',
+      'channel.key',
+      'channel.plugin',
     ])
     .select((eb) => [
       eb
@@ -270,4 +277,3 @@ function ownerInWords(ownerId: string | null, pending: Date | null, why: string 
   if (explanation !== null && explanation.ownerId === ownerId) return explainInWords(explanation);
   return ownerId === null ? 'unassigned' : `user ${ownerId}`;
 }
-

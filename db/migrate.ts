@@ -26,9 +26,7 @@ export async function migrateToLatest(databaseUrl: string, onStep?: (name: strin
 
 /** The steps the database still lacks. */
 export async function pendingMigrations(databaseUrl: string): Promise<readonly string[]> {
-  return withMigrator(databaseUrl, async (migrator) =>
-    (await migrator.getMigrations()).filter((one) => one.executedAt === undefined).map((one) => one.name),
-  );
+  return withMigrator(databaseUrl, async (migrator) => (await migrator.getMigrations()).filter((one) => one.executedAt === undefined).map((one) => one.name));
 }
 
 async function withMigrator<T>(databaseUrl: string, work: (migrator: Migrator) => Promise<T>): Promise<T> {

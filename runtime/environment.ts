@@ -112,7 +112,10 @@ const databaseUrl = z
   .string('is not set; a URL such as postgres://user:password@host:5432/trunkline')
   .refine(isUrl('postgres:', 'postgresql:'), 'is not a postgres:// URL');
 
-const port = z.string().regex(/^\d{1,5}$/, 'is not a port (0 to 65535)').transform(Number)
+const port = z
+  .string()
+  .regex(/^\d{1,5}$/, 'is not a port (0 to 65535)')
+  .transform(Number)
   .refine((number) => number <= 65_535, 'is not a port (0 to 65535)');
 
 const variables = z.object({
@@ -135,18 +138,13 @@ const variables = z.object({
   TRUNKLINE_SECRET: z
     .string('is not set; 32 bytes as 64 hex digits or base64, for example from `openssl rand -hex 32`')
     .refine((text) => decodeSecret(text) !== undefined, 'is not 32 bytes as 64 hex digits or base64'),
-  TRUNKLINE_MODE: z
-    .enum(['development', 'production'], 'is neither development nor production')
-    .default('production'),
+  TRUNKLINE_MODE: z.enum(['development', 'production'], 'is neither development nor production').default('production'),
   PUBLIC_URL: z.string().refine(isUrl('http:', 'https:'), 'is not an http(s):// URL').optional(),
   LOG_LEVEL: z.enum(LOG_LEVELS, `is none of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 
 function temporalSettings(
-  values: Pick<
-    z.infer<typeof variables>,
-    'TEMPORAL_ADDRESS' | 'TEMPORAL_NAMESPACE' | 'TEMPORAL_TLS' | 'TEMPORAL_API_KEY'
-  >,
+  values: Pick<z.infer<typeof variables>, 'TEMPORAL_ADDRESS' | 'TEMPORAL_NAMESPACE' | 'TEMPORAL_TLS' | 'TEMPORAL_API_KEY'>,
 ): TemporalSettings {
   return {
     address: values.TEMPORAL_ADDRESS,

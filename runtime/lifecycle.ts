@@ -39,11 +39,7 @@ export function createLifecycle(options: LifecycleOptions = {}): Lifecycle {
       const outcome = await within(closer.close, timeoutMs);
       if (outcome === 'closed') continue;
       clean = false;
-      onMessage(
-        outcome === 'late'
-          ? `${closer.name} did not stop within ${timeoutMs / 1000} s`
-          : `${closer.name} failed to stop (${outcome})`,
-      );
+      onMessage(outcome === 'late' ? `${closer.name} did not stop within ${timeoutMs / 1000} s` : `${closer.name} failed to stop (${outcome})`);
     }
     return clean;
   }

@@ -74,7 +74,4 @@ function property(error: Error, name: string): string | undefined {
 }
 
 // A second net: nobody should log these, and one day somebody will.
-const SECRET_PATHS = ['authorization', 'secret', 'password', 'token', 'apiKey', 'databaseUrl'].flatMap((name) => [
-  name,
-  `*.${name}`,
-]);
+const SECRET_PATHS = ['authorization', 'secret', 'password', 'token', 'apiKey', 'databaseUrl'].flatMap((name) => [name, `*.${name}`]);

@@ -28,9 +28,7 @@ export async function missingTemporalSetup(connection: Connection, namespace: st
   return [
     ...found.missing.map((name) => `search attribute ${name} (${kindOf(name)})`),
     ...found.mistyped.map((name) => `search attribute ${name} is not of type ${kindOf(name)}`),
-    ...(found.retentionDays === RETENTION_DAYS
-      ? []
-      : [`retention of ${RETENTION_DAYS} days (it is ${found.retentionDays})`]),
+    ...(found.retentionDays === RETENTION_DAYS ? [] : [`retention of ${RETENTION_DAYS} days (it is ${found.retentionDays})`]),
   ];
 }
 
@@ -86,9 +84,7 @@ async function inspect(connection: Connection, namespace: string): Promise<Found
     if (grpcCode(error) === NOT_FOUND) return { exists: false, missing: NAMES, mistyped: [], retentionDays: 0 };
     throw error;
   }
-  const { customAttributes } = await call(connection, () =>
-    connection.operatorService.listSearchAttributes({ namespace }),
-  );
+  const { customAttributes } = await call(connection, () => connection.operatorService.listSearchAttributes({ namespace }));
   const present = customAttributes ?? {};
   return {
     exists: true,

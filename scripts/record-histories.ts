@@ -40,10 +40,14 @@ async function record(world: World): Promise<void> {
   await ended(ticketWorkflowId(ticket.number));
   await runGuardianOnce(world.set.engine);
   await keepGuardianSchedule(world.client, () => Date.now());
-  const guardian = await until('the guardian has run', async () => {
-    for await (const one of world.client.workflow.list({ query: "WorkflowType = 'guardian' and ExecutionStatus = 'Completed'" })) return one.workflowId;
-    return undefined;
-  }, 45);
+  const guardian = await until(
+    'the guardian has run',
+    async () => {
+      for await (const one of world.client.workflow.list({ query: "WorkflowType = 'guardian' and ExecutionStatus = 'Completed'" })) return one.workflowId;
+      return undefined;
+    },
+    45,
+  );
   await world.client.schedule.getHandle(GUARDIAN_SCHEDULE).delete();
 
   await save('ticket', ticketWorkflowId(ticket.number));

@@ -13,11 +13,11 @@ const file = join(directory, 'counts.json');
 const vitest = join(dirname(createRequire(import.meta.url).resolve('vitest/package.json')), 'vitest.mjs');
 const reporters = given.some((argument) => argument.startsWith('--reporter')) ? [] : ['--reporter=default'];
 
-const child = spawn(
-  process.execPath,
-  [vitest, 'run', ...reporters, '--reporter=./test/support/counting-reporter.ts', ...given],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, TRUNKLINE_TEST_COUNTS: file } },
-);
+const child = spawn(process.execPath, [vitest, 'run', ...reporters, '--reporter=./test/support/counting-reporter.ts', ...given], {
+  cwd: root,
+  stdio: 'inherit',
+  env: { ...process.env, TRUNKLINE_TEST_COUNTS: file },
+});
 // A terminal sends its Ctrl-C to both; vitest ends its servers, then this ends.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => child.kill('SIGTERM'));

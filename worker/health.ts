@@ -7,7 +7,12 @@ import type { Environment } from '#runtime/environment.ts';
 const ANSWER_MS = 2_000;
 
 /** Serves `/healthz` (the process lives) and `/readyz` (its workers run, PostgreSQL and Temporal answer). */
-export async function serveHealth(environment: Pick<Environment, 'host' | 'workerPort'>, db: Db, running: () => boolean, temporalAnswers: () => Promise<boolean>): Promise<{ readonly port: number; close(): Promise<void> }> {
+export async function serveHealth(
+  environment: Pick<Environment, 'host' | 'workerPort'>,
+  db: Db,
+  running: () => boolean,
+  temporalAnswers: () => Promise<boolean>,
+): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((request, response) => {
     const path = request.url?.split('?')[0];
     void answer(path).then(([status, text]) => {

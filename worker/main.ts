@@ -33,7 +33,12 @@ async function main(): Promise<void> {
   lifecycle.onShutdown('PostgreSQL', () => db.destroy());
   let workers: RunningWorkers | undefined;
   let temporalAnswers = async (): Promise<boolean> => false;
-  const health = await serveHealth(environment, db, () => !lifecycle.stopping() && workers?.ready() === true, () => temporalAnswers());
+  const health = await serveHealth(
+    environment,
+    db,
+    () => !lifecycle.stopping() && workers?.ready() === true,
+    () => temporalAnswers(),
+  );
   lifecycle.onShutdown('health', () => health.close());
 
   const bundle = await bundleWorkflows(temporalLogger(log));
@@ -50,7 +55,15 @@ async function main(): Promise<void> {
       continue;
     }
     const { client, connection, native } = session;
-    const set = createActivities({ db, keys: keysFrom(environment.secret), plugins: config.plugins, configUrl, waker: createWaker(client), log, now: () => Date.now() });
+    const set = createActivities({
+      db,
+      keys: keysFrom(environment.secret),
+      plugins: config.plugins,
+      configUrl,
+      waker: createWaker(client),
+      log,
+      now: () => Date.now(),
+    });
     temporalAnswers = () => connection.withDeadline(Date.now() + 2_000, () => connection.workflowService.getSystemInfo({})).then(() => true);
     const stopKeeping = keepSchedule(client, connection, environment, log);
     try {

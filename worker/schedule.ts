@@ -23,7 +23,14 @@ export async function keepGuardianSchedule(client: Client, now: () => number): P
       const last = info.recentActions.at(-1)?.takenAt ?? info.createdAt;
       if (now() - last.getTime() < LATE_MS) return null;
       // It is late, or a run of it hangs and holds the next back (overlap SKIP).
-      await Promise.all(info.runningActions.map((action) => client.workflow.getHandle(action.workflow.workflowId).terminate('late').catch(() => undefined)));
+      await Promise.all(
+        info.runningActions.map((action) =>
+          client.workflow
+            .getHandle(action.workflow.workflowId)
+            .terminate('late')
+            .catch(() => undefined),
+        ),
+      );
       await handle.delete();
       return (await make(client)) ? 'made anew' : null;
     } catch (error) {

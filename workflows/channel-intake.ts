@@ -33,6 +33,7 @@ export async function channelIntake(channelKey: string): Promise<void> {
 
 function details(channelKey: string, processed: number, setAside: number, state: string): string {
   const lines = [`**Channel \`${channelKey}\`**: ${state}`, '', `- Taken in by this run: ${processed}`];
-  if (setAside > 0) lines.push(`- Set aside by this run after three tries: ${setAside}. They wait, listed, until the plugin is mended and somebody lets them in again.`);
+  if (setAside > 0)
+    lines.push(`- Set aside by this run after three tries: ${setAside}. They wait, listed, until the plugin is mended and somebody lets them in again.`);
   return lines.join('\n');
 }

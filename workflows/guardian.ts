@@ -15,7 +15,10 @@ export async function guardian(): Promise<Mended> {
   setCurrentDetails(
     mended.woken.length === 0
       ? 'Nothing was stuck.'
-      : `Woken: ${mended.woken.length}. Ended and started anew: ${mended.restarted}.\n\n${mended.woken.slice(0, 20).map((one) => `- \`${one.workflowId}\``).join('\n')}`,
+      : `Woken: ${mended.woken.length}. Ended and started anew: ${mended.restarted}.\n\n${mended.woken
+          .slice(0, 20)
+          .map((one) => `- \`${one.workflowId}\``)
+          .join('\n')}`,
   );
   return mended;
 }

@@ -52,9 +52,7 @@ export function createDoors({ db, keys, plugins, waker, log, env }: DoorsDeps): 
     const env: Bindings = c.env;
     return receiveWebhook(keeper, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery }, env?.incoming);
   });
-  app.all('/pages/:plugin/:channelKey/*', (c) =>
-    servePage(keeper, keys, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey') }),
-  );
+  app.all('/pages/:plugin/:channelKey/*', (c) => servePage(keeper, keys, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey') }));
 
   return {
     app,

@@ -58,7 +58,9 @@ builder.node(ChannelRef, {
       description: 'On or off, apart from its health. Off: what arrives is kept, but no routing and no automatic message runs.',
     }),
     health: t.field({ type: HealthRef, description: 'Whether it works.', resolve: (channel) => channel }),
-    createTickets: t.exposeBoolean('create_tickets', { description: 'Whether new conversations get a ticket while it lives in an inbox; in the help desk they always do.' }),
+    createTickets: t.exposeBoolean('create_tickets', {
+      description: 'Whether new conversations get a ticket while it lives in an inbox; in the help desk they always do.',
+    }),
     ticketDefaults: t.field({ type: DefaultsRef, description: 'What its new tickets begin with.', resolve: (channel) => channel }),
     reopening: t.field({ type: ReopeningEnum, description: 'What a message in a closed conversation does.', resolve: (channel) => channel.reopening }),
     reopenDays: t.exposeInt('reopen_days', { nullable: true, description: 'Days after closing, for NEW_AFTER; otherwise null.' }),
@@ -87,33 +89,39 @@ builder.node(ChannelRef, {
       description: 'When it was disconnected, for good; null: it is connected.',
       resolve: (channel) => channel.disconnected_at,
     }),
-    conversations: t.connection({
-      type: ConversationRef,
-      description: 'The conversations whose current channel it is, the oldest first.',
-      resolve: (channel, args, { load, db }) =>
-        load.nestedPage('channel.conversations', channel.id, args, ORDERS.conversation, (parent, visible) =>
-          db.selectFrom('conversation').selectAll('conversation').where('conversation.channel_id', '=', parent).where(visible.conversation),
-        ),
-    }, ConversationConnection),
+    conversations: t.connection(
+      {
+        type: ConversationRef,
+        description: 'The conversations whose current channel it is, the oldest first.',
+        resolve: (channel, args, { load, db }) =>
+          load.nestedPage('channel.conversations', channel.id, args, ORDERS.conversation, (parent, visible) =>
+            db.selectFrom('conversation').selectAll('conversation').where('conversation.channel_id', '=', parent).where(visible.conversation),
+          ),
+      },
+      ConversationConnection,
+    ),
   }),
 });
 
 builder.queryField('channels', (t) =>
-  t.connection({
-    type: ChannelRef,
-    description: 'The channels the viewer sees, in the order they were connected.',
-    args: {
-      pluginKey: t.arg.string({ description: 'Only those of this plugin.' }),
-      includeDisconnected: t.arg.boolean({ defaultValue: false, description: 'Also those that were disconnected.' }),
+  t.connection(
+    {
+      type: ChannelRef,
+      description: 'The channels the viewer sees, in the order they were connected.',
+      args: {
+        pluginKey: t.arg.string({ description: 'Only those of this plugin.' }),
+        includeDisconnected: t.arg.boolean({ defaultValue: false, description: 'Also those that were disconnected.' }),
+      },
+      resolve: async (_root, args, { load, db, see }) => {
+        const visible = await see();
+        let query = db.selectFrom('channel').select(CHANNEL_COLUMNS).where(visible.channel);
+        if (args.pluginKey != null) query = query.where('plugin', '=', args.pluginKey);
+        if (args.includeDisconnected !== true) query = query.where('disconnected_at', 'is', null);
+        return load.page(args, ORDERS.channel, query);
+      },
     },
-    resolve: async (_root, args, { load, db, see }) => {
-      const visible = await see();
-      let query = db.selectFrom('channel').select(CHANNEL_COLUMNS).where(visible.channel);
-      if (args.pluginKey != null) query = query.where('plugin', '=', args.pluginKey);
-      if (args.includeDisconnected !== true) query = query.where('disconnected_at', 'is', null);
-      return load.page(args, ORDERS.channel, query);
-    },
-  }, ChannelConnection),
+    ChannelConnection,
+  ),
 );
 
 builder.queryField('channelByKey', (t) =>
@@ -128,4 +136,3 @@ builder.queryField('channelByKey', (t) =>
     },
   }),
 );
-

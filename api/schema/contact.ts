@@ -18,7 +18,11 @@ builder.node(ContactRef, {
   loadOne: (id, { load }) => load.contact.load(id),
   fields: (t) => ({
     name: t.exposeString('name', { nullable: true, description: 'Their name; null where no channel has told one.' }),
-    identities: t.field({ type: [IdentityRef], description: 'How they are recognised, the first seen first.', resolve: (contact, _args, { load }) => load.identitiesOf.load(contact.id) }),
+    identities: t.field({
+      type: [IdentityRef],
+      description: 'How they are recognised, the first seen first.',
+      resolve: (contact, _args, { load }) => load.identitiesOf.load(contact.id),
+    }),
     owner: t.field({
       type: UserRef,
       nullable: true,
@@ -26,13 +30,16 @@ builder.node(ContactRef, {
       resolve: (contact, _args, { load }) => (contact.owner_id === null ? null : load.user.load(contact.owner_id)),
     }),
     createdAt: t.field({ type: 'DateTime', description: 'When they first wrote.', resolve: (contact) => contact.created_at }),
-    conversations: t.connection({
-      type: ConversationRef,
-      description: 'Their conversations that the viewer sees, the oldest first.',
-      resolve: (contact, args, { load, db }) =>
-        load.nestedPage('contact.conversations', contact.id, args, ORDERS.conversation, (parent, visible) =>
-          db.selectFrom('conversation').selectAll('conversation').where('conversation.contact_id', '=', parent).where(visible.conversation),
-        ),
-    }, ConversationConnection),
+    conversations: t.connection(
+      {
+        type: ConversationRef,
+        description: 'Their conversations that the viewer sees, the oldest first.',
+        resolve: (contact, args, { load, db }) =>
+          load.nestedPage('contact.conversations', contact.id, args, ORDERS.conversation, (parent, visible) =>
+            db.selectFrom('conversation').selectAll('conversation').where('conversation.contact_id', '=', parent).where(visible.conversation),
+          ),
+      },
+      ConversationConnection,
+    ),
   }),
 });

@@ -5,7 +5,24 @@ import { promised } from '../promised.ts';
 import type { ConversationRow } from '../rows.ts';
 import { CategoryEnum, ListOrderEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
-import { ChannelRef, ContactRef, ConversationConnection, ConversationRef, DecisionConnection, DecisionRef, EventConnection, EventRef, HelpDeskRef, InboxRef, MessageConnection, MessageRef, PlaceRef, TeamRef, TicketRef, UserRef } from './refs.ts';
+import {
+  ChannelRef,
+  ContactRef,
+  ConversationConnection,
+  ConversationRef,
+  DecisionConnection,
+  DecisionRef,
+  EventConnection,
+  EventRef,
+  HelpDeskRef,
+  InboxRef,
+  MessageConnection,
+  MessageRef,
+  PlaceRef,
+  TeamRef,
+  TicketRef,
+  UserRef,
+} from './refs.ts';
 
 /** The owner stands in one row: on the ticket where there is one (MODEL-2). */
 async function holder(conversation: ConversationRow, { load }: ApiContext) {
@@ -74,42 +91,64 @@ builder.node(ConversationRef, {
         conversation.previous_conversation_id === null ? null : load.conversation.load(conversation.previous_conversation_id),
     }),
     startedAt: t.field({ type: 'DateTime', description: 'When it began.', resolve: (conversation) => conversation.started_at }),
-    closedAt: t.field({ type: 'DateTime', nullable: true, description: 'When it was closed; null: it is open.', resolve: (conversation) => conversation.closed_at }),
-    lastMessageAt: t.field({ type: 'DateTime', description: 'When its newest message came or was written.', resolve: (conversation) => conversation.last_message_at }),
+    closedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was closed; null: it is open.',
+      resolve: (conversation) => conversation.closed_at,
+    }),
+    lastMessageAt: t.field({
+      type: 'DateTime',
+      description: 'When its newest message came or was written.',
+      resolve: (conversation) => conversation.last_message_at,
+    }),
     lastMessage: t.field({
       type: MessageRef,
       nullable: true,
       description: 'Its newest message to or from the contact; null: none yet.',
       resolve: (conversation, _args, { load }) => load.lastMessageOf.load(conversation.id),
     }),
-    messages: t.connection({
-      type: MessageRef,
-      description: 'Its messages and comments, by the provider’s date and then by arrival.',
-      resolve: (conversation, args, { load, db }) =>
-        load.nestedPage('conversation.messages', conversation.id, args, ORDERS.message, (parent, visible) =>
-          db.selectFrom('message').selectAll('message').where('message.conversation_id', '=', parent).where(visible.message),
-        ),
-    }, MessageConnection),
-    timeline: t.connection({
-      type: EventRef,
-      description: 'What happened to it and to its ticket: who, when and why, the oldest first.',
-      resolve: (conversation, args, { load, db }) =>
-        load.nestedPage('conversation.timeline', conversation.id, args, ORDERS.event, (parent) =>
-          db
-            .selectFrom('event')
-            .selectAll('event')
-            .where(sql<boolean>`(event.conversation_id = ${parent} or event.ticket_id = (select c.ticket_id from conversation c where c.id = ${parent}))`)
-            .where('event.kind', '<>', 'NOTIFIED'),
-        ),
-    }, EventConnection),
-    routingDecisions: t.connection({
-      type: DecisionRef,
-      description: 'Its automatic routing decisions with their explanations, the newest first.',
-      resolve: (conversation, args, { load, db }) =>
-        load.nestedPage('conversation.decisions', conversation.id, args, ORDERS.decision, (parent, visible) =>
-          db.selectFrom('routing_decision').selectAll('routing_decision').where('routing_decision.conversation_id', '=', parent).where(visible.routing_decision),
-        ),
-    }, DecisionConnection),
+    messages: t.connection(
+      {
+        type: MessageRef,
+        description: 'Its messages and comments, by the provider’s date and then by arrival.',
+        resolve: (conversation, args, { load, db }) =>
+          load.nestedPage('conversation.messages', conversation.id, args, ORDERS.message, (parent, visible) =>
+            db.selectFrom('message').selectAll('message').where('message.conversation_id', '=', parent).where(visible.message),
+          ),
+      },
+      MessageConnection,
+    ),
+    timeline: t.connection(
+      {
+        type: EventRef,
+        description: 'What happened to it and to its ticket: who, when and why, the oldest first.',
+        resolve: (conversation, args, { load, db }) =>
+          load.nestedPage('conversation.timeline', conversation.id, args, ORDERS.event, (parent) =>
+            db
+              .selectFrom('event')
+              .selectAll('event')
+              .where(sql<boolean>`(event.conversation_id = ${parent} or event.ticket_id = (select c.ticket_id from conversation c where c.id = ${parent}))`)
+              .where('event.kind', '<>', 'NOTIFIED'),
+          ),
+      },
+      EventConnection,
+    ),
+    routingDecisions: t.connection(
+      {
+        type: DecisionRef,
+        description: 'Its automatic routing decisions with their explanations, the newest first.',
+        resolve: (conversation, args, { load, db }) =>
+          load.nestedPage('conversation.decisions', conversation.id, args, ORDERS.decision, (parent, visible) =>
+            db
+              .selectFrom('routing_decision')
+              .selectAll('routing_decision')
+              .where('routing_decision.conversation_id', '=', parent)
+              .where(visible.routing_decision),
+          ),
+      },
+      DecisionConnection,
+    ),
   }),
 });
 
@@ -128,31 +167,34 @@ const FilterInput = builder.inputType('ConversationFilter', {
 });
 
 builder.queryField('conversations', (t) =>
-  t.connection({
-    type: ConversationRef,
-    description: 'The conversations of the places the viewer has access to. Unassigned ones, oldest first, are the triage list.',
-    args: {
-      filter: t.arg({ type: FilterInput, description: 'Which ones; none: all.' }),
-      order: t.arg({ type: ListOrderEnum, defaultValue: 'OLDEST_FIRST', description: 'By when they began.' }),
+  t.connection(
+    {
+      type: ConversationRef,
+      description: 'The conversations of the places the viewer has access to. Unassigned ones, oldest first, are the triage list.',
+      args: {
+        filter: t.arg({ type: FilterInput, description: 'Which ones; none: all.' }),
+        order: t.arg({ type: ListOrderEnum, defaultValue: 'OLDEST_FIRST', description: 'By when they began.' }),
+      },
+      resolve: async (_root, args, { load, db, see }) => {
+        const visible = await see();
+        const { filter } = args;
+        let query = db
+          .selectFrom('conversation')
+          .leftJoin('ticket', 'ticket.id', 'conversation.ticket_id')
+          .selectAll('conversation')
+          .where(visible.conversation);
+        const owner = sql<string | null>`coalesce(ticket.owner_id, conversation.owner_id)`;
+        if (filter?.unassigned != null) query = query.where(owner, filter.unassigned ? 'is' : 'is not', null);
+        if (filter?.ownerId != null) query = query.where(owner, '=', filter.ownerId.id);
+        if (filter?.teamId != null) query = query.where(sql<string>`coalesce(ticket.team_id, conversation.team_id)`, '=', filter.teamId.id);
+        if (filter?.placeId != null) query = query.where('conversation.place_id', '=', filter.placeId.id);
+        if (filter?.channelId != null) query = query.where('conversation.channel_id', '=', filter.channelId.id);
+        if (filter?.contactId != null) query = query.where('conversation.contact_id', '=', filter.contactId.id);
+        if (filter?.status != null) query = query.where('conversation.status', '=', filter.status);
+        if (filter?.hasTicket != null) query = query.where('conversation.ticket_id', filter.hasTicket ? 'is not' : 'is', null);
+        return load.page(args, { ...ORDERS.conversation, descending: args.order === 'NEWEST_FIRST' }, query);
+      },
     },
-    resolve: async (_root, args, { load, db, see }) => {
-      const visible = await see();
-      const { filter } = args;
-      let query = db
-        .selectFrom('conversation')
-        .leftJoin('ticket', 'ticket.id', 'conversation.ticket_id')
-        .selectAll('conversation')
-        .where(visible.conversation);
-      const owner = sql<string | null>`coalesce(ticket.owner_id, conversation.owner_id)`;
-      if (filter?.unassigned != null) query = query.where(owner, filter.unassigned ? 'is' : 'is not', null);
-      if (filter?.ownerId != null) query = query.where(owner, '=', filter.ownerId.id);
-      if (filter?.teamId != null) query = query.where(sql<string>`coalesce(ticket.team_id, conversation.team_id)`, '=', filter.teamId.id);
-      if (filter?.placeId != null) query = query.where('conversation.place_id', '=', filter.placeId.id);
-      if (filter?.channelId != null) query = query.where('conversation.channel_id', '=', filter.channelId.id);
-      if (filter?.contactId != null) query = query.where('conversation.contact_id', '=', filter.contactId.id);
-      if (filter?.status != null) query = query.where('conversation.status', '=', filter.status);
-      if (filter?.hasTicket != null) query = query.where('conversation.ticket_id', filter.hasTicket ? 'is not' : 'is', null);
-      return load.page(args, { ...ORDERS.conversation, descending: args.order === 'NEWEST_FIRST' }, query);
-    },
-  }, ConversationConnection),
+    ConversationConnection,
+  ),
 );

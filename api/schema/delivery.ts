@@ -21,17 +21,25 @@ builder.node(DeliveryRef, {
     failureCode: t.exposeString('failure_code', { nullable: true, description: 'A code; null: none.' }),
     failureReason: t.exposeString('failure_reason', { nullable: true, description: 'A fixed phrase; null: none.' }),
     receivedAt: t.field({ type: 'DateTime', description: 'When it came.', resolve: (delivery) => delivery.received_at }),
-    settledAt: t.field({ type: 'DateTime', nullable: true, description: 'When it was set aside or taken in; null: neither yet.', resolve: (delivery) => delivery.settled_at }),
+    settledAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was set aside or taken in; null: neither yet.',
+      resolve: (delivery) => delivery.settled_at,
+    }),
   }),
 });
 
 builder.queryField('undeliverableDeliveries', (t) =>
-  t.connection({
-    type: DeliveryRef,
-    description: 'What providers sent that could not be read three times, the oldest first. Empty to those who are no admin.',
-    resolve: async (_root, args, { load, db, see }) => {
-      const visible = await see();
-      return load.page(args, ORDERS.delivery, db.selectFrom('raw_delivery').select(DELIVERY_COLUMNS).where(visible.raw_delivery));
+  t.connection(
+    {
+      type: DeliveryRef,
+      description: 'What providers sent that could not be read three times, the oldest first. Empty to those who are no admin.',
+      resolve: async (_root, args, { load, db, see }) => {
+        const visible = await see();
+        return load.page(args, ORDERS.delivery, db.selectFrom('raw_delivery').select(DELIVERY_COLUMNS).where(visible.raw_delivery));
+      },
     },
-  }, DeliveryConnection),
+    DeliveryConnection,
+  ),
 );

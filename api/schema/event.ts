@@ -8,7 +8,8 @@ import { ActorEnum, EventKindEnum } from './enums.ts';
 import { ChannelRef, ConversationRef, EventRef, MessageRef, PlaceRef, TicketRef, UserRef } from './refs.ts';
 
 builder.node(EventRef, {
-  description: 'Something that happened: ids, codes and a moment, no content. Seen by the members of the place it happened in; without a place, by admins and by whom it is about.',
+  description:
+    'Something that happened: ids, codes and a moment, no content. Seen by the members of the place it happened in; without a place, by admins and by whom it is about.',
   id: { resolve: (event) => event.id },
   loadOne: (id, { load }) => load.event.load(id),
   fields: (t) => ({
@@ -58,7 +59,11 @@ builder.node(EventRef, {
       description: 'Where it happened; null: nowhere, or not to be seen.',
       resolve: (event, _args, { load }) => (event.place_id === null ? null : load.place.load(event.place_id)),
     }),
-    data: t.field({ type: 'JSONObject', description: 'Codes and ids of rows (not global ids): what it was before and is now.', resolve: (event) => event.data }),
+    data: t.field({
+      type: 'JSONObject',
+      description: 'Codes and ids of rows (not global ids): what it was before and is now.',
+      resolve: (event) => event.data,
+    }),
   }),
 });
 

@@ -47,7 +47,10 @@ builder.node(MessageRef, {
     direction: t.field({ type: DirectionEnum, description: 'Who it goes to.', resolve: (message) => message.direction }),
     subject: t.exposeString('subject', { nullable: true, description: 'Its own subject; null: it has none.' }),
     text: t.exposeString('text', { description: 'What is said, as plain text.' }),
-    html: t.exposeString('html', { nullable: true, description: 'What is said, as HTML just as it came: not sanitised, so never to be put into a page as it is. Null: plain text only.' }),
+    html: t.exposeString('html', {
+      nullable: true,
+      description: 'What is said, as HTML just as it came: not sanitised, so never to be put into a page as it is. Null: plain text only.',
+    }),
     author: t.field({
       type: UserRef,
       nullable: true,
@@ -62,7 +65,11 @@ builder.node(MessageRef, {
     }),
     automatic: t.exposeBoolean('automatic', { description: 'Written by a machine: an auto-reply, a bounce, an automation.' }),
     participants: t.field({ type: [ParticipantRef], description: 'Whom it names besides its sender.', resolve: (message) => message.participants }),
-    attachments: t.field({ type: ['JSONObject'], description: 'Its attachments: file name, type, bytes.', resolve: (message: MessageRow) => message.attachments }),
+    attachments: t.field({
+      type: ['JSONObject'],
+      description: 'Its attachments: file name, type, bytes.',
+      resolve: (message: MessageRow) => message.attachments,
+    }),
     channel: t.field({
       type: ChannelRef,
       nullable: true,

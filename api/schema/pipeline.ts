@@ -36,10 +36,12 @@ builder.node(PipelineRef, {
 });
 
 builder.queryField('pipelines', (t) =>
-  t.connection({
-    type: PipelineRef,
-    description: 'All pipelines in their order.',
-    resolve: (_root, args, { load, db }) => load.page(args, ORDERS.pipeline, db.selectFrom('pipeline').selectAll('pipeline')),
-  }, PipelineConnection),
+  t.connection(
+    {
+      type: PipelineRef,
+      description: 'All pipelines in their order.',
+      resolve: (_root, args, { load, db }) => load.page(args, ORDERS.pipeline, db.selectFrom('pipeline').selectAll('pipeline')),
+    },
+    PipelineConnection,
+  ),
 );
-

@@ -2,7 +2,20 @@ import { builder } from '../builder.ts';
 import { CHANNEL_COLUMNS, type AccessEntryRow, type PlaceRow } from '../rows.ts';
 import { PlaceKindEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
-import { ChannelConnection, ChannelRef, ConversationConnection, ConversationRef, HelpDeskRef, InboxRef, PlaceConnection, PlaceRef, TeamRef, TicketConnection, TicketRef, UserRef } from './refs.ts';
+import {
+  ChannelConnection,
+  ChannelRef,
+  ConversationConnection,
+  ConversationRef,
+  HelpDeskRef,
+  InboxRef,
+  PlaceConnection,
+  PlaceRef,
+  TeamRef,
+  TicketConnection,
+  TicketRef,
+  UserRef,
+} from './refs.ts';
 import { ticketList } from './ticket.ts';
 
 const AccessEntryRef = builder.objectRef<AccessEntryRow>('AccessEntry').implement({
@@ -26,6 +39,7 @@ const AccessEntryRef = builder.objectRef<AccessEntryRow>('AccessEntry').implemen
 
 PlaceRef.implement({
   description: 'Where channels and conversations live. Whoever has access sees all of it, whoever owns it.',
+  interfaces: [builder.nodeInterfaceRef()],
   resolveType: (place) => (place.kind === 'HELP_DESK' ? 'HelpDesk' : 'Inbox'),
   fields: (t) => ({
     kind: t.field({ type: PlaceKindEnum, description: 'What kind of place it is.', resolve: (place) => place.kind }),
@@ -40,22 +54,28 @@ PlaceRef.implement({
       description: 'Who sees what is in it.',
       resolve: (place, _args, { load }) => load.accessOf.load(place.id),
     }),
-    channels: t.connection({
-      type: ChannelRef,
-      description: 'The channels that live here, connected or not, in the order they were connected.',
-      resolve: (place, args, context) =>
-        context.load.nestedPage('place.channels', place.id, args, ORDERS.channel, (parent, visible) =>
-          context.db.selectFrom('channel').select(CHANNEL_COLUMNS).where('channel.place_id', '=', parent).where(visible.channel),
-        ),
-    }, ChannelConnection),
-    conversations: t.connection({
-      type: ConversationRef,
-      description: 'The conversations that live here, the oldest first.',
-      resolve: (place, args, context) =>
-        context.load.nestedPage('place.conversations', place.id, args, ORDERS.conversation, (parent, visible) =>
-          context.db.selectFrom('conversation').selectAll('conversation').where('conversation.place_id', '=', parent).where(visible.conversation),
-        ),
-    }, ConversationConnection),
+    channels: t.connection(
+      {
+        type: ChannelRef,
+        description: 'The channels that live here, connected or not, in the order they were connected.',
+        resolve: (place, args, context) =>
+          context.load.nestedPage('place.channels', place.id, args, ORDERS.channel, (parent, visible) =>
+            context.db.selectFrom('channel').select(CHANNEL_COLUMNS).where('channel.place_id', '=', parent).where(visible.channel),
+          ),
+      },
+      ChannelConnection,
+    ),
+    conversations: t.connection(
+      {
+        type: ConversationRef,
+        description: 'The conversations that live here, the oldest first.',
+        resolve: (place, args, context) =>
+          context.load.nestedPage('place.conversations', place.id, args, ORDERS.conversation, (parent, visible) =>
+            context.db.selectFrom('conversation').selectAll('conversation').where('conversation.place_id', '=', parent).where(visible.conversation),
+          ),
+      },
+      ConversationConnection,
+    ),
   }),
 });
 
@@ -66,11 +86,14 @@ builder.node(HelpDeskRef, {
   id: { resolve: (place) => place.id },
   loadOne: async (id, { load }) => ofKind(await load.place.load(id), 'HELP_DESK'),
   fields: (t) => ({
-    tickets: t.connection({
-      type: TicketRef,
-      description: 'The same as the query `tickets` without a filter.',
-      resolve: (_place, args, context) => ticketList(context, args, {}),
-    }, TicketConnection),
+    tickets: t.connection(
+      {
+        type: TicketRef,
+        description: 'The same as the query `tickets` without a filter.',
+        resolve: (_place, args, context) => ticketList(context, args, {}),
+      },
+      TicketConnection,
+    ),
   }),
 });
 
@@ -100,12 +123,15 @@ builder.queryField('helpDesk', (t) =>
 );
 
 builder.queryField('places', (t) =>
-  t.connection({
-    type: PlaceRef,
-    description: 'The places the viewer sees; admins see all.',
-    resolve: async (_root, args, { load, db, see }) => {
-      const visible = await see();
-      return load.page(args, ORDERS.place, db.selectFrom('place').selectAll('place').where(visible.place));
+  t.connection(
+    {
+      type: PlaceRef,
+      description: 'The places the viewer sees; admins see all.',
+      resolve: async (_root, args, { load, db, see }) => {
+        const visible = await see();
+        return load.page(args, ORDERS.place, db.selectFrom('place').selectAll('place').where(visible.place));
+      },
     },
-  }, PlaceConnection),
+    PlaceConnection,
+  ),
 );

@@ -23,10 +23,17 @@ builder.node(PluginRef, {
       description: 'The method of a rule that names none.',
       resolve: (plugin) => (plugin.capabilities.routing.defaultMethod === 'random' ? 'RANDOM' : 'LEAST_BUSY'),
     }),
-    secretSettings: t.stringList({ description: 'Which of its settings are secrets: stored encrypted, never returned.', resolve: (plugin) => [...plugin.secrets] }),
+    secretSettings: t.stringList({
+      description: 'Which of its settings are secrets: stored encrypted, never returned.',
+      resolve: (plugin) => [...plugin.secrets],
+    }),
   }),
 });
 
 builder.queryField('plugins', (t) =>
-  t.field({ type: [PluginRef], description: 'The plugins this deployment has, in the order of its configuration.', resolve: (_root, _args, { deps }) => [...deps.plugins] }),
+  t.field({
+    type: [PluginRef],
+    description: 'The plugins this deployment has, in the order of its configuration.',
+    resolve: (_root, _args, { deps }) => [...deps.plugins],
+  }),
 );

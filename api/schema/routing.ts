@@ -9,7 +9,12 @@ builder.node(RuleRef, {
   loadOne: (id, { load }) => load.rule.load(id),
   fields: (t) => ({
     kind: t.field({ type: RuleKindEnum, description: 'Nobody, named users and teams, or the contact’s owner.', resolve: (rule) => rule.kind }),
-    method: t.field({ type: RuleMethodEnum, nullable: true, description: 'How one of the eligible is chosen; null unless the kind is SPECIFIC.', resolve: (rule) => rule.method }),
+    method: t.field({
+      type: RuleMethodEnum,
+      nullable: true,
+      description: 'How one of the eligible is chosen; null unless the kind is SPECIFIC.',
+      resolve: (rule) => rule.method,
+    }),
     availableOnly: t.exposeBoolean('available_only', { description: 'Leave out who is away. Does not apply to CONTACT_OWNER.' }),
     users: t.field({
       type: [UserRef],

@@ -42,7 +42,11 @@ builder.subscriptionField('events', (t) =>
     description: 'The feed as it grows, one event at a time.',
     errors: { types: [CursorTooOld], union: { name: 'EventsItem', description: 'An event of the feed, or why there are none.' } },
     args: { after: t.arg.string({ description: AFTER }) },
-    subscribe: (_root, args, context) => items(() => watchEvents(context, args.after), (event): FeedItem => ({ event })),
+    subscribe: (_root, args, context) =>
+      items(
+        () => watchEvents(context, args.after),
+        (event): FeedItem => ({ event }),
+      ),
     resolve: (item) => unwrap(item),
   }),
 );

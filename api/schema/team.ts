@@ -10,27 +10,33 @@ builder.node(TeamRef, {
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name, unique without regard to case.' }),
     createdAt: t.field({ type: 'DateTime', description: 'When it was made.', resolve: (team) => team.created_at }),
-    members: t.connection({
-      type: UserRef,
-      description: 'Its members, in the order they were added as users.',
-      args: { kind: t.arg({ type: MembershipEnum, description: 'Only primary or only extra members.' }) },
-      resolve: (team, args, { load, db }) =>
-        load.nestedPage(`team.members ${args.kind ?? ''}`, team.id, args, ORDERS.user, (parent) => {
-          const query = db
-            .selectFrom('team_member')
-            .innerJoin('app_user', 'app_user.id', 'team_member.user_id')
-            .selectAll('app_user')
-            .where('team_member.team_id', '=', parent);
-          return args.kind == null ? query : query.where('team_member.kind', '=', args.kind);
-        }),
-    }, UserConnection),
+    members: t.connection(
+      {
+        type: UserRef,
+        description: 'Its members, in the order they were added as users.',
+        args: { kind: t.arg({ type: MembershipEnum, description: 'Only primary or only extra members.' }) },
+        resolve: (team, args, { load, db }) =>
+          load.nestedPage(`team.members ${args.kind ?? ''}`, team.id, args, ORDERS.user, (parent) => {
+            const query = db
+              .selectFrom('team_member')
+              .innerJoin('app_user', 'app_user.id', 'team_member.user_id')
+              .selectAll('app_user')
+              .where('team_member.team_id', '=', parent);
+            return args.kind == null ? query : query.where('team_member.kind', '=', args.kind);
+          }),
+      },
+      UserConnection,
+    ),
   }),
 });
 
 builder.queryField('teams', (t) =>
-  t.connection({
-    type: TeamRef,
-    description: 'All teams, in the order they were made.',
-    resolve: (_root, args, { load, db }) => load.page(args, ORDERS.team, db.selectFrom('team').selectAll('team')),
-  }, TeamConnection),
+  t.connection(
+    {
+      type: TeamRef,
+      description: 'All teams, in the order they were made.',
+      resolve: (_root, args, { load, db }) => load.page(args, ORDERS.team, db.selectFrom('team').selectAll('team')),
+    },
+    TeamConnection,
+  ),
 );

@@ -5,7 +5,21 @@ import type { PageArguments } from '../page.ts';
 import { promised } from '../promised.ts';
 import { CategoryEnum, ListOrderEnum, PriorityEnum, SubjectAbsenceEnum, ThreadAbsenceEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
-import { ChannelRef, ContactRef, ConversationRef, DecisionConnection, DecisionRef, EventConnection, EventRef, PipelineRef, StatusRef, TeamRef, TicketConnection, TicketRef, UserRef } from './refs.ts';
+import {
+  ChannelRef,
+  ContactRef,
+  ConversationRef,
+  DecisionConnection,
+  DecisionRef,
+  EventConnection,
+  EventRef,
+  PipelineRef,
+  StatusRef,
+  TeamRef,
+  TicketConnection,
+  TicketRef,
+  UserRef,
+} from './refs.ts';
 
 builder.node(TicketRef, {
   description: 'The unit of help-desk work. Seen where its conversation lives; without a conversation, in the help desk.',
@@ -95,29 +109,38 @@ builder.node(TicketRef, {
       description: 'The closed ticket this one goes on from; null: none, or not to be seen.',
       resolve: (ticket, _args, { load }) => (ticket.linked_ticket_id === null ? null : load.ticket.load(ticket.linked_ticket_id)),
     }),
-    routingDecisionPending: t.boolean({ description: 'Whether automatic routing is still to decide.', resolve: (ticket) => ticket.route_pending_since !== null }),
+    routingDecisionPending: t.boolean({
+      description: 'Whether automatic routing is still to decide.',
+      resolve: (ticket) => ticket.route_pending_since !== null,
+    }),
     createdAt: t.field({ type: 'DateTime', description: 'When it was made.', resolve: (ticket) => ticket.created_at }),
     closedAt: t.field({ type: 'DateTime', nullable: true, description: 'When it was closed; null: it is open.', resolve: (ticket) => ticket.closed_at }),
-    timeline: t.connection({
-      type: EventRef,
-      description: 'What happened to it and to its conversation: who, when and why, the oldest first.',
-      resolve: (ticket, args, { load, db }) =>
-        load.nestedPage('ticket.timeline', ticket.id, args, ORDERS.event, (parent) =>
-          db
-            .selectFrom('event')
-            .selectAll('event')
-            .where(sql<boolean>`(event.ticket_id = ${parent} or event.conversation_id = (select k.conversation_id from ticket k where k.id = ${parent}))`)
-            .where('event.kind', '<>', 'NOTIFIED'),
-        ),
-    }, EventConnection),
-    routingDecisions: t.connection({
-      type: DecisionRef,
-      description: 'Its automatic routing decisions with their explanations, the newest first.',
-      resolve: (ticket, args, { load, db }) =>
-        load.nestedPage('ticket.decisions', ticket.id, args, ORDERS.decision, (parent, visible) =>
-          db.selectFrom('routing_decision').selectAll('routing_decision').where('routing_decision.ticket_id', '=', parent).where(visible.routing_decision),
-        ),
-    }, DecisionConnection),
+    timeline: t.connection(
+      {
+        type: EventRef,
+        description: 'What happened to it and to its conversation: who, when and why, the oldest first.',
+        resolve: (ticket, args, { load, db }) =>
+          load.nestedPage('ticket.timeline', ticket.id, args, ORDERS.event, (parent) =>
+            db
+              .selectFrom('event')
+              .selectAll('event')
+              .where(sql<boolean>`(event.ticket_id = ${parent} or event.conversation_id = (select k.conversation_id from ticket k where k.id = ${parent}))`)
+              .where('event.kind', '<>', 'NOTIFIED'),
+          ),
+      },
+      EventConnection,
+    ),
+    routingDecisions: t.connection(
+      {
+        type: DecisionRef,
+        description: 'Its automatic routing decisions with their explanations, the newest first.',
+        resolve: (ticket, args, { load, db }) =>
+          load.nestedPage('ticket.decisions', ticket.id, args, ORDERS.decision, (parent, visible) =>
+            db.selectFrom('routing_decision').selectAll('routing_decision').where('routing_decision.ticket_id', '=', parent).where(visible.routing_decision),
+          ),
+      },
+      DecisionConnection,
+    ),
   }),
 });
 
@@ -170,16 +193,19 @@ export async function ticketList({ load, db, see }: ApiContext, args: PageArgume
 }
 
 builder.queryField('tickets', (t) =>
-  t.connection({
-    type: TicketRef,
-    description:
-      'The help desk’s tickets: those whose conversation lives in the help desk, and those with no conversation. Tickets of inbox conversations are reached from these. Unassigned ones, oldest first, are the triage list.',
-    args: {
-      filter: t.arg({ type: FilterInput, description: 'Which ones; none: all.' }),
-      order: t.arg({ type: ListOrderEnum, defaultValue: 'OLDEST_FIRST', description: 'By when they were made.' }),
+  t.connection(
+    {
+      type: TicketRef,
+      description:
+        'The help desk’s tickets: those whose conversation lives in the help desk, and those with no conversation. Tickets of inbox conversations are reached from these. Unassigned ones, oldest first, are the triage list.',
+      args: {
+        filter: t.arg({ type: FilterInput, description: 'Which ones; none: all.' }),
+        order: t.arg({ type: ListOrderEnum, defaultValue: 'OLDEST_FIRST', description: 'By when they were made.' }),
+      },
+      resolve: (_root, args, context) => ticketList(context, args, args.filter ?? {}, args.order === 'NEWEST_FIRST'),
     },
-    resolve: (_root, args, context) => ticketList(context, args, args.filter ?? {}, args.order === 'NEWEST_FIRST'),
-  }, TicketConnection),
+    TicketConnection,
+  ),
 );
 
 builder.queryField('ticketByNumber', (t) =>

@@ -34,7 +34,12 @@ builder.node(UserRef, {
       description: 'When they last made an authenticated request, to within a minute; null: never.',
       resolve: (user) => user.last_active_at,
     }),
-    deactivatedAt: t.field({ type: 'DateTime', nullable: true, description: 'Since when they can not sign in; null: they can.', resolve: (user) => user.deactivated_at }),
+    deactivatedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'Since when they can not sign in; null: they can.',
+      resolve: (user) => user.deactivated_at,
+    }),
     createdAt: t.field({ type: 'DateTime', description: 'When they were added.', resolve: (user) => user.created_at }),
     teams: t.field({
       type: [MembershipRef],
@@ -64,17 +69,20 @@ const ViewerRef = builder.objectRef<{ readonly userId: string }>('Viewer').imple
         return user;
       },
     }),
-    notifications: t.connection({
-      type: NotificationRef,
-      description: 'What they were told of, the newest first.',
-      args: { unreadOnly: t.arg.boolean({ defaultValue: false, description: 'Leave out what they have read.' }) },
-      resolve: async (_viewer, args, { load, db, see }) => {
-        const visible = await see();
-        let query = db.selectFrom('notification').selectAll('notification').where(visible.notification);
-        if (args.unreadOnly === true) query = query.where('read_at', 'is', null);
-        return load.page(args, ORDERS.notification, query);
+    notifications: t.connection(
+      {
+        type: NotificationRef,
+        description: 'What they were told of, the newest first.',
+        args: { unreadOnly: t.arg.boolean({ defaultValue: false, description: 'Leave out what they have read.' }) },
+        resolve: async (_viewer, args, { load, db, see }) => {
+          const visible = await see();
+          let query = db.selectFrom('notification').selectAll('notification').where(visible.notification);
+          if (args.unreadOnly === true) query = query.where('read_at', 'is', null);
+          return load.page(args, ORDERS.notification, query);
+        },
       },
-    }, NotificationConnection),
+      NotificationConnection,
+    ),
     notificationsOff: t.field({
       type: [NotificationKindEnum],
       description: 'The kinds they have switched off.',
@@ -91,14 +99,17 @@ builder.queryField('viewer', (t) =>
 );
 
 builder.queryField('users', (t) =>
-  t.connection({
-    type: UserRef,
-    description: 'All users, in the order they were added.',
-    args: { includeDeactivated: t.arg.boolean({ defaultValue: false, description: 'Also those who can not sign in any more.' }) },
-    resolve: (_root, args, { load, db }) => {
-      let query = db.selectFrom('app_user').selectAll('app_user');
-      if (args.includeDeactivated !== true) query = query.where('deactivated_at', 'is', null);
-      return load.page(args, ORDERS.user, query);
+  t.connection(
+    {
+      type: UserRef,
+      description: 'All users, in the order they were added.',
+      args: { includeDeactivated: t.arg.boolean({ defaultValue: false, description: 'Also those who can not sign in any more.' }) },
+      resolve: (_root, args, { load, db }) => {
+        let query = db.selectFrom('app_user').selectAll('app_user');
+        if (args.includeDeactivated !== true) query = query.where('deactivated_at', 'is', null);
+        return load.page(args, ORDERS.user, query);
+      },
     },
-  }, UserConnection),
+    UserConnection,
+  ),
 );

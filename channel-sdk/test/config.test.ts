@@ -14,6 +14,8 @@ describe('defineConfig', () => {
 
   it('names each wrong plugin and what is wrong with it in one error [PLUG-8]', () => {
     const wrong = [definition({ name: '' }), definition({ key: 'Nope' })];
-    expect(() => defineConfig({ plugins: wrong })).toThrow(/^trunkline\.config\.ts can not be used:\n- plugin "printer": name: missing\n- plugin "Nope": key: /);
+    expect(() => defineConfig({ plugins: wrong })).toThrow(
+      /^trunkline\.config\.ts can not be used:\n- plugin "printer": name: missing\n- plugin "Nope": key: /,
+    );
   });
 });

@@ -22,12 +22,7 @@ export interface RenderedMail {
 }
 
 /** Writes the mail. `now`: milliseconds since 1970, for its Date. */
-export async function render(
-  message: OutboundMessage,
-  settings: EmailSettings,
-  attachments: readonly LoadedAttachment[],
-  now: number,
-): Promise<RenderedMail> {
+export async function render(message: OutboundMessage, settings: EmailSettings, attachments: readonly LoadedAttachment[], now: number): Promise<RenderedMail> {
   const copies = message.cc.filter((identity) => identity.value !== message.to.value);
   const composer = new MailComposer({
     from: { name: fromName(message, settings), address: settings.address },

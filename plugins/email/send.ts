@@ -11,11 +11,7 @@ export function reserve(message: OutboundMessage, context: PluginContext<EmailSe
 }
 
 /** Hands one mail to the account's SMTP server. `sent` means that server has it, not that it arrived. */
-export async function send(
-  message: OutboundMessage,
-  context: PluginContext<EmailSettings>,
-  timeouts: SmtpTimeouts = SMTP_TIMEOUTS,
-): Promise<SendReceipt> {
+export async function send(message: OutboundMessage, context: PluginContext<EmailSettings>, timeouts: SmtpTimeouts = SMTP_TIMEOUTS): Promise<SendReceipt> {
   const { settings } = context.channel;
   const mail = await prepared(async () => render(message, settings, await load(message), context.now()));
   const info = await talk(settings, mail, context.signal, timeouts);

@@ -19,8 +19,19 @@ const address = z.string().transform((value, context) => {
   return z.NEVER;
 });
 
-const line = (longest: number) => z.string().trim().min(1).max(longest).regex(/^[^\u0000-\u001f\u007f]*$/, 'must be one line');
-const hostName = z.string().trim().toLowerCase().max(253).regex(/^[a-z0-9.:-]+$/, 'must be a host name or an IP address');
+const line = (longest: number) =>
+  z
+    .string()
+    .trim()
+    .min(1)
+    .max(longest)
+    .regex(/^[^\u0000-\u001f\u007f]*$/, 'must be one line');
+const hostName = z
+  .string()
+  .trim()
+  .toLowerCase()
+  .max(253)
+  .regex(/^[a-z0-9.:-]+$/, 'must be a host name or an IP address');
 
 const smtp = z.strictObject({
   host: hostName,

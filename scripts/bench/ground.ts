@@ -30,7 +30,11 @@ export interface Ground {
   stop(): Promise<void>;
 }
 
-const silent: ActivityLog = { info: () => undefined, warn: (fields, message) => console.error(message, fields), error: (fields, message) => console.error(message, fields) };
+const silent: ActivityLog = {
+  info: () => undefined,
+  warn: (fields, message) => console.error(message, fields),
+  error: (fields, message) => console.error(message, fields),
+};
 
 /** PostgreSQL with its data synced to the disk, a dev server, and one worker for each of ours and of the empty workflows. Ends only what it started. */
 export async function layGround(): Promise<Ground> {

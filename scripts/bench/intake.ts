@@ -64,8 +64,20 @@ export async function run(): Promise<number> {
     const ms = (times: readonly number[], share: number): string => `${rounded(percentile(times, share))} ms`;
     const rows: readonly Row[] = [
       { what: 'messages', ours: perSecond(messages), bare: `${perSecond(bare)} empty workflows`, ratio: String(figures.messagesRatio), wanted: '≥ 5' },
-      { what: 'mails at the door', ours: perSecond(doors.map((one) => one.ours)), bare: perSecond(doors.map((one) => one.bare)), ratio: String(figures.doorRatio), wanted: '≥ 0.5' },
-      { what: 'new tickets with owner', ours: perSecond(tickets), bare: `${perSecond(bare)} empty workflows`, ratio: String(figures.ticketsRatio), wanted: '≥ 0.3' },
+      {
+        what: 'mails at the door',
+        ours: perSecond(doors.map((one) => one.ours)),
+        bare: perSecond(doors.map((one) => one.bare)),
+        ratio: String(figures.doorRatio),
+        wanted: '≥ 0.5',
+      },
+      {
+        what: 'new tickets with owner',
+        ours: perSecond(tickets),
+        bare: `${perSecond(bare)} empty workflows`,
+        ratio: String(figures.ticketsRatio),
+        wanted: '≥ 0.3',
+      },
       { what: 'acknowledged, p50', ours: ms(acks.ours, 0.5), bare: ms(acks.bare, 0.5), ratio: String(figures.ackP50Ratio), wanted: '≤ 1.5' },
       { what: 'acknowledged, p99', ours: ms(acks.ours, 0.99), bare: ms(acks.bare, 0.99), ratio: String(figures.ackP99Ratio), wanted: '≤ 3' },
       { what: 'statements of the ticket list', ours: statements.join(' and '), bare: '-', ratio: '-', wanted: 'equal for 10 and 100 rows' },
@@ -148,7 +160,11 @@ async function ticketsPerSecond(ground: Ground): Promise<number> {
   }
   const channel = await mailChannel(ground, owners);
   const run = randomBytes(4).toString('hex');
-  await storeMails(ground, channel, Array.from({ length: TICKETS }, (_, index) => mail(channel.address, `new${index}@out.example`, `${run}.${index}@out.example`)));
+  await storeMails(
+    ground,
+    channel,
+    Array.from({ length: TICKETS }, (_, index) => mail(channel.address, `new${index}@out.example`, `${run}.${index}@out.example`)),
+  );
   const started = performance.now();
   await wakeAll(ground.waker, [{ kind: 'intake', channelKey: channel.key, plugin: email.key }], fail);
   await until(async () => {
@@ -209,7 +225,12 @@ async function doorRates(ground: Ground): Promise<{ readonly ours: number; reado
   }
   await doors.close();
   await new Promise<void>((resolve) => bare.close(resolve));
-  await ground.db.updateTable('raw_delivery').set({ state: 'DONE', settled_at: new Date() }).where('channel_id', '=', channel.id).where('state', '=', 'WAITING').execute();
+  await ground.db
+    .updateTable('raw_delivery')
+    .set({ state: 'DONE', settled_at: new Date() })
+    .where('channel_id', '=', channel.id)
+    .where('state', '=', 'WAITING')
+    .execute();
   return { ours: DOOR_MAILS / (times.ours / 1000), bare: DOOR_MAILS / (times.bare / 1000) };
 }
 
@@ -219,7 +240,11 @@ async function acknowledgements(ground: Ground): Promise<{ readonly ours: readon
   const secret = 'bench-app-secret';
   const plugins = [...config.plugins, testPlugin];
   const { value } = await transact(ground.db, { actor: 'SYSTEM' }, (unit) =>
-    connectChannel(unit, { plugins, keys: ground.keys }, { plugin: testPlugin.key, name: 'Bench hook', placeId: place.id, settings: { page: 'bench', appSecret: secret } }),
+    connectChannel(
+      unit,
+      { plugins, keys: ground.keys },
+      { plugin: testPlugin.key, name: 'Bench hook', placeId: place.id, settings: { page: 'bench', appSecret: secret } },
+    ),
   );
   const doors = createDoors({
     ...ground,
@@ -240,7 +265,10 @@ async function acknowledgements(ground: Ground): Promise<{ readonly ours: readon
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const { headers, body } = testDelivery({ events: [{ type: 'message', id: 'bench', from: 'someone', text: 'the parcel has not come yet. '.repeat(20) }] }, secret);
+  const { headers, body } = testDelivery(
+    { events: [{ type: 'message', id: 'bench', from: 'someone', text: 'the parcel has not come yet. '.repeat(20) }] },
+    secret,
+  );
   const ours: number[] = [];
   const bare: number[] = [];
   const path = `/hooks/${testPlugin.key}/${value.key}`;
@@ -256,7 +284,12 @@ async function acknowledgements(ground: Ground): Promise<{ readonly ours: readon
   agent.destroy();
   await new Promise<void>((resolve) => void server.close(() => resolve()));
   await doors.close();
-  await ground.db.updateTable('raw_delivery').set({ state: 'DONE', settled_at: new Date() }).where('channel_id', '=', value.channelId).where('state', '=', 'WAITING').execute();
+  await ground.db
+    .updateTable('raw_delivery')
+    .set({ state: 'DONE', settled_at: new Date() })
+    .where('channel_id', '=', value.channelId)
+    .where('state', '=', 'WAITING')
+    .execute();
   return { ours, bare };
 }
 

@@ -81,7 +81,7 @@ export async function run(seed: number): Promise<boolean> {
 }
 
 async function connect(api: Api, outside: Outside): Promise<void> {
-  const { places } = await api.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { kind ... on Node { id } } } } }');
+  const { places } = await api.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { id kind } } } }');
   await api.do('connectChannel', '... on Channel { id }', {
     plugin: email.key,
     name: 'Chaos',
@@ -184,7 +184,10 @@ async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<void> {
   if (program === undefined) throw new Error('there is no temporal command line here');
   const { execFile } = await import('node:child_process');
   const temporal = (...args: string[]): Promise<string> =>
-    new Promise((resolve) => void execFile(program, [...args, '--address', stack.addresses.temporal], { timeout: 20_000 }, (_error, stdout, stderr) => resolve(stdout + stderr)));
+    new Promise(
+      (resolve) =>
+        void execFile(program, [...args, '--address', stack.addresses.temporal], { timeout: 20_000 }, (_error, stdout, stderr) => resolve(stdout + stderr)),
+    );
   const { key } = await db.selectFrom('channel').select('key').executeTakeFirstOrThrow();
   const harms = ['terminate', 'reset', 'delete', 'pause'] as const;
   for (const one of harms) {
@@ -204,14 +207,23 @@ async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<void> {
 async function report(db: Db, outside: Outside, ledger: Ledger): Promise<boolean> {
   const lines: [string, boolean, string][] = [];
   const say = (what: string, right: boolean, found: string): void => void lines.push([what, right, found]);
-  const { rows } = await sql<{ id: string; times: number }>`select provider_message_id as id, count(*) as times from message where direction = 'INBOUND' group by 1`.execute(db);
+  const { rows } = await sql<{
+    id: string;
+    times: number;
+  }>`select provider_message_id as id, count(*) as times from message where direction = 'INBOUND' group by 1`.execute(db);
   const there = new Map(rows.map((row) => [row.id, row.times]));
   const norm = (id: string): string => id.replace(/^<|>$/g, '');
   const times = (id: string): number => there.get(id) ?? there.get(norm(id)) ?? 0;
   const lost = [...ledger.mails].filter((id) => times(id) === 0).length;
   const doubled = [...ledger.mails].filter((id) => times(id) > 1).length;
-  say('every acknowledged mail is there once', lost === 0 && doubled === 0, `${ledger.mails.size} acknowledged in ${ledger.tries} tries, ${lost} lost, ${doubled} twice`);
-  const unlike = await sql<{ count: number }>`select count(*) as count from message where direction = 'INBOUND' and position(trim(both '<>' from provider_message_id) in text) = 0`.execute(db);
+  say(
+    'every acknowledged mail is there once',
+    lost === 0 && doubled === 0,
+    `${ledger.mails.size} acknowledged in ${ledger.tries} tries, ${lost} lost, ${doubled} twice`,
+  );
+  const unlike = await sql<{
+    count: number;
+  }>`select count(*) as count from message where direction = 'INBOUND' and position(trim(both '<>' from provider_message_id) in text) = 0`.execute(db);
   say('no text is another mail’s', unlike.rows[0]?.count === 0, `${unlike.rows[0]?.count} differ`);
   const written = await db.selectFrom('message').innerJoin('outbound', 'outbound.message_id', 'message.id').select(['text', 'state']).execute();
   const stored = new Map<string, number>();
@@ -233,7 +245,11 @@ async function report(db: Db, outside: Outside, ledger: Ledger): Promise<boolean
   say('every reply called sent has come', unsent === 0, [...states].map(([state, count]) => `${count} ${state}`).join(', '));
   const findings = await checkInvariants(db);
   const broken = findings.filter((one) => one.violations !== 0);
-  say('the doctor', broken.length === 0, broken.length === 0 ? `all ${findings.length} invariants hold` : broken.map((one) => `${one.invariant.rule}: ${one.violations}`).join(', '));
+  say(
+    'the doctor',
+    broken.length === 0,
+    broken.length === 0 ? `all ${findings.length} invariants hold` : broken.map((one) => `${one.invariant.rule}: ${one.violations}`).join(', '),
+  );
   console.log('');
   for (const [what, right, found] of lines) console.log(`  ${right ? '✓' : '✗'} ${what.padEnd(40)} ${found}`);
   return lines.every(([, right]) => right);

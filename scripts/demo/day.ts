@@ -46,21 +46,32 @@ async function setUp(stack: Stack, outside: Outside): Promise<Cast> {
   const { graphql } = stack.addresses;
   const admin = apiClient(graphql, stack.token ?? '');
   const hire = async (name: string): Promise<Person> => {
-    const user = await admin.do<{ id: string }>('createUser', '... on User { id }', { name, email: `${name.toLowerCase()}@staff.example`, role: 'AGENT', seat: 'PAID' });
+    const user = await admin.do<{ id: string }>('createUser', '... on User { id }', {
+      name,
+      email: `${name.toLowerCase()}@staff.example`,
+      role: 'AGENT',
+      seat: 'PAID',
+    });
     const made = await admin.do<{ token: string }>('createApiToken', '... on NewApiToken { token }', { userId: user.id, name: 'demo' });
     return { id: user.id, name, api: apiClient(graphql, made.token) };
   };
   const [ada, bo, cyd] = [await hire('Ada'), await hire('Bo'), await hire('Cyd')];
   const team = await admin.do<{ id: string }>('createTeam', '... on Team { id }', { name: 'First line' });
   await admin.do('setTeamMembers', '... on Team { id }', { teamId: team.id, primaryUserIds: [ada.id, bo.id], extraUserIds: [cyd.id] });
-  const places = await admin.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { kind ... on Node { id } } } } }');
+  const places = await admin.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { id kind } } } }');
   const place = (kind: string): string => nodes(places.places).find((one) => one.kind === kind)?.id ?? '';
   const connect = (name: string, address: string, kind: string, routing?: object): Promise<unknown> =>
     admin.do('connectChannel', '... on Channel { id }', {
       plugin: email.key,
       name,
       placeId: place(kind),
-      settings: { kind: 'other', address, companyName: 'Acme', fromName: 'agent-and-company', smtp: { host: '127.0.0.1', port: outside.smtpPort, secure: 'none' } },
+      settings: {
+        kind: 'other',
+        address,
+        companyName: 'Acme',
+        fromName: 'agent-and-company',
+        smtp: { host: '127.0.0.1', port: outside.smtpPort, secure: 'none' },
+      },
       ...(routing === undefined ? {} : { routing }),
     });
   await connect('Support', SUPPORT, 'HELP_DESK', { kind: 'SPECIFIC', teamIds: [team.id] });
@@ -119,7 +130,10 @@ async function thread(api: Api, subject: string, ready: (found: Thread) => boole
 }
 
 const owned = (found: Thread): boolean => found.owner !== null;
-const arrived = (count: number) => (found: Thread): boolean => found.messages.length >= count;
+const arrived =
+  (count: number) =>
+  (found: Thread): boolean =>
+    found.messages.length >= count;
 
 async function reply(person: Person, conversationId: string, text: string): Promise<void> {
   await person.api.do('reply', '... on Message { id }', { conversationId, text });
@@ -131,7 +145,14 @@ async function mailTo(outside: Outside, address: string, count: number): Promise
 
 async function firstMail({ admin, ada, bo, outside }: Cast): Promise<readonly Episode[]> {
   const customer = 'carla@home.example';
-  await outside.send({ from: customer, name: 'Carla', to: SUPPORT, subject: 'My lamp flickers', text: 'It flickers since Monday.', html: '<p>It flickers since <b>Monday</b>.</p>' });
+  await outside.send({
+    from: customer,
+    name: 'Carla',
+    to: SUPPORT,
+    subject: 'My lamp flickers',
+    text: 'It flickers since Monday.',
+    html: '<p>It flickers since <b>Monday</b>.</p>',
+  });
   const found = await thread(admin, 'My lamp flickers', owned);
   const owner = found.owner === 'Ada' ? ada : bo;
   await reply(owner, found.conversation, 'Which bulb is in it?');
@@ -140,15 +161,29 @@ async function firstMail({ admin, ada, bo, outside }: Cast): Promise<readonly Ep
   await outside.answer(customer, 'The one that came with it.');
   const after = await thread(admin, 'My lamp flickers', arrived(3));
   return [
-    { what: 'a first mail to support', expected: 'ticket, owner of the first line', found: `ticket ${after.number === null ? 'missing' : 'made'}, owner ${['Ada', 'Bo'].includes(after.owner ?? '') ? 'of the first line' : after.owner}`.replace('ticket made, owner of', 'ticket, owner of') },
-    { what: 'the answer as a mail', expected: `from "${owner.name} at Acme", in the thread`, found: `from "${got?.from?.name}", ${got?.inReplyTo === undefined ? 'not in the thread' : 'in the thread'}` },
+    {
+      what: 'a first mail to support',
+      expected: 'ticket, owner of the first line',
+      found:
+        `ticket ${after.number === null ? 'missing' : 'made'}, owner ${['Ada', 'Bo'].includes(after.owner ?? '') ? 'of the first line' : after.owner}`.replace(
+          'ticket made, owner of',
+          'ticket, owner of',
+        ),
+    },
+    {
+      what: 'the answer as a mail',
+      expected: `from "${owner.name} at Acme", in the thread`,
+      found: `from "${got?.from?.name}", ${got?.inReplyTo === undefined ? 'not in the thread' : 'in the thread'}`,
+    },
     { what: 'the customer’s answer to it', expected: 'the same conversation, 3 messages', found: `the same conversation, ${after.messages.length} messages` },
   ];
 }
 
 async function crowd({ admin, outside }: Cast): Promise<readonly Episode[]> {
   const people = Array.from({ length: 10 }, (_, index) => `guest${index}@home.example`);
-  await Promise.all(people.map((from, index) => outside.send({ from, name: `Guest ${index}`, to: SUPPORT, subject: `Question ${index}`, text: 'A question.' })));
+  await Promise.all(
+    people.map((from, index) => outside.send({ from, name: `Guest ${index}`, to: SUPPORT, subject: `Question ${index}`, text: 'A question.' })),
+  );
   const all = await eventually('ten tickets with an owner', async () => {
     const found = (await threads(admin)).filter((one) => one.subject.startsWith('Question ') && one.number !== null && one.owner !== null);
     return found.length === 10 ? found : undefined;
@@ -175,7 +210,11 @@ async function inbox({ admin, ada, outside }: Cast): Promise<readonly Episode[]>
   await ada.api.do('makeTicket', '... on Ticket { id }', { conversationId: before.conversation });
   const after = await thread(admin, 'Do you ship to Malta?', (found) => found.number !== null);
   return [
-    { what: 'a mail to an inbox', expected: 'a conversation without a ticket', found: `a conversation ${before.number === null ? 'without' : 'with'} a ticket` },
+    {
+      what: 'a mail to an inbox',
+      expected: 'a conversation without a ticket',
+      found: `a conversation ${before.number === null ? 'without' : 'with'} a ticket`,
+    },
     { what: 'a ticket made from it by hand', expected: 'a ticket', found: after.number === null ? 'no ticket' : 'a ticket' },
   ];
 }
@@ -195,8 +234,16 @@ async function handover({ admin, ada, bo, cyd, outside }: Cast): Promise<readonl
   const back = await thread(admin, 'Return label', (found) => found.status === 'OPEN' && found.messages.length === 4);
   return [
     { what: 'handed over with a comment', expected: 'owner Cyd', found: `owner ${closed.owner}` },
-    { what: 'the customer comes back after the close', expected: 'the same ticket, open again', found: `${back.number === first.number ? 'the same' : 'another'} ticket, ${back.status === 'OPEN' ? 'open again' : 'closed'}` },
-    { what: 'what the customer never saw', expected: '1 mail, no comment', found: `${outside.received(customer).length} mail, ${outside.received(customer).some((mail) => mail.text?.includes('Cyd knows')) ? 'a comment' : 'no comment'}` },
+    {
+      what: 'the customer comes back after the close',
+      expected: 'the same ticket, open again',
+      found: `${back.number === first.number ? 'the same' : 'another'} ticket, ${back.status === 'OPEN' ? 'open again' : 'closed'}`,
+    },
+    {
+      what: 'what the customer never saw',
+      expected: '1 mail, no comment',
+      found: `${outside.received(customer).length} mail, ${outside.received(customer).some((mail) => mail.text?.includes('Cyd knows')) ? 'a comment' : 'no comment'}`,
+    },
   ];
 }
 

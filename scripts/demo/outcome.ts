@@ -12,7 +12,9 @@ export function printOutcome(episodes: readonly Episode[], findings: readonly Fi
   }
   const wrong = episodes.filter((one) => one.expected !== one.found).length;
   const broken = findings.filter((one) => one.violations !== 0);
-  console.log(`\nThe doctor: ${broken.length === 0 ? `all ${findings.length} invariants hold` : `${broken.length} of ${findings.length} invariants do not hold`}`);
+  console.log(
+    `\nThe doctor: ${broken.length === 0 ? `all ${findings.length} invariants hold` : `${broken.length} of ${findings.length} invariants do not hold`}`,
+  );
   for (const { invariant, violations } of broken) console.log(`  ✗ ${invariant.rule} ${invariant.holds}: ${violations}`);
   const { addresses } = stack;
   console.log(`\nGraphiQL     ${addresses.graphql}\nTemporal UI  ${addresses.temporalUi ?? '(your own)'}\n`);

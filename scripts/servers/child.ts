@@ -47,7 +47,7 @@ export async function isReady(readyUrl: string): Promise<boolean> {
 
 async function waitUntilReady(process: Running, options: ChildOptions): Promise<string | undefined> {
   const { readyUrl, timeoutMs = 60_000, signal } = options;
-  for (const until = Date.now() + timeoutMs; Date.now() < until; ) {
+  for (const until = Date.now() + timeoutMs; Date.now() < until;) {
     if (signal?.aborted === true) return 'the start was called off';
     if (!process.alive()) return `it ended (${await process.ended})`;
     // Asked before it lives on a port somebody else took, the answer would be somebody else's.
@@ -58,5 +58,8 @@ async function waitUntilReady(process: Running, options: ChildOptions): Promise<
 }
 
 function indent(text: string): string {
-  return text.split('\n').map((line) => `  ${line}`).join('\n');
+  return text
+    .split('\n')
+    .map((line) => `  ${line}`)
+    .join('\n');
 }

@@ -108,12 +108,7 @@ function isContents(value: unknown): value is Contents {
 
 function isIdentity(value: unknown): value is ProcessIdentity {
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    'pid' in value &&
-    typeof value.pid === 'number' &&
-    'started' in value &&
-    typeof value.started === 'string'
+    typeof value === 'object' && value !== null && 'pid' in value && typeof value.pid === 'number' && 'started' in value && typeof value.started === 'string'
   );
 }
 

@@ -22,12 +22,12 @@ export function stillRuns(identity: ProcessIdentity): boolean {
 export async function endProcess(identity: ProcessIdentity, signal: NodeJS.Signals, timeoutMs = 10_000): Promise<boolean> {
   if (!stillRuns(identity)) return false;
   send(identity, signal);
-  for (const until = Date.now() + timeoutMs; Date.now() < until; ) {
+  for (const until = Date.now() + timeoutMs; Date.now() < until;) {
     if (!stillRuns(identity)) return true;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   send(identity, 'SIGKILL');
-  for (const until = Date.now() + 5_000; Date.now() < until && stillRuns(identity); ) {
+  for (const until = Date.now() + 5_000; Date.now() < until && stillRuns(identity);) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return true;

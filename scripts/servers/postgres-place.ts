@@ -47,10 +47,7 @@ export function settlePlace(data: string, programs: string, options: PlaceOption
     programs: reachablePrograms,
     data: place,
     user,
-    moved:
-      place === wanted
-        ? undefined
-        : `The user postgres cannot reach ${dirname(wanted)}; the database's files stand in ${place}.`,
+    moved: place === wanted ? undefined : `The user postgres cannot reach ${dirname(wanted)}; the database's files stand in ${place}.`,
   };
 }
 

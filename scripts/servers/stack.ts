@@ -238,9 +238,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     };
     const account = mode === 'development' ? await developmentAccount(databaseUrl) : undefined;
     if (options.serversOnly !== true) {
-      const started = await progress.during('Starting worker and API', () =>
-        Promise.allSettled([startOwn('worker'), startOwn('api')]),
-      );
+      const started = await progress.during('Starting worker and API', () => Promise.allSettled([startOwn('worker'), startOwn('api')]));
       const failed = started.find((one) => one.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     }

@@ -1,16 +1,5 @@
 import { spawn } from 'node:child_process';
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -106,7 +95,9 @@ async function fromDownload(cached: string, progress: Progress, options: FindOpt
   try {
     return await intoCache(cached, 'download', async (directory) => {
       await download(directory, downloadTimeoutMs, options.signal);
-      const file = readdirSync(directory).map((name) => join(directory, name)).find(isProgram);
+      const file = readdirSync(directory)
+        .map((name) => join(directory, name))
+        .find(isProgram);
       if (file === undefined) throw new Error('nothing was downloaded');
       return file;
     }).then((found) => {
@@ -120,12 +111,7 @@ async function fromDownload(cached: string, progress: Progress, options: FindOpt
   }
 }
 
-async function fromGo(
-  cached: string,
-  progress: Progress,
-  environment: NodeJS.ProcessEnv,
-  signal: AbortSignal | undefined,
-): Outcome {
+async function fromGo(cached: string, progress: Progress, environment: NodeJS.ProcessEnv, signal: AbortSignal | undefined): Outcome {
   const go = onPath('go', environment);
   if (go === undefined) return 'built with Go: there is no go on the PATH';
   const step = progress.step(`Building the Temporal dev server ${TEMPORAL_CLI} with Go, once, some three minutes`);

@@ -122,7 +122,7 @@ function serverArguments({ port, uiPort, throwaway, namespaces, file }: ServerAr
 
 /** Undefined once its namespace answers, or its log when it ended or did not answer in time. */
 async function waitUntilHealthy(process: Running, address: string, namespace: string): Promise<string | undefined> {
-  for (const until = Date.now() + READY_MS; Date.now() < until; ) {
+  for (const until = Date.now() + READY_MS; Date.now() < until;) {
     if (!process.alive()) return process.tail(30);
     try {
       const { connection } = await connectClient({ address, namespace, tls: false, apiKey: undefined }, 2_000);
@@ -143,6 +143,10 @@ function explain(log: string, directory: string): Error {
   if (/no space left|database or disk is full/i.test(log)) {
     return new Error('Temporal did not start: no space left on the disk. Free some and start again; its data is kept.');
   }
-  const last = log.split('\n').filter((line) => line.trim() !== '').slice(-5).join('\n  ');
+  const last = log
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .slice(-5)
+    .join('\n  ');
   return new Error(`Temporal did not start. The last lines of ${join(directory, 'temporal.log')}:\n  ${last}`);
 }

@@ -23,12 +23,16 @@ test('an unexpected error leaves an activity as an error id, without message, st
 });
 
 test('a refusal leaves with its class and ids, never with what a caller typed [OPS-4]', () => {
-  expect(redact(new NotFound('ticket', '42'), 'decideOwner', log)).toMatchObject({ type: 'NotFound', nonRetryable: true, details: [{ what: 'ticket', id: '42' }] });
+  expect(redact(new NotFound('ticket', '42'), 'decideOwner', log)).toMatchObject({
+    type: 'NotFound',
+    nonRetryable: true,
+    details: [{ what: 'ticket', id: '42' }],
+  });
   const typed = redact(new InvalidInput([{ path: 'text', message: 'ada@customer.example is wrong' }]), 'sendNext', log);
   expect(JSON.stringify([typed, typed.message, typed.details, typed.stack])).not.toContain('customer.example');
 });
 
-test('PostgreSQL being away is nobody\'s failed try; a row it refuses is', () => {
+test("PostgreSQL being away is nobody's failed try; a row it refuses is", () => {
   const withCode = (code: string): Error => Object.assign(new Error('x'), { code });
   for (const code of ['ECONNREFUSED', '57P01', '08006', '40P01', '53300']) expect(isConnectionTrouble(withCode(code))).toBe(true);
   expect(isConnectionTrouble(new Error('Connection terminated unexpectedly'))).toBe(true);

@@ -13,13 +13,17 @@ afterAll(() => pool.close());
 
 const message: Delivery = { do: 'message', id: 'm', from: 'ada', text: 'hello' };
 const parse = (channel: string, delivery: Delivery) =>
-  pool.parse('scripted', { key: channel, address: channel, name: 'Test', enabled: true, settings: { name: channel } }, {
-    method: 'TEST',
-    url: 'test:',
-    headers: {},
-    body: Buffer.from(JSON.stringify(delivery)),
-    receivedAt: '2026-01-01T00:00:00.000Z',
-  });
+  pool.parse(
+    'scripted',
+    { key: channel, address: channel, name: 'Test', enabled: true, settings: { name: channel } },
+    {
+      method: 'TEST',
+      url: 'test:',
+      headers: {},
+      body: Buffer.from(JSON.stringify(delivery)),
+      receivedAt: '2026-01-01T00:00:00.000Z',
+    },
+  );
 
 test('the limits are those of the rule [PLUG-11]', () => {
   expect(LIMITS).toMatchObject({ parseMs: 5_000, parseMegabytes: 256, deliveryTries: 3 });
@@ -57,7 +61,11 @@ test('what PostgreSQL can not keep is taken out of every text', () => {
 });
 
 test('a wrong event is named by its path, never by its value', () => {
-  expect(checkEvents([{ type: 'typing', dedupeKey: 'k', contact: { kind: 'nonsense-ada@customer.example', value: 'v' } }])).toEqual({ where: 'events.0.contact.kind' });
+  expect(checkEvents([{ type: 'typing', dedupeKey: 'k', contact: { kind: 'nonsense-ada@customer.example', value: 'v' } }])).toEqual({
+    where: 'events.0.contact.kind',
+  });
   expect(checkEvents('nothing')).toEqual({ where: 'events' });
-  expect(checkEvents(Array.from({ length: LIMITS.eventsPerDelivery + 1 }, () => ({ type: 'typing', dedupeKey: 'k', contact: { kind: 'visitor', value: 'v' } })))).toEqual({ where: 'events' });
+  expect(
+    checkEvents(Array.from({ length: LIMITS.eventsPerDelivery + 1 }, () => ({ type: 'typing', dedupeKey: 'k', contact: { kind: 'visitor', value: 'v' } }))),
+  ).toEqual({ where: 'events' });
 });

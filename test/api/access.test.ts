@@ -29,7 +29,12 @@ beforeAll(async () => {
   const ticket = await world.db.selectFrom('ticket').selectAll().executeTakeFirstOrThrow();
   const conversation = await world.db.selectFrom('conversation').selectAll().executeTakeFirstOrThrow();
   const message = await world.db.selectFrom('message').select('id').executeTakeFirstOrThrow();
-  const event = await world.db.selectFrom('event').select('id').where('place_id', '=', helpDesk.placeId).where('conversation_id', 'is not', null).executeTakeFirstOrThrow();
+  const event = await world.db
+    .selectFrom('event')
+    .select('id')
+    .where('place_id', '=', helpDesk.placeId)
+    .where('conversation_id', 'is not', null)
+    .executeTakeFirstOrThrow();
   const decision = await world.db
     .insertInto('routing_decision')
     .values({ conversation_id: conversation.id, ticket_id: ticket.id, explanation: JSON.stringify({ outcome: 'RULE_IS_NOBODY', candidates: [] }) })
@@ -122,7 +127,10 @@ test('what one may not see one can not change: it is not found [API-6]', async (
     settleMaybeSent: { messageId: globalId('Message', ids.Message), sent: true },
     startConversation: { channelId: globalId('Channel', ids.Channel), to: { kind: 'email-address', value: 'a@b.example' }, text: 'x' },
   };
-  const before = await world.db.selectFrom('event').select((eb) => eb.fn.countAll<number>().as('n')).executeTakeFirstOrThrow();
+  const before = await world.db
+    .selectFrom('event')
+    .select((eb) => eb.fn.countAll<number>().as('n'))
+    .executeTakeFirstOrThrow();
   for (const who of [outsider, outsideAdmin]) {
     for (const [name, input] of Object.entries(attempts)) {
       const capital = name.charAt(0).toUpperCase() + name.slice(1);
@@ -132,13 +140,28 @@ test('what one may not see one can not change: it is not found [API-6]', async (
     const { createTicket: made } = await who.ask('mutation { createTicket(input: {name: "x"}) { __typename } }');
     expect(made).toEqual({ __typename: 'Forbidden' });
   }
-  expect(await world.db.selectFrom('event').select((eb) => eb.fn.countAll<number>().as('n')).executeTakeFirstOrThrow()).toEqual(before);
+  expect(
+    await world.db
+      .selectFrom('event')
+      .select((eb) => eb.fn.countAll<number>().as('n'))
+      .executeTakeFirstOrThrow(),
+  ).toEqual(before);
 });
 
 test('what providers sent and could not be read is listed to admins alone [API-6]', async () => {
   await world.db
     .insertInto('raw_delivery')
-    .values({ channel_id: inbox.id, method: 'POST', url: '', headers: '{}', body: Buffer.from('x'), state: 'SET_ASIDE', tries: 3, failure_code: 'Malformed', settled_at: new Date() })
+    .values({
+      channel_id: inbox.id,
+      method: 'POST',
+      url: '',
+      headers: '{}',
+      body: Buffer.from('x'),
+      state: 'SET_ASIDE',
+      tries: 3,
+      failure_code: 'Malformed',
+      settled_at: new Date(),
+    })
     .execute();
   const query = '{ undeliverableDeliveries { edges { node { id tries failureCode channel { key } } } } }';
   expect((await insider.ask(query))['undeliverableDeliveries']).toEqual({ edges: [] });
@@ -160,7 +183,9 @@ test('a notification is its user’s own [API-6] [MODEL-12]', async () => {
   expect(await ask(insider)).not.toBeNull();
   expect(await ask(outsideAdmin)).toBeNull();
   const mark = 'mutation ($input: MarkNotificationReadInput!) { markNotificationRead(input: $input) { __typename ... on Notification { readAt } } }';
-  expect((await outsideAdmin.ask(mark, { input: { notificationId: globalId('Notification', id) } }))['markNotificationRead']).toEqual({ __typename: 'NotFound' });
+  expect((await outsideAdmin.ask(mark, { input: { notificationId: globalId('Notification', id) } }))['markNotificationRead']).toEqual({
+    __typename: 'NotFound',
+  });
   const { markNotificationRead } = await insider.ask(mark, { input: { notificationId: globalId('Notification', id) } });
   expect(markNotificationRead?.['readAt']).not.toBeNull();
 });

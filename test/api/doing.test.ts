@@ -32,7 +32,8 @@ async function conversation(from: string): Promise<string> {
   return row.id;
 }
 
-const REPLY = 'mutation ($input: ReplyInput!) { reply(input: $input) { __typename ... on Message { id text delivery { state canRetry } author { id } } ... on Refusal { message } ... on IdempotencyKeyReused { operation } } }';
+const REPLY =
+  'mutation ($input: ReplyInput!) { reply(input: $input) { __typename ... on Message { id text delivery { state canRetry } author { id } } ... on Refusal { message } ... on IdempotencyKeyReused { operation } } }';
 
 test('the same key twenty times at once does it once and answers the same [API-4]', async () => {
   const id = await conversation('once@outside.example');
@@ -47,7 +48,12 @@ test('the same key twenty times at once does it once and answers the same [API-4
     .where('direction', '=', 'OUTBOUND')
     .executeTakeFirstOrThrow();
   expect(count).toBe(1);
-  expect(answers[0]?.['reply']).toMatchObject({ __typename: 'Message', text: 'Only once', delivery: { state: 'QUEUED', canRetry: null }, author: { id: agent.gid } });
+  expect(answers[0]?.['reply']).toMatchObject({
+    __typename: 'Message',
+    text: 'Only once',
+    delivery: { state: 'QUEUED', canRetry: null },
+    author: { id: agent.gid },
+  });
 });
 
 test('a key used with other arguments, or for another operation, is refused as a type; another user’s is their own [API-4]', async () => {
@@ -83,9 +89,12 @@ test('a reply wakes the outbox and the ticket after the commit, by ids [OPS-10]'
 test('of two who take the same ticket at once one wins and the other is told who has it [ROUTE-2]', async () => {
   const { value } = await transact(world.db, { actor: 'SYSTEM' }, (unit) => createTicket(unit, { name: 'Wanted', source: 'API' }));
   const take = (who: Person) =>
-    who.ask('mutation ($input: AssignInput!) { assign(input: $input) { __typename ... on Assignment { ticket { owner { id } } } ... on ChangedMeanwhile { ownerId } } }', {
-      input: { subjectId: globalId('Ticket', value.ticketId), ownerId: who.gid, expectedOwnerId: null },
-    });
+    who.ask(
+      'mutation ($input: AssignInput!) { assign(input: $input) { __typename ... on Assignment { ticket { owner { id } } } ... on ChangedMeanwhile { ownerId } } }',
+      {
+        input: { subjectId: globalId('Ticket', value.ticketId), ownerId: who.gid, expectedOwnerId: null },
+      },
+    );
   const [a, b] = await Promise.all([take(agent), take(admin)]);
   const [winner, loser] = a?.['assign']?.['__typename'] === ('Assignment' as unknown as Json) ? [a, b] : [b, a];
   const owner = winner?.['assign']?.['ticket']?.['owner']?.['id'];
@@ -148,7 +157,9 @@ test('every mutation has a role, and who does not reach it gets Forbidden and ch
       if (reaches(role, needed)) continue;
       const capital = name.charAt(0).toUpperCase() + name.slice(1);
       const before = await counts();
-      const answer = await people[role].ask(`mutation ($input: ${capital}Input!) { ${name}(input: $input) { __typename ... on Forbidden { needs } } }`, { input: input() });
+      const answer = await people[role].ask(`mutation ($input: ${capital}Input!) { ${name}(input: $input) { __typename ... on Forbidden { needs } } }`, {
+        input: input(),
+      });
       expect(answer[name], `${name} as ${role}`).toMatchObject({ __typename: 'Forbidden' });
       expect(await counts()).toEqual(before);
     }

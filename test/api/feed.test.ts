@@ -23,7 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => world?.close());
 
-const EVENTS = 'subscription ($after: String) { events(after: $after) { __typename ... on FeedItem { cursor event { id kind why ticket { id priority } } } ... on CursorTooOld { message } } }';
+const EVENTS =
+  'subscription ($after: String) { events(after: $after) { __typename ... on FeedItem { cursor event { id kind why ticket { id priority } } } ... on CursorTooOld { message } } }';
 
 async function cursorNow(who: Person): Promise<string> {
   const { events } = await who.ask('{ events { ... on FeedPage { cursor } } }');
@@ -40,7 +41,10 @@ async function readAll(who: Person, after: string): Promise<{ ids: string[]; cur
   const ids: string[] = [];
   let cursor = after;
   for (;;) {
-    const { events } = await who.ask('query ($after: String!) { events(after: $after, first: 100) { ... on FeedPage { cursor hasMore items { event { id } } } } }', { after: cursor });
+    const { events } = await who.ask(
+      'query ($after: String!) { events(after: $after, first: 100) { ... on FeedPage { cursor hasMore items { event { id } } } } }',
+      { after: cursor },
+    );
     ids.push(...(events?.['items'] as unknown as Json[]).map((item) => text(item['event']?.['id'])));
     cursor = text(events?.['cursor']);
     if ((events?.['hasMore'] as unknown) !== true) return { ids, cursor };
@@ -125,7 +129,13 @@ test('an event of a transaction that is still open is not passed over by one tha
 
 test('garbage, a cursor of the future and one whose event is gone are CursorTooOld, in the query and in the stream [API-3]', async () => {
   const { xid } = await newestPosition(world.db);
-  const cursors = ['garbage', '', Buffer.from('1,2,3').toString('base64url'), Buffer.from(`${xid + 1_000_000n},0`).toString('base64url'), Buffer.from('3,999999').toString('base64url')];
+  const cursors = [
+    'garbage',
+    '',
+    Buffer.from('1,2,3').toString('base64url'),
+    Buffer.from(`${xid + 1_000_000n},0`).toString('base64url'),
+    Buffer.from('3,999999').toString('base64url'),
+  ];
   for (const after of cursors) {
     const { events } = await agent.ask('query ($after: String) { events(after: $after) { __typename } }', { after });
     expect(events, after).toEqual({ __typename: 'CursorTooOld' });
@@ -220,7 +230,9 @@ test('a lost notification delays by the next look and loses nothing [API-3]', as
 
 test('the reader survives its LISTEN connection being cut [API-3]', async () => {
   const stream = agent.listen(EVENTS, { after: await cursorNow(agent) });
-  await sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'trunkline-feed' and datname = current_database()`.execute(world.db);
+  await sql`select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'trunkline-feed' and datname = current_database()`.execute(
+    world.db,
+  );
   await newTicket('after the cut');
   expect(await stream.next(5_000)).toMatchObject({ events: { event: { kind: 'TICKET_CREATED' } } });
   stream.close();

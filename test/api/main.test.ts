@@ -54,7 +54,10 @@ async function start(url: string): Promise<{ readonly base: string; readonly out
     .poll(
       async () => {
         if (running.exitCode !== null) throw new Error(`ended at start:\n${output}`);
-        return fetch(`${base}/healthz`).then((response) => response.status, () => 0);
+        return fetch(`${base}/healthz`).then(
+          (response) => response.status,
+          () => 0,
+        );
       },
       { timeout: 30_000 },
     )

@@ -111,7 +111,8 @@ test('messages come by the provider’s date and then by arrival, whatever the o
   await take(world.db, helpDesk, [inbound('order@outside.example', { text: 'c', occurredAt: late, thread: { joins: [key], keys: [key] } })]);
   await take(world.db, helpDesk, [inbound('order@outside.example', { text: 'a', occurredAt: early, thread: { joins: [key], keys: [key] } })]);
   const { conversation_id: id } = await world.db.selectFrom('thread_key').select('conversation_id').where('key', '=', key).executeTakeFirstOrThrow();
-  const query = 'query ($id: ID!, $after: String) { node(id: $id) { ... on Conversation { messages(first: 2, after: $after) { pageInfo { hasNextPage endCursor } edges { node { text } } } } } }';
+  const query =
+    'query ($id: ID!, $after: String) { node(id: $id) { ... on Conversation { messages(first: 2, after: $after) { pageInfo { hasNextPage endCursor } edges { node { text } } } } } }';
   const one = (await agent.ask(query, { id: globalId('Conversation', id) }))['node']?.['messages'];
   expect(edges(one).map((message) => message['text'])).toEqual(['a', 'b']);
   expect(one?.['pageInfo']).toMatchObject({ hasNextPage: true });
@@ -172,7 +173,11 @@ test('the number of statements of the ticket list is the same for 10 and for 100
   }
   const tickets = await world.db.selectFrom('ticket').select('id').where('conversation_id', 'is not', null).execute();
   for (const [index, ticket] of tickets.entries()) {
-    await world.db.updateTable('ticket').set({ owner_id: owners[index % owners.length]?.id ?? null }).where('id', '=', ticket.id).execute();
+    await world.db
+      .updateTable('ticket')
+      .set({ owner_id: owners[index % owners.length]?.id ?? null })
+      .where('id', '=', ticket.id)
+      .execute();
   }
   const query = `query ($first: Int!) { tickets(filter: {hasThread: true}, first: $first) { edges { node {
     number name owner { name } team { name } contact { name identities { value } } channel { name place { name } } status { name pipeline { name } }

@@ -1,5 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { getNamedType, getNullableType, isEnumType, isInputObjectType, isInterfaceType, isListType, isNonNullType, isObjectType, isUnionType, type GraphQLNamedType } from 'graphql';
+import {
+  getNamedType,
+  getNullableType,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isUnionType,
+  type GraphQLNamedType,
+} from 'graphql';
 import { expect, test } from 'vitest';
 import { printedSchema, schema } from '#api/schema/index.ts';
 
@@ -31,9 +42,25 @@ test('every type, field, argument, input field and enum value has a description 
 
 /** Lists that can not grow without bound; everything else that is listed is a connection. */
 const SHORT_LISTS = new Set([
-  'User.teams', 'Viewer.notificationsOff', 'HelpDesk.accessList', 'Inbox.accessList', 'Place.accessList', 'Pipeline.statuses', 'Plugin.secretSettings',
-  'Channel.unassignedNoticeUsers', 'Contact.identities', 'Message.participants', 'Message.attachments', 'RoutingRule.users', 'RoutingRule.teams',
-  'RoutingDecision.candidates', 'FeedPage.items', 'InvalidInput.problems', 'NotAssignable.targets', 'Query.nodes', 'Query.plugins',
+  'User.teams',
+  'Viewer.notificationsOff',
+  'HelpDesk.accessList',
+  'Inbox.accessList',
+  'Place.accessList',
+  'Pipeline.statuses',
+  'Plugin.secretSettings',
+  'Channel.unassignedNoticeUsers',
+  'Contact.identities',
+  'Message.participants',
+  'Message.attachments',
+  'RoutingRule.users',
+  'RoutingRule.teams',
+  'RoutingDecision.candidates',
+  'FeedPage.items',
+  'InvalidInput.problems',
+  'NotAssignable.targets',
+  'Query.nodes',
+  'Query.plugins',
 ]);
 
 test('a list that can grow is a Relay connection, and every connection is one [API-2]', () => {
@@ -42,7 +69,8 @@ test('a list that can grow is a Relay connection, and every connection is one [A
     if (!isObjectType(type) && !isInterfaceType(type)) continue;
     for (const field of Object.values(type.getFields())) {
       const named = getNamedType(field.type);
-      if (isListType(getNullableType(field.type)) && !named.name.endsWith('Edge') && !SHORT_LISTS.has(`${type.name}.${field.name}`)) lists.push(`${type.name}.${field.name}`);
+      if (isListType(getNullableType(field.type)) && !named.name.endsWith('Edge') && !SHORT_LISTS.has(`${type.name}.${field.name}`))
+        lists.push(`${type.name}.${field.name}`);
       if (named.name.endsWith('Connection')) {
         expect(isNonNullType(field.type), `${type.name}.${field.name}`).toBe(true);
         expect(field.args.map((argument) => argument.name)).toEqual(expect.arrayContaining(['first', 'after', 'last', 'before']));
@@ -63,14 +91,20 @@ test('what has an id is a node, and its id is a global one [API-2]', () => {
     if (!isObjectType(type)) continue;
     const id = type.getFields()['id'];
     if (id === undefined) continue;
-    expect(type.getInterfaces().map((one) => one.name), type.name).toContain('Node');
+    expect(
+      type.getInterfaces().map((one) => one.name),
+      type.name,
+    ).toContain('Node');
     expect(String(id.type), type.name).toBe('ID!');
   }
 });
 
 test('every mutation takes one input with an optional idempotency key and answers with a union of the thing and its refusals [API-2] [API-4]', () => {
   for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
-    expect(field.args.map((argument) => argument.name), field.name).toEqual(['input']);
+    expect(
+      field.args.map((argument) => argument.name),
+      field.name,
+    ).toEqual(['input']);
     const input = getNamedType(field.args[0]?.type ?? field.type);
     expect(isInputObjectType(input) && String(input.getFields()['idempotencyKey']?.type), field.name).toBe('String');
     const result = getNamedType(field.type);

@@ -136,7 +136,10 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
 async function person(db: Db, endpoint: string, user: TestUser & { readonly role?: Role }): Promise<Person> {
   const id = await makeUser(db, user);
   const token = `test_${randomBytes(16).toString('hex')}`;
-  await db.insertInto('api_token').values({ user_id: id, name: 'test', token_hash: hashToken(token) }).execute();
+  await db
+    .insertInto('api_token')
+    .values({ user_id: id, name: 'test', token_hash: hashToken(token) })
+    .execute();
   return as(endpoint, id, token);
 }
 
@@ -207,7 +210,13 @@ function subscribe(endpoint: string, token: string, query: string, variables: Re
 }
 
 /** Server-sent events as they are on the wire, read by hand: no client library stands between. */
-async function* events(endpoint: string, token: string, query: string, variables: Readonly<Record<string, unknown>>, signal: AbortSignal): AsyncGenerator<Json, void> {
+async function* events(
+  endpoint: string,
+  token: string,
+  query: string,
+  variables: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): AsyncGenerator<Json, void> {
   const response = await fetch(endpoint, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${token}` },

@@ -60,7 +60,10 @@ describe('connecting a channel', () => {
     await run((unit) => createUser(unit, { name: 'Ada', email: 'Ada@Both.example' }));
     await expect(connectEmailChannel(database.db, keys, { address: 'ada@both.example' })).rejects.toMatchObject({ name: 'AddressTaken', channelKey: null });
     const team = await connectEmailChannel(database.db, keys, { address: 'team@both.example' });
-    await expect(run((unit) => createUser(unit, { name: 'Ben', email: 'TEAM@both.example' }))).rejects.toMatchObject({ name: 'AddressTaken', channelKey: team.key });
+    await expect(run((unit) => createUser(unit, { name: 'Ben', email: 'TEAM@both.example' }))).rejects.toMatchObject({
+      name: 'AddressTaken',
+      channelKey: team.key,
+    });
   });
 
   it('of a user and a team mailbox at once exactly one gets the address [CH-2]', async () => {
@@ -85,7 +88,9 @@ describe('connecting a channel', () => {
   });
 
   it('names every wrong field in one answer, and no secret in any [CH-3]', async () => {
-    const error = await connect(hook({ name: ' ', settings: { page: '', appSecret: 'short', provider: SECRET }, ticketDefaults: { statusId: 'none' } })).catch((one: unknown) => one);
+    const error = await connect(hook({ name: ' ', settings: { page: '', appSecret: 'short', provider: SECRET }, ticketDefaults: { statusId: 'none' } })).catch(
+      (one: unknown) => one,
+    );
     expect(error).toBeInstanceOf(InvalidInput);
     const paths = (error as InvalidInput).problems.map(({ path }) => path);
     expect(paths.toSorted()).toEqual(['name', 'settings.appSecret', 'settings.page', 'settings.provider', 'ticketDefaults.statusId']);
@@ -113,12 +118,13 @@ describe('connecting a channel', () => {
     expect(JSON.stringify(events)).not.toContain(SECRET);
   });
 
-  it("begins with the rule nobody; a rule without a method gets random, the only one offered so far [ROUTE-6, ROUTE-7]", async () => {
+  it('begins with the rule nobody; a rule without a method gets random, the only one offered so far [ROUTE-6, ROUTE-7]', async () => {
     const userId = await user('rita');
     const plain = await row((await connect(hook())).channelId);
     const chat = await row((await connect(hook({ routing: { kind: 'SPECIFIC', userIds: [userId] } }))).channelId);
     const mail = await connectEmailChannel(database.db, keys, { address: 'methods@acme.example', more: { routing: { kind: 'SPECIFIC', userIds: [userId] } } });
-    const rule = (id: string) => database.db.selectFrom('routing_rule').select(['kind', 'method', 'available_only']).where('id', '=', id).executeTakeFirstOrThrow();
+    const rule = (id: string) =>
+      database.db.selectFrom('routing_rule').select(['kind', 'method', 'available_only']).where('id', '=', id).executeTakeFirstOrThrow();
     expect(await rule(plain.routing_rule_id)).toEqual({ kind: 'NOBODY', method: null, available_only: true });
     expect(await rule(chat.routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'RANDOM' });
     expect(await rule((await row(mail.channelId)).routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'RANDOM' });
@@ -137,7 +143,9 @@ describe('connecting a channel', () => {
     const input = hook();
     const prepared = prepareConnection(refusing, { name: 'Hook', settings: input.settings }, (info) => createPluginContext(info, { log: () => undefined }));
     await expect(prepared).rejects.toMatchObject({ problems: [{ path: 'settings', message: 'Rejected: code 190' }] });
-    const { key } = await prepareConnection(testhook, { name: 'Hook', settings: input.settings }, (info) => createPluginContext(info, { log: () => undefined }));
+    const { key } = await prepareConnection(testhook, { name: 'Hook', settings: input.settings }, (info) =>
+      createPluginContext(info, { log: () => undefined }),
+    );
     expect((await connect({ ...input, key })).key).toBe(key);
   });
 });
@@ -149,9 +157,13 @@ describe('editing a channel', () => {
     const loaded = await loadChannel(database.db, keys, { key });
     expect(loaded?.info).toMatchObject({ name: 'Renamed', settings: { sendTimeoutMs: 77, appSecret: SECRET } });
     expect(await row(channelId)).toMatchObject({ reopening: 'NEW_AFTER', reopen_days: 5, version: 2 });
-    const wrong = run((unit) => updateChannel(unit, deps, { channelId, name: '', settings: { sendTimeoutMs: -1, appSecret: 'x' }, reopening: { mode: 'REOPEN', days: 1 } }));
+    const wrong = run((unit) =>
+      updateChannel(unit, deps, { channelId, name: '', settings: { sendTimeoutMs: -1, appSecret: 'x' }, reopening: { mode: 'REOPEN', days: 1 } }),
+    );
     await expect(wrong).rejects.toMatchObject({
-      problems: expect.arrayContaining(['name', 'settings.sendTimeoutMs', 'settings.appSecret', 'reopening.days'].map((path) => expect.objectContaining({ path }))),
+      problems: expect.arrayContaining(
+        ['name', 'settings.sendTimeoutMs', 'settings.appSecret', 'reopening.days'].map((path) => expect.objectContaining({ path })),
+      ),
     });
     expect(await row(channelId)).toMatchObject({ name: 'Renamed', version: 2 });
   });
@@ -166,7 +178,13 @@ describe('editing a channel', () => {
   it('is switched off and on, and says so once [CH-9]', async () => {
     const { channelId } = await connect(hook());
     for (const enabled of [false, false, true]) await run((unit) => setChannelEnabled(unit, { channelId, enabled }));
-    const events = await database.db.selectFrom('event').select('why').where('channel_id', '=', channelId).where('kind', '=', 'CHANNEL_CHANGED').orderBy('id').execute();
+    const events = await database.db
+      .selectFrom('event')
+      .select('why')
+      .where('channel_id', '=', channelId)
+      .where('kind', '=', 'CHANNEL_CHANGED')
+      .orderBy('id')
+      .execute();
     expect(events.map(({ why }) => why)).toEqual(['DISABLED', 'ENABLED']);
     expect((await row(channelId)).enabled).toBe(true);
   });
@@ -190,23 +208,46 @@ describe('disconnecting a channel', () => {
     const place = { place_id: helpDesk, place: 'HELP_DESK' as const };
     const states = ['QUEUED', 'SENDING', 'SENT'] as const;
     for (const state of states) {
-      const { id: conversationId } = await database.db.insertInto('conversation').values({ channel_id: channelId, origin_channel_id: channelId, ...place }).returning('id').executeTakeFirstOrThrow();
+      const { id: conversationId } = await database.db
+        .insertInto('conversation')
+        .values({ channel_id: channelId, origin_channel_id: channelId, ...place })
+        .returning('id')
+        .executeTakeFirstOrThrow();
       const { id, arrival } = await database.db
         .insertInto('message')
-        .values({ conversation_id: conversationId, channel_id: channelId, direction: 'OUTBOUND', automatic: true, text: 'x', occurred_at: new Date(Date.now() - 1_000) })
+        .values({
+          conversation_id: conversationId,
+          channel_id: channelId,
+          direction: 'OUTBOUND',
+          automatic: true,
+          text: 'x',
+          occurred_at: new Date(Date.now() - 1_000),
+        })
         .returning(['id', 'arrival'])
         .executeTakeFirstOrThrow();
       await database.db
         .insertInto('outbound')
         .values({
-          message_id: id, conversation_id: conversationId, channel_id: channelId, arrival, kind: 'REPLY', sender: 'PERSON', state,
-          recipient: JSON.stringify({ kind: 'scoped-id', value: '1' }), sending_since: state === 'SENDING' ? new Date() : null,
+          message_id: id,
+          conversation_id: conversationId,
+          channel_id: channelId,
+          arrival,
+          kind: 'REPLY',
+          sender: 'PERSON',
+          state,
+          recipient: JSON.stringify({ kind: 'scoped-id', value: '1' }),
+          sending_since: state === 'SENDING' ? new Date() : null,
         })
         .execute();
     }
     expect(await run((unit) => disconnectChannel(unit, { channelId }))).toEqual({ failedMessages: 1 });
     expect(await run((unit) => disconnectChannel(unit, { channelId }))).toEqual({ failedMessages: 0 });
-    const outbound = await database.db.selectFrom('outbound').select(['state', 'failure_code', 'can_retry']).where('channel_id', '=', channelId).orderBy('arrival').execute();
+    const outbound = await database.db
+      .selectFrom('outbound')
+      .select(['state', 'failure_code', 'can_retry'])
+      .where('channel_id', '=', channelId)
+      .orderBy('arrival')
+      .execute();
     expect(outbound).toEqual([
       { state: 'FAILED', failure_code: 'Disconnected', can_retry: false },
       { state: 'SENDING', failure_code: null, can_retry: null },
@@ -224,11 +265,16 @@ describe('saving a routing rule', () => {
     await database.db.deleteFrom('access_entry').where('place_id', '=', closed).where('everyone', '=', true).execute();
     const { teamId } = await run((unit) => createTeam(unit, { name: `Empty ${number}` }));
     const { channelId } = await connect(hook({ placeId: closed }));
-    const save = (userIds: readonly string[], teamIds: readonly string[] = []) => run((unit) => setRoutingRule(unit, deps, { channelId, rule: { kind: 'SPECIFIC', userIds, teamIds } }));
+    const save = (userIds: readonly string[], teamIds: readonly string[] = []) =>
+      run((unit) => setRoutingRule(unit, deps, { channelId, rule: { kind: 'SPECIFIC', userIds, teamIds } }));
     const error = await save([fine, seatless, gone, stranger, 'nobody'], [teamId]).catch((one: unknown) => one);
     expect(error).toBeInstanceOf(NotAssignable);
     expect(Object.fromEntries((error as NotAssignable).targets.map((one) => [one.userId ?? one.teamId, one.reason]))).toEqual({
-      [seatless]: 'NO_SEAT', [gone]: 'DEACTIVATED', [stranger]: 'NO_ACCESS', nobody: 'UNKNOWN', [teamId]: 'NO_PRIMARY_MEMBER',
+      [seatless]: 'NO_SEAT',
+      [gone]: 'DEACTIVATED',
+      [stranger]: 'NO_ACCESS',
+      nobody: 'UNKNOWN',
+      [teamId]: 'NO_PRIMARY_MEMBER',
     });
     // A team whose only primary member has no seat just now may be named: that changes.
     await run((unit) => setTeamMembers(unit, { teamId, primaryUserIds: [seatless] }));

@@ -20,7 +20,8 @@ afterAll(async () => {
 });
 
 const deps = { keys: testKeys, capabilities: plainCapabilities };
-const messagesOf = (channel: MadeChannel) => db.selectFrom('message').selectAll().where('channel_id', '=', channel.id).orderBy('occurred_at').orderBy('arrival').execute();
+const messagesOf = (channel: MadeChannel) =>
+  db.selectFrom('message').selectAll().where('channel_id', '=', channel.id).orderBy('occurred_at').orderBy('arrival').execute();
 const conversationsOf = (channel: MadeChannel) => db.selectFrom('conversation').selectAll().where('channel_id', '=', channel.id).orderBy('id').execute();
 
 describe('taking messages in', () => {
@@ -28,7 +29,11 @@ describe('taking messages in', () => {
     const channel = await makeChannel(db, { place: 'HELP_DESK' });
     await take(db, channel, [inbound('a@out.example', { subject: 'Broken lamp' })]);
     const [conversation] = await conversationsOf(channel);
-    const ticket = await db.selectFrom('ticket').selectAll().where('conversation_id', '=', conversation?.id ?? '').executeTakeFirstOrThrow();
+    const ticket = await db
+      .selectFrom('ticket')
+      .selectAll()
+      .where('conversation_id', '=', conversation?.id ?? '')
+      .executeTakeFirstOrThrow();
     expect(ticket).toMatchObject({ id: conversation?.ticket_id, name: 'Broken lamp', priority: 'MEDIUM', source: channel.key });
     expect(ticket.route_pending_since).not.toBeNull();
   });
@@ -46,7 +51,11 @@ describe('taking messages in', () => {
     const channel = await makeChannel(db, { enabled: false });
     await take(db, channel, [inbound('c@out.example')]);
     const [conversation] = await conversationsOf(channel);
-    const ticket = await db.selectFrom('ticket').selectAll().where('id', '=', conversation?.ticket_id ?? '').executeTakeFirstOrThrow();
+    const ticket = await db
+      .selectFrom('ticket')
+      .selectAll()
+      .where('id', '=', conversation?.ticket_id ?? '')
+      .executeTakeFirstOrThrow();
     expect(await messagesOf(channel)).toHaveLength(1);
     expect(ticket.route_pending_since).toBeNull();
   });
@@ -93,10 +102,16 @@ describe('taking messages in', () => {
   it('makes one contact of an unknown identity, however many arrive at once on several channels [MODEL-3]', async () => {
     const channels = await Promise.all(Array.from({ length: 8 }, () => makeChannel(db)));
     const people = ['x@crowd.example', 'y@crowd.example', 'z@crowd.example'];
-    await Promise.all(channels.map(async (channel, index) => {
-      const order = index % 2 === 0 ? people : people.toReversed();
-      await take(db, channel, order.map((from) => inbound(from)));
-    }));
+    await Promise.all(
+      channels.map(async (channel, index) => {
+        const order = index % 2 === 0 ? people : people.toReversed();
+        await take(
+          db,
+          channel,
+          order.map((from) => inbound(from)),
+        );
+      }),
+    );
     for (const person of people) {
       const rows = await db.selectFrom('contact_identity').select('contact_id').where('value', '=', person).execute();
       expect(rows).toHaveLength(1);
@@ -134,7 +149,12 @@ describe('taking messages in', () => {
     const channel = await makeChannel(db);
     await take(db, channel, [inbound('private@out.example', { subject: 'Very private', text: 'Very secret' })]);
     const [conversation] = await conversationsOf(channel);
-    const events = await db.selectFrom('event').selectAll().where('conversation_id', '=', conversation?.id ?? '').orderBy('id').execute();
+    const events = await db
+      .selectFrom('event')
+      .selectAll()
+      .where('conversation_id', '=', conversation?.id ?? '')
+      .orderBy('id')
+      .execute();
     expect(events.map((event) => event.kind)).toEqual(['CONVERSATION_STARTED', 'MESSAGE_RECEIVED', 'TICKET_CREATED']);
     expect(JSON.stringify(events)).not.toMatch(/private|secret/i);
   });
@@ -166,7 +186,11 @@ describe('a contact’s message in a closed conversation', () => {
     await take(db, channel, [inbound('back@out.example', { joins })]);
     expect(await conversationsOf(channel)).toHaveLength(1);
     await transact(db, { actor: 'SYSTEM' }, (unit) => close(unit, { conversationId: id }));
-    await db.updateTable('conversation').set({ closed_at: new Date(Date.now() - 4 * 86_400_000) }).where('id', '=', id).execute();
+    await db
+      .updateTable('conversation')
+      .set({ closed_at: new Date(Date.now() - 4 * 86_400_000) })
+      .where('id', '=', id)
+      .execute();
     await take(db, channel, [inbound('back@out.example', { joins })]);
     const [old, young, ...none] = await conversationsOf(channel);
     expect(none).toEqual([]);
@@ -211,7 +235,11 @@ describe('deliveries', () => {
     expect(await ids()).toEqual(all.slice(0, 1));
     expect(await ids()).toEqual(all.slice(0, 1));
     expect(await ids()).toEqual(all.slice(1, 2));
-    const worn = await db.selectFrom('raw_delivery').selectAll().where('id', '=', all[0] ?? 0).executeTakeFirstOrThrow();
+    const worn = await db
+      .selectFrom('raw_delivery')
+      .selectAll()
+      .where('id', '=', all[0] ?? 0)
+      .executeTakeFirstOrThrow();
     expect(worn).toMatchObject({ state: 'SET_ASIDE', tries: MAX_TRIES, failure_code: 'Crashed' });
   });
 
@@ -231,7 +259,10 @@ describe('deliveries', () => {
     const bad = await deliver(db, channel, [inbound('g@out.example', { text: 'a nul\u0000byte' })]);
     await expect(applyDeliveries(db, deps, channel.id, [good, bad])).rejects.toThrow();
     expect(await messagesOf(channel)).toHaveLength(0);
-    expect(await db.selectFrom('raw_delivery').select('state').where('channel_id', '=', channel.id).execute()).toEqual([{ state: 'WAITING' }, { state: 'WAITING' }]);
+    expect(await db.selectFrom('raw_delivery').select('state').where('channel_id', '=', channel.id).execute()).toEqual([
+      { state: 'WAITING' },
+      { state: 'WAITING' },
+    ]);
     await applyDeliveries(db, deps, channel.id, [good]);
     expect(await messagesOf(channel)).toHaveLength(1);
   });

@@ -39,7 +39,12 @@ async function sending(conversationId: string): Promise<Claimed> {
   if (next.kind !== 'send') throw new Error(`expected a claim, got ${next.kind}`);
   return next.claimed;
 }
-const stateOf = (messageId: string | undefined) => db.selectFrom('outbound').selectAll().where('message_id', '=', messageId ?? '').executeTakeFirstOrThrow();
+const stateOf = (messageId: string | undefined) =>
+  db
+    .selectFrom('outbound')
+    .selectAll()
+    .where('message_id', '=', messageId ?? '')
+    .executeTakeFirstOrThrow();
 const sent = (id: string) => ({ kind: 'sent' as const, receipt: { providerMessageId: `p-${id}`, keys: [`p-${id}`], state: 'sent' as const } });
 const failed = (failure: Failure) => ({ kind: 'failed' as const, failure });
 
@@ -68,7 +73,11 @@ it('lets the next pass one that failed for good, and holds it behind one that wa
   const first = await sending(conversationId);
   await settleSend(db, first.message.id, first.attempt, failed({ code: 'Unavailable', reason: 'down' }));
   expect(await claim(conversationId)).toMatchObject({ kind: 'wait', messageId: messageIds[0], why: 'Unavailable' });
-  await db.updateTable('outbound').set({ not_before: new Date() }).where('message_id', '=', messageIds[0] ?? '').execute();
+  await db
+    .updateTable('outbound')
+    .set({ not_before: new Date() })
+    .where('message_id', '=', messageIds[0] ?? '')
+    .execute();
   const again = await sending(conversationId);
   expect(again).toMatchObject({ attempt: 2, message: { id: messageIds[0] } });
   await settleSend(db, again.message.id, again.attempt, failed({ code: 'Rejected', reason: '550' }));
@@ -81,7 +90,8 @@ it('never sends again by itself what may have been sent; a person decides [CH-5]
   const first = await sending(conversationId);
   await settleSend(db, first.message.id, first.attempt, failed({ code: 'MaybeSent', reason: 'timed out' }));
   expect((await claim(conversationId)).kind).toBe('idle');
-  const decide = (messageId: string, wasSent: boolean) => transact(db, { actor: 'USER', userId: user }, (unit) => settleMaybeSent(unit, { messageId, sent: wasSent }));
+  const decide = (messageId: string, wasSent: boolean) =>
+    transact(db, { actor: 'USER', userId: user }, (unit) => settleMaybeSent(unit, { messageId, sent: wasSent }));
   await decide(messageIds[0] ?? '', false);
   expect((await sending(conversationId)).attempt).toBe(2);
   const other = await answered('maybe too');
@@ -95,7 +105,11 @@ it('calls the outcome unknown where SENDING is older than a send may take [CH-5]
   const { conversationId, messageIds } = await answered('lost');
   await sending(conversationId);
   expect((await claim(conversationId)).kind).toBe('wait');
-  await db.updateTable('outbound').set({ sending_since: new Date(Date.now() - 60_000) }).where('message_id', '=', messageIds[0] ?? '').execute();
+  await db
+    .updateTable('outbound')
+    .set({ sending_since: new Date(Date.now() - 60_000) })
+    .where('message_id', '=', messageIds[0] ?? '')
+    .execute();
   expect(await claim(conversationId)).toMatchObject({ kind: 'unknown', claimed: { attempt: 1, message: { id: messageIds[0] } } });
 });
 
@@ -109,7 +123,9 @@ it('lets an echo before the answer end the send without a second message [CH-5, 
   const { value: late } = await settleSend(db, value.claimed.message.id, 1, failed({ code: 'MaybeSent', reason: 'timed out' }));
   expect(late.settled).toBe(false);
   expect((await stateOf(messageIds[0])).state).toBe('SENT');
-  expect(await db.selectFrom('message').select('id').where('conversation_id', '=', conversationId).where('direction', '=', 'OUTBOUND').execute()).toHaveLength(1);
+  expect(await db.selectFrom('message').select('id').where('conversation_id', '=', conversationId).where('direction', '=', 'OUTBOUND').execute()).toHaveLength(
+    1,
+  );
 });
 
 it('remembers the ids it reserved, so that an answer to a send of unknown outcome finds its thread [CH-5, EMAIL-5]', async () => {
@@ -138,7 +154,11 @@ it('marks the channel, keeps the reply queued, and fails it after 72 hours when 
   });
   expect(await claim(conversationId)).toMatchObject({ kind: 'wait', why: 'CHANNEL_DISCONNECTED' });
   expect((await stateOf(messageIds[0])).state).toBe('QUEUED');
-  await db.updateTable('outbound').set({ queued_at: new Date(Date.now() - 73 * 3_600_000) }).where('message_id', '=', messageIds[0] ?? '').execute();
+  await db
+    .updateTable('outbound')
+    .set({ queued_at: new Date(Date.now() - 73 * 3_600_000) })
+    .where('message_id', '=', messageIds[0] ?? '')
+    .execute();
   await claim(conversationId);
   expect(await stateOf(messageIds[0])).toMatchObject({ state: 'FAILED', failure_code: 'TooLate', can_retry: true });
   await transact(db, { actor: 'USER', userId: user }, (unit) => retryMessage(unit, { messageId: messageIds[0] ?? '' }));

@@ -149,7 +149,9 @@ it('keeps one owner for conversation and ticket, also when a ticket is made late
 it('never parts a conversation from its ticket, by the database itself [MODEL-1]', async () => {
   const { conversationId, ticketId } = await arrived();
   await expect(db.updateTable('conversation').set({ ticket_id: null }).where('id', '=', conversationId).execute()).rejects.toThrow(/stay joined/);
-  await expect(db.updateTable('ticket').set({ conversation_id: null }).where('id', '=', ticketId).execute()).rejects.toThrow(/keeps its number and its conversation/);
+  await expect(db.updateTable('ticket').set({ conversation_id: null }).where('id', '=', ticketId).execute()).rejects.toThrow(
+    /keeps its number and its conversation/,
+  );
 });
 
 it('never lets anything return from the help desk, by the database itself [MODEL-10]', async () => {
@@ -165,8 +167,12 @@ it('closes and reopens ticket and conversation together, from either side [MODEL
   const { conversationId, ticketId } = await arrived();
   const states = async () => {
     const row = await db
-      .selectFrom('ticket').innerJoin('ticket_status', 'ticket_status.id', 'ticket.status_id').innerJoin('conversation', 'conversation.id', 'ticket.conversation_id')
-      .select(['ticket_status.category', 'conversation.status']).where('ticket.id', '=', ticketId).executeTakeFirstOrThrow();
+      .selectFrom('ticket')
+      .innerJoin('ticket_status', 'ticket_status.id', 'ticket.status_id')
+      .innerJoin('conversation', 'conversation.id', 'ticket.conversation_id')
+      .select(['ticket_status.category', 'conversation.status'])
+      .where('ticket.id', '=', ticketId)
+      .executeTakeFirstOrThrow();
     return [row.category, row.status];
   };
   await as(user, (unit) => close(unit, { conversationId }));
@@ -211,7 +217,13 @@ it('starts a conversation for its sender, with a ticket in the help desk only [C
   for (const place of ['HELP_DESK', 'INBOX'] as const) {
     const channel = await makeChannel(db, { place });
     const { value, wakes } = await as(user, (unit) =>
-      startConversation(unit, [plainPlugin], { channelId: channel.id, to: { kind: 'email-address', value: ' New@Out.example ' }, subject: 'Hello', text: 'We write first' }));
+      startConversation(unit, [plainPlugin], {
+        channelId: channel.id,
+        to: { kind: 'email-address', value: ' New@Out.example ' },
+        subject: 'Hello',
+        text: 'We write first',
+      }),
+    );
     const row = await db.selectFrom('conversation').selectAll().where('id', '=', value.conversationId).executeTakeFirstOrThrow();
     expect(row.ticket_id === null).toBe(place === 'INBOX');
     expect((await holder(row.id)).owner_id).toBe(user);
@@ -225,7 +237,9 @@ it('refuses to start one where the plugin can not [CH-11]', async () => {
   const user = await makeUser(db);
   const channel = await makeChannel(db);
   const replying = { ...plainPlugin, capabilities: { ...plainPlugin.capabilities, outbound: 'reply' as const } };
-  const attempt = as(user, (unit) => startConversation(unit, [replying], { channelId: channel.id, to: { kind: 'email-address', value: 'n@out.example' }, text: 'hi' }));
+  const attempt = as(user, (unit) =>
+    startConversation(unit, [replying], { channelId: channel.id, to: { kind: 'email-address', value: 'n@out.example' }, text: 'hi' }),
+  );
   await expect(attempt).rejects.toMatchObject({ reason: 'CHANNEL_CANNOT_START' });
 });
 
@@ -250,6 +264,11 @@ it('tells the new owner, but nobody of what they did themselves, and nothing tha
     const { conversationId } = await arrived();
     await as(boss, (unit) => assign(unit, { conversationId }, { userId: user }));
   }
-  const told = await db.selectFrom('notification').select('user_id').where('kind', '=', 'TICKET_ASSIGNED').where('user_id', 'in', [boss, quiet, loud]).execute();
+  const told = await db
+    .selectFrom('notification')
+    .select('user_id')
+    .where('kind', '=', 'TICKET_ASSIGNED')
+    .where('user_id', 'in', [boss, quiet, loud])
+    .execute();
   expect(told).toEqual([{ user_id: loud }]);
 });

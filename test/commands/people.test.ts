@@ -78,12 +78,16 @@ describe('teams', () => {
     ]);
     const refused = results.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []));
     expect(refused).toEqual([expect.any(InvalidInput)]);
-    expect(refused[0]).toMatchObject({ problems: expect.arrayContaining([{ path: 'primaryUserIds.0', message: 'is a primary member of another team already' }]) });
+    expect(refused[0]).toMatchObject({
+      problems: expect.arrayContaining([{ path: 'primaryUserIds.0', message: 'is a primary member of another team already' }]),
+    });
     const primary = await database.db.selectFrom('team_member').select('user_id').where('kind', '=', 'PRIMARY').execute();
     expect(primary).toHaveLength(3);
     const loser = results[0]?.status === 'rejected' ? red : blue;
     await run((unit) => setTeamMembers(unit, { teamId: loser, primaryUserIds: [], extraUserIds: users }));
-    await expect(run((unit) => setTeamMembers(unit, { teamId: loser, primaryUserIds: ['nobody'] }))).rejects.toMatchObject({ problems: [{ path: 'primaryUserIds.0' }] });
+    await expect(run((unit) => setTeamMembers(unit, { teamId: loser, primaryUserIds: ['nobody'] }))).rejects.toMatchObject({
+      problems: [{ path: 'primaryUserIds.0' }],
+    });
     await expect(run((unit) => createTeam(unit, { name: 'RED' }))).rejects.toBeInstanceOf(AlreadyExists);
   });
 });

@@ -27,9 +27,15 @@ afterAll(() => database.drop());
 /** How each rule is broken behind the database's back, in the order of the list: what constraints and triggers refuse is switched off first. */
 const BREAKS: readonly (readonly string[])[] = [
   [`update conversation set ticket_id = null`],
-  [`alter table conversation drop constraint conversation_owner_stands_on_ticket`, `update conversation set route_pending_since = now() where ticket_id is not null`],
+  [
+    `alter table conversation drop constraint conversation_owner_stands_on_ticket`,
+    `update conversation set route_pending_since = now() where ticket_id is not null`,
+  ],
   [`delete from contact_identity`],
-  [`drop index message_provider_once`, `update message set provider_message_id = 'same', channel_id = (select min(id::text)::uuid from channel) where direction = 'INBOUND'`],
+  [
+    `drop index message_provider_once`,
+    `update message set provider_message_id = 'same', channel_id = (select min(id::text)::uuid from channel) where direction = 'INBOUND'`,
+  ],
   [`alter table message drop constraint message_not_dated_later_than_receipt`, `update message set occurred_at = received_at + interval '1 s'`],
   [`update conversation set channel_id = (select id from channel c where c.id <> conversation.channel_id limit 1)`],
   [`update ticket set owner_id = null`],

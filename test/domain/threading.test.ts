@@ -33,12 +33,17 @@ it('never lets a stranger into a conversation by its keys alone [EMAIL-5]', () =
 
 it('lets automatic mail change nothing: it is filtered, or kept where it belongs [EMAIL-6, MODEL-6]', () => {
   fc.assert(
-    fc.property(fc.option(fc.integer({ min: 0, max: 400 })), fc.boolean(), fc.constantFrom('REOPEN', 'NEW_AFTER', 'KEEP_CLOSED'), (closed, takesPart, reopening) => {
-      const found = { closedAt: closed === null ? null : daysAgo(closed), senderTakesPart: takesPart };
-      const placement = placeMessage(robot, found, { reopening, reopenDays: reopening === 'NEW_AFTER' ? 30 : null }, true, now);
-      expect(placement).toBe(closed === null ? 'continue' : 'kept');
-      expect(placeMessage(robot, null, policy, true, now)).toBe('filtered');
-    }),
+    fc.property(
+      fc.option(fc.integer({ min: 0, max: 400 })),
+      fc.boolean(),
+      fc.constantFrom('REOPEN', 'NEW_AFTER', 'KEEP_CLOSED'),
+      (closed, takesPart, reopening) => {
+        const found = { closedAt: closed === null ? null : daysAgo(closed), senderTakesPart: takesPart };
+        const placement = placeMessage(robot, found, { reopening, reopenDays: reopening === 'NEW_AFTER' ? 30 : null }, true, now);
+        expect(placement).toBe(closed === null ? 'continue' : 'kept');
+        expect(placeMessage(robot, null, policy, true, now)).toBe('filtered');
+      },
+    ),
   );
 });
 
@@ -46,9 +51,11 @@ it('names a ticket by the subject, else by the first words, never by nothing [CH
   expect(ticketName('  Lamp  ', 'text')).toBe('Lamp');
   expect(ticketName('', 'first\n words')).toBe('first words');
   expect(ticketName(null, '  ')).toBe('(no subject)');
-  fc.assert(fc.property(fc.string(), fc.string(), (subject, text) => {
-    const name = ticketName(subject, text);
-    expect(name.length).toBeGreaterThan(0);
-    expect(name.length).toBeLessThanOrEqual(120);
-  }));
+  fc.assert(
+    fc.property(fc.string(), fc.string(), (subject, text) => {
+      const name = ticketName(subject, text);
+      expect(name.length).toBeGreaterThan(0);
+      expect(name.length).toBeLessThanOrEqual(120);
+    }),
+  );
 });

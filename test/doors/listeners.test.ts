@@ -56,6 +56,11 @@ it('tells the sending server to come again while the database is away [OPS-10]',
 });
 
 it('reads ports by plugin and names what it can not read [OPS-2]', () => {
-  expect(parseListenPorts(' sms=2600, other=0,')).toEqual(new Map([['sms', 2600], ['other', 0]]));
+  expect(parseListenPorts(' sms=2600, other=0,')).toEqual(
+    new Map([
+      ['sms', 2600],
+      ['other', 0],
+    ]),
+  );
   for (const wrong of ['sms', 'sms=', 'sms=99999', 'SMS=1']) expect(() => parseListenPorts(wrong)).toThrow(`"${wrong}"`);
 });

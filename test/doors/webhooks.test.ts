@@ -27,7 +27,12 @@ describe('a webhook', () => {
     const response = await post(key, request);
     expect([response.status, await response.text()]).toEqual([200, 'taken']);
     const [stored] = await deliveries(database.db, channelId);
-    expect(stored).toMatchObject({ method: 'POST', url: `${PUBLIC_URL}/hooks/testhook/${key}?page=1`, state: 'WAITING', headers: { 'content-type': 'application/json' } });
+    expect(stored).toMatchObject({
+      method: 'POST',
+      url: `${PUBLIC_URL}/hooks/testhook/${key}?page=1`,
+      state: 'WAITING',
+      headers: { 'content-type': 'application/json' },
+    });
     expect(stored?.body.toString()).toBe(request.body);
     await vi.waitFor(() => expect(temporal.woken).toEqual([`channel-intake/${key}`]));
   });

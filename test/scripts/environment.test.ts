@@ -46,16 +46,7 @@ test('names every wrong variable in one error [OPS-2]', () => {
     LOG_LEVEL: 'loud',
     PUBLIC_URL: 'ftp://x',
   });
-  const expected = [
-    'DATABASE_URL',
-    'LOG_LEVEL',
-    'PORT',
-    'PUBLIC_URL',
-    'TEMPORAL_ADDRESS',
-    'TEMPORAL_TLS',
-    'TRUNKLINE_MODE',
-    'TRUNKLINE_SECRET',
-  ];
+  const expected = ['DATABASE_URL', 'LOG_LEVEL', 'PORT', 'PUBLIC_URL', 'TEMPORAL_ADDRESS', 'TEMPORAL_TLS', 'TRUNKLINE_MODE', 'TRUNKLINE_SECRET'];
   expect(variables.toSorted()).toEqual(expected);
   for (const variable of expected) expect(message.split(`${variable}:`)).toHaveLength(2);
 });

@@ -49,8 +49,7 @@ function fakeGo(result: string): void {
   );
 }
 
-const builds = (version: string) =>
-  `printf '#!/bin/sh\\necho "${version}"\\n' > "$GOBIN/temporal"; chmod 755 "$GOBIN/temporal"`;
+const builds = (version: string) => `printf '#!/bin/sh\\necho "${version}"\\n' > "$GOBIN/temporal"; chmod 755 "$GOBIN/temporal"`;
 
 test('takes a temporal on the PATH that is new enough [OPS-3]', async () => {
   const path = program(join(directory, 'bin', 'temporal'), `echo "${NEW}"`);

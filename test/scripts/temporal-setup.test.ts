@@ -73,9 +73,7 @@ test('does not hang on something that accepts and never speaks [OPS-2]', async (
   try {
     const at = mute.address();
     const address = `127.0.0.1:${typeof at === 'object' ? at?.port : ''}`;
-    await expect(connectClient({ address, namespace: 'default', tls: false, apiKey: undefined }, 1_000)).rejects.toThrow(
-      'No Temporal server answers',
-    );
+    await expect(connectClient({ address, namespace: 'default', tls: false, apiKey: undefined }, 1_000)).rejects.toThrow('No Temporal server answers');
   } finally {
     mute.close();
   }

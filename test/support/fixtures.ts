@@ -64,7 +64,11 @@ export async function makeUser(db: Db, user: TestUser = {}): Promise<string> {
 }
 
 export async function makeTeam(db: Db, members: { readonly primary?: readonly string[]; readonly extra?: readonly string[] }): Promise<string> {
-  const { id } = await db.insertInto('team').values({ name: `team ${randomBytes(4).toString('hex')}` }).returning('id').executeTakeFirstOrThrow();
+  const { id } = await db
+    .insertInto('team')
+    .values({ name: `team ${randomBytes(4).toString('hex')}` })
+    .returning('id')
+    .executeTakeFirstOrThrow();
   for (const userId of members.primary ?? []) await db.insertInto('team_member').values({ team_id: id, user_id: userId, kind: 'PRIMARY' }).execute();
   for (const userId of members.extra ?? []) await db.insertInto('team_member').values({ team_id: id, user_id: userId, kind: 'EXTRA' }).execute();
   return id;
@@ -88,7 +92,11 @@ export interface MadeChannel {
 
 /** A connected channel of the plain plugin, written straight into the rows. */
 export async function makeChannel(db: Db, options: TestChannel = {}): Promise<MadeChannel> {
-  const place = await db.selectFrom('place').select(['id', 'kind']).where('kind', '=', options.place ?? 'HELP_DESK').executeTakeFirstOrThrow();
+  const place = await db
+    .selectFrom('place')
+    .select(['id', 'kind'])
+    .where('kind', '=', options.place ?? 'HELP_DESK')
+    .executeTakeFirstOrThrow();
   const status = await db
     .selectFrom('ticket_status')
     .innerJoin('pipeline', 'pipeline.id', 'ticket_status.pipeline_id')
@@ -165,4 +173,3 @@ export async function take(db: Db, channel: MadeChannel, events: readonly Inboun
   const parsed = await deliver(db, channel, events);
   return applyDeliveries(db, { keys: testKeys, capabilities }, channel.id, [parsed]);
 }
-

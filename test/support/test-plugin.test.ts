@@ -14,8 +14,18 @@ beforeEach(async () => {
 afterEach(() => provider.close());
 
 const message: OutboundMessage = {
-  id: 'm1', kind: 'reply', to: { kind: 'scoped-id', value: 'v' }, cc: [], subject: null, text: 'hi', html: null, author: null,
-  sender: 'person', precedingIds: [], inReplyTo: null, attachments: [],
+  id: 'm1',
+  kind: 'reply',
+  to: { kind: 'scoped-id', value: 'v' },
+  cc: [],
+  subject: null,
+  text: 'hi',
+  html: null,
+  author: null,
+  sender: 'person',
+  precedingIds: [],
+  inReplyTo: null,
+  attachments: [],
 };
 
 it('gives each outcome of its provider as a typed failure, and finds out what became of an unknown one [PLUG-6, CH-5]', async () => {
@@ -31,10 +41,27 @@ it('gives each outcome of its provider as a typed failure, and finds out what be
 });
 
 it('parses what it signed, and says what it can not read [PLUG-4]', async () => {
-  const { body, headers } = testDelivery({ events: [{ type: 'message', id: '1', from: 'v', text: 'hi' }, { type: 'receipt', id: '2', state: 'read' }] }, 'a-long-secret');
-  const raw = { method: 'POST', url: 'https://desk.example/hooks/testhook/testhook-1', headers, body: Buffer.from(body), receivedAt: '2026-01-01T00:00:00.000Z' };
+  const { body, headers } = testDelivery(
+    {
+      events: [
+        { type: 'message', id: '1', from: 'v', text: 'hi' },
+        { type: 'receipt', id: '2', state: 'read' },
+      ],
+    },
+    'a-long-secret',
+  );
+  const raw = {
+    method: 'POST',
+    url: 'https://desk.example/hooks/testhook/testhook-1',
+    headers,
+    body: Buffer.from(body),
+    receivedAt: '2026-01-01T00:00:00.000Z',
+  };
   expect(await testhook.verify?.(raw, context)).toMatchObject({ store: true });
-  expect(await testhook.parse(raw, context)).toMatchObject([{ type: 'message', thread: { keys: ['with:v'] } }, { type: 'receipt', state: 'read' }]);
+  expect(await testhook.parse(raw, context)).toMatchObject([
+    { type: 'message', thread: { keys: ['with:v'] } },
+    { type: 'receipt', state: 'read' },
+  ]);
   await expect(testhook.parse({ ...raw, body: Buffer.from('{') }, context)).rejects.toMatchObject({ failure: { code: 'Malformed' } });
   await expect(testhook.parse({ ...raw, body: Buffer.from('{"misbehave":"throw"}') }, context)).rejects.toThrow('a plugin with a mistake');
 });

@@ -16,7 +16,8 @@ beforeAll(async () => {
 afterEach(() => world?.stopWorkers());
 afterAll(() => world?.close());
 
-const longAgo = (table: string, column: string) => sql`update ${sql.table(table)} set ${sql.ref(column)} = ${sql.ref(column)} - interval '60 s' where ${sql.ref(column)} is not null`.execute(world.db);
+const longAgo = (table: string, column: string) =>
+  sql`update ${sql.table(table)} set ${sql.ref(column)} = ${sql.ref(column)} - interval '60 s' where ${sql.ref(column)} is not null`.execute(world.db);
 const ticketOf = (key: string) =>
   world.db
     .selectFrom('ticket')
@@ -72,7 +73,10 @@ test('an outbox of which Temporal was never told sends, but what is held back on
   expect((await runGuardianOnce(world.set.engine)).woken.map((one) => one.workflowId)).not.toContain(outboxWorkflowId(conversationId));
   await sql`update outbound set not_before = now() - interval '1 h' where message_id = ${message}`.execute(world.db);
   expect((await runGuardianOnce(world.set.engine)).woken.map((one) => one.workflowId)).toContain(outboxWorkflowId(conversationId));
-  await until('it is sent', async () => (await world.db.selectFrom('outbound').select('state').where('message_id', '=', message).executeTakeFirst())?.state === 'SENT');
+  await until(
+    'it is sent',
+    async () => (await world.db.selectFrom('outbound').select('state').where('message_id', '=', message).executeTakeFirst())?.state === 'SENT',
+  );
 });
 
 test('its schedule is made when it is missing, unpaused when somebody paused it, and runs', async () => {

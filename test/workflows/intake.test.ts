@@ -37,7 +37,11 @@ test('deliveries are taken in in the order in which they came, each once, and th
 test('an inbox conversation gets its owner by an activity of the intake', async () => {
   const channel = await world.connect('INBOX');
   await world.deliver(channel, message('bob'));
-  await until('the owner', async () => (await world.db.selectFrom('conversation').select('owner_id').where('channel_id', '=', channel.id).executeTakeFirst())?.owner_id === world.userId);
+  await until(
+    'the owner',
+    async () =>
+      (await world.db.selectFrom('conversation').select('owner_id').where('channel_id', '=', channel.id).executeTakeFirst())?.owner_id === world.userId,
+  );
 });
 
 test('a crash, an endless loop and swelling memory of one channel do not stop another, and are set aside after the third try [PLUG-11]', async () => {

@@ -61,7 +61,9 @@ test('a message that waits holds those after it, with a timer that says why, and
   const order = sent.map((one) => one.id);
   expect(order.indexOf(limited)).toBeLessThan(order.indexOf(next));
   const history = await world.client.workflow.getHandle(outboxWorkflowId(id)).fetchHistory();
-  const summaries = (history.events ?? []).filter((event) => event.timerStartedEventAttributes).map((event) => Buffer.from(event.userMetadata?.summary?.data ?? []).toString());
+  const summaries = (history.events ?? [])
+    .filter((event) => event.timerStartedEventAttributes)
+    .map((event) => Buffer.from(event.userMetadata?.summary?.data ?? []).toString());
   expect(summaries.join('\n')).toContain(`sends message ${limited} again at`);
   expect(summaries.join('\n')).toContain('rate limited');
 });
@@ -87,7 +89,9 @@ test('a message found in SENDING after its limit is asked for, and never sent ag
     await world.reply(alone, `nobody knows ${alone}`, { wake: false }),
   ];
   // As a worker leaves it that died between the claim and the answer.
-  await sql`update outbound set state = 'SENDING', attempt = 1, sending_since = now() - interval '40 s' where message_id = any(${messages}::uuid[])`.execute(world.db);
+  await sql`update outbound set state = 'SENDING', attempt = 1, sending_since = now() - interval '40 s' where message_id = any(${messages}::uuid[])`.execute(
+    world.db,
+  );
   for (const [index, id] of [there, gone, alone].entries()) {
     await world.waker.signalWithStart({ workflowType: 'outbox', workflowId: outboxWorkflowId(id), args: [id], summary: String(index), searchAttributes: {} });
   }
@@ -103,7 +107,10 @@ test('a channel that is gone is told in its health, and the reply stays queued w
   const revoked = await world.connect('INBOX');
   const id = await conversation(revoked);
   const message = await world.reply(id, `Disconnected always ${id}`);
-  await until('the health says it', async () => (await world.db.selectFrom('channel').select('health').where('id', '=', revoked.id).executeTakeFirstOrThrow()).health === 'DISCONNECTED');
+  await until(
+    'the health says it',
+    async () => (await world.db.selectFrom('channel').select('health').where('id', '=', revoked.id).executeTakeFirstOrThrow()).health === 'DISCONNECTED',
+  );
   expect(await outbound(message)).toMatchObject({ state: 'QUEUED', failure_code: 'Disconnected' });
 });
 

@@ -51,11 +51,17 @@ test('no name, address or text reaches a history, a failure, a summary, the visi
   const conversationId = ticket.conversation_id ?? '';
   for (const code of ['Unexpected', 'Rejected', 'MaybeSent']) await world.reply(conversationId, `${code} always ${MARK} reply`);
   await world.reply(conversationId, `${MARK} reply`);
-  await until('all is settled', async () => {
-    const { rows } = await sql<{ open: number }>`
-      select (select count(*) from outbound where state in ('QUEUED', 'SENDING')) + (select count(*) from raw_delivery where state = 'WAITING') as open`.execute(world.db);
-    return rows[0]?.open === 0;
-  }, 40);
+  await until(
+    'all is settled',
+    async () => {
+      const { rows } = await sql<{ open: number }>`
+      select (select count(*) from outbound where state in ('QUEUED', 'SENDING')) + (select count(*) from raw_delivery where state = 'WAITING') as open`.execute(
+        world.db,
+      );
+      return rows[0]?.open === 0;
+    },
+    40,
+  );
   const settled = await everythingInTemporal();
 
   // What is searched is really there: else nothing would be found in nothing.

@@ -37,7 +37,7 @@ test('a change of what a workflow does is found out by replaying [OPS-8]', async
   await expect(Worker.runReplayHistory({ workflowBundle }, readHistory(changed))).rejects.toThrow(DeterminismViolationError);
 });
 
-test('recorded histories hold no machine\'s name [OPS-4]', () => {
+test("recorded histories hold no machine's name [OPS-4]", () => {
   for (const file of files) {
     const identities = [...read(file).matchAll(/"identity": "([^"]*)"/g)].map((match) => match[1]);
     expect(new Set(identities)).toEqual(new Set(['recorded']));

@@ -80,7 +80,7 @@ function parse(delivery: Delivery): readonly InboundEvent[] {
       const kept: Buffer[] = [];
       for (;;) {
         kept.push(Buffer.alloc(4_000_000, 1));
-        for (const until = performance.now() + 5; performance.now() < until; );
+        for (const until = performance.now() + 5; performance.now() < until;);
       }
     }
     case 'throw':
@@ -96,7 +96,8 @@ async function send({ id, text, to }: { readonly id: string; readonly text: stri
   const [code, when] = text.split(' ');
   if (when === undefined || when === 'always' || tried === 1) {
     if (code === 'RateLimited') throw new ChannelFailure({ code, retryAfterSeconds: 2 });
-    if (code === 'Unavailable' || code === 'Rejected' || code === 'Disconnected' || code === 'MaybeSent') throw new ChannelFailure({ code, reason: 'scripted' });
+    if (code === 'Unavailable' || code === 'Rejected' || code === 'Disconnected' || code === 'MaybeSent')
+      throw new ChannelFailure({ code, reason: 'scripted' });
     if (code === 'OutsideWindow') throw new ChannelFailure({ code, closedAt: '2026-01-01T00:00:00Z' });
     if (code === 'Unexpected') throw new Error(`unexpected: ${text} to ${to.value}`);
     if (code === 'Slow') await sleep(500);

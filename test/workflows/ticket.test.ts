@@ -39,7 +39,12 @@ test('a new ticket gets its owner decided by the rule, by its own workflow, and 
   const description = await handle.describe();
   expect(await description.staticSummary()).toContain(`ticket ${ticket.number}`);
   const attributes = Object.fromEntries(description.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]));
-  expect(attributes).toMatchObject({ TrunklineOwner: world.userId, TrunklineTicketStatus: 'OPEN', TrunklineTicket: ticket.number, TrunklineChannel: channel.key });
+  expect(attributes).toMatchObject({
+    TrunklineOwner: world.userId,
+    TrunklineTicketStatus: 'OPEN',
+    TrunklineTicket: ticket.number,
+    TrunklineChannel: channel.key,
+  });
   const metadata = await handle.query<{ currentDetails?: string }>('__temporal_workflow_metadata');
   expect(metadata.currentDetails).toContain(`User \`${world.userId}\` has it`);
   const decisions = await world.db.selectFrom('routing_decision').select('id').where('ticket_id', '=', ticket.id).execute();
@@ -55,7 +60,13 @@ test('a wake while it is idle makes it read the rows again, and a closed ticket 
   await until('the new owner shows', async () => (await handle.query<{ owner: string | null }>('explain')).owner === null);
   await world.commit(await transact(world.db, by, (unit) => close(unit, { ticketId: ticket.id })));
   await until('it completes', async () => (await handle.describe()).status.name === 'COMPLETED');
-  await world.waker.signalWithStart({ workflowType: 'ticket', workflowId: ticketWorkflowId(ticket.number), args: [ticket.number], summary: 'again', searchAttributes: {} });
+  await world.waker.signalWithStart({
+    workflowType: 'ticket',
+    workflowId: ticketWorkflowId(ticket.number),
+    args: [ticket.number],
+    summary: 'again',
+    searchAttributes: {},
+  });
   await until('it completes again', async () => (await handle.describe()).status.name === 'COMPLETED');
 });
 

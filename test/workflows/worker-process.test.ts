@@ -46,11 +46,18 @@ const status = async (path: string): Promise<number | null> => {
   }
 };
 
-test('a worker says that it lives and when it is ready, sees to the guardian\'s schedule, and stops cleanly [OPS-7]', async () => {
+test("a worker says that it lives and when it is ready, sees to the guardian's schedule, and stops cleanly [OPS-7]", async () => {
   await until('it lives', async () => (await status('/healthz')) === 200);
   await until('it is ready', async () => (await status('/readyz')) === 200);
   expect(await status('/elsewhere')).toBe(404);
-  await until('the schedule is there', async () => (await temporal.client.schedule.getHandle(GUARDIAN_SCHEDULE).describe().catch(() => undefined)) !== undefined);
+  await until(
+    'the schedule is there',
+    async () =>
+      (await temporal.client.schedule
+        .getHandle(GUARDIAN_SCHEDULE)
+        .describe()
+        .catch(() => undefined)) !== undefined,
+  );
   const exited = once(worker, 'exit');
   worker.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);

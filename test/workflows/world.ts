@@ -127,7 +127,10 @@ export async function openWorld(options: { readonly workers?: boolean } = {}): P
       const native = await NativeConnection.connect({ address: temporal.address });
       bundle ??= bundleWorkflows(quiet);
       const log = { info: line, warn: line, error: line };
-      atWork = { native, workers: await runWorkers({ connection: native, namespace: temporal.namespace, bundle: await bundle, activities: set.activities, log }) };
+      atWork = {
+        native,
+        workers: await runWorkers({ connection: native, namespace: temporal.namespace, bundle: await bundle, activities: set.activities, log }),
+      };
     },
     async stopWorkers() {
       await atWork?.workers.stop();
@@ -160,7 +163,7 @@ function installQuietRuntime(): void {
 
 /** Waits until `look` gives something, for at most `seconds`; a condition is awaited, never slept for. */
 export async function until<T>(what: string, look: () => Promise<T | undefined | null | false>, seconds = 20): Promise<T> {
-  for (const end = Date.now() + seconds * 1000; ; ) {
+  for (const end = Date.now() + seconds * 1000; ;) {
     const found = await look();
     if (found !== undefined && found !== null && found !== false) return found;
     if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${what}`);

@@ -63,7 +63,11 @@ mutation('connectChannel', {
     plugin: t.string({ required: true, description: 'The plugin’s key: “email”.' }),
     name: t.string({ required: true, description: 'The channel’s name, for people.' }),
     placeId: t.globalID({ for: [HelpDeskRef, InboxRef], required: true, description: 'Where it is to live.' }),
-    settings: t.field({ type: 'JSONObject', required: true, description: 'As the plugin’s documentation says, secrets included; these are stored encrypted and never returned.' }),
+    settings: t.field({
+      type: 'JSONObject',
+      required: true,
+      description: 'As the plugin’s documentation says, secrets included; these are stored encrypted and never returned.',
+    }),
     createTickets: t.boolean({ description: 'In an inbox: whether new conversations get a ticket.' }),
     ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with; none: the first pipeline and its first open status.' }),
     routing: t.field({ type: RuleInputRef, description: 'Who new conversations go to; none: nobody.' }),
@@ -111,7 +115,10 @@ mutation('updateChannel', {
     createTickets: t.boolean({ description: 'In an inbox: whether new conversations get a ticket.' }),
     ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with.' }),
     reopening: t.field({ type: ReopeningInputRef, description: 'What a message in a closed conversation does.' }),
-    unassignedNoticeUserIds: t.globalIDList({ for: [UserRef], description: 'Who is told of a new ticket that waits for somebody; empty: all with access to the place.' }),
+    unassignedNoticeUserIds: t.globalIDList({
+      for: [UserRef],
+      description: 'Who is told of a new ticket that waits for somebody; empty: all with access to the place.',
+    }),
   }),
   work: async (input, { unit, visible, context }) => {
     const channelId = input.channelId.id;

@@ -14,7 +14,8 @@ const message = ({ messageId }: { readonly messageId: string }, { load }: ApiCon
 const ticket = ({ ticketId }: { readonly ticketId: string }, { load }: ApiContext) => load.ticket.load(ticketId);
 
 mutation('reply', {
-  description: 'Answers the contact through the conversation’s current channel. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
+  description:
+    'Answers the contact through the conversation’s current channel. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
   type: MessageRef,
   refusals: [NotPossible],
   input: (t) => ({
@@ -143,7 +144,10 @@ mutation('assign', {
     subjectId: t.globalID({ for: [ConversationRef, TicketRef], required: true, description: 'The conversation or the ticket.' }),
     ownerId: t.globalID({ for: [UserRef], description: 'The new owner; neither this nor `teamId`: nobody.' }),
     teamId: t.globalID({ for: [TeamRef], description: 'The team that is to have it.' }),
-    expectedOwnerId: t.globalID({ for: [UserRef], description: 'Who has it now, as the client believes; null: nobody. If somebody else has it, ChangedMeanwhile. Left out: whoever has it.' }),
+    expectedOwnerId: t.globalID({
+      for: [UserRef],
+      description: 'Who has it now, as the client believes; null: nobody. If somebody else has it, ChangedMeanwhile. Left out: whoever has it.',
+    }),
   }),
   work: async (input, { unit, visible }) => {
     const { typename, id } = input.subjectId;

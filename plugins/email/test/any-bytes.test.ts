@@ -27,11 +27,17 @@ const mutated = fc
 
 describe('any bytes at all', () => {
   it('become a message without an exception: 1,000 random ones [EMAIL-7]', async () => {
-    await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 2_000 }), async (bytes) => expectStorable(await parsed(bytes))), { numRuns: 1_000 });
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 2_000 }), async (bytes) => expectStorable(await parsed(bytes))),
+      { numRuns: 1_000 },
+    );
   });
 
   it('become a message without an exception: 1,000 broken mails [EMAIL-7]', async () => {
-    await fc.assert(fc.asyncProperty(mutated, async (bytes) => expectStorable(await parsed(bytes))), { numRuns: 1_000 });
+    await fc.assert(
+      fc.asyncProperty(mutated, async (bytes) => expectStorable(await parsed(bytes))),
+      { numRuns: 1_000 },
+    );
   });
 
   it('have an unknown sender where there is no From, and the hash of the bytes as key where there is no Message-ID [EMAIL-7]', async () => {

@@ -31,8 +31,7 @@ async function receiver(store: (stored: Stored) => Promise<void>, options: Liste
   );
   open.push(listener);
   const client = nodemailer.createTransport({ host: '127.0.0.1', port: listener.port, ignoreTLS: true });
-  const post = (to: string | string[], raw = 'Subject: hi\r\n\r\nhello\r\n', from = 'ben@customer.example') =>
-    client.sendMail({ envelope: { from, to }, raw });
+  const post = (to: string | string[], raw = 'Subject: hi\r\n\r\nhello\r\n', from = 'ben@customer.example') => client.sendMail({ envelope: { from, to }, raw });
   return { listener, post, lines };
 }
 

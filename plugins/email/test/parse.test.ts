@@ -64,7 +64,13 @@ describe('mail by machines', () => {
     expect(await parsed(fixture('away'))).toMatchObject({ automatic: 'auto-reply', thread: { joins: ['<trunkline.abc@acme.example>'] } });
     expect(await parsed(fixture('bounce'))).toMatchObject({ automatic: 'bounce', thread: { joins: ['<trunkline.gone@acme.example>'] } });
     expect(await parsed('From: a@b.c\r\n\r\nhi', { 'mail-from': '' })).toMatchObject({ automatic: 'bounce' });
-    for (const header of ['Precedence: bulk', 'Precedence: auto_reply', 'X-Autoreply: yes', 'X-Auto-Response-Suppress: DR, All', 'Auto-Submitted: auto-generated']) {
+    for (const header of [
+      'Precedence: bulk',
+      'Precedence: auto_reply',
+      'X-Autoreply: yes',
+      'X-Auto-Response-Suppress: DR, All',
+      'Auto-Submitted: auto-generated',
+    ]) {
       expect((await parsed(`From: a@b.c\r\n${header}\r\n\r\nhi`)).automatic, header).toBe('auto-reply');
     }
   });

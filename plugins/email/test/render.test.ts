@@ -39,7 +39,15 @@ describe('a reply as a mail', () => {
 
   it('takes no header from a name, a subject or an id', async () => {
     const evil = 'x\r\nBcc: all@customer.example';
-    const head = await headers(reply({ subject: evil, to: person('ben@customer.example', evil), inReplyTo: `<a>${evil}`, precedingIds: [evil], author: { fullName: evil, firstName: evil, lastName: evil } }));
+    const head = await headers(
+      reply({
+        subject: evil,
+        to: person('ben@customer.example', evil),
+        inReplyTo: `<a>${evil}`,
+        precedingIds: [evil],
+        author: { fullName: evil, firstName: evil, lastName: evil },
+      }),
+    );
     expect(head).not.toMatch(/^Bcc:/m);
   });
 });

@@ -27,7 +27,12 @@ describe('sending', () => {
   it('hands over one mail from the connected address, with the reserved Message-ID, the subject once "Re:" and the thread [EMAIL-2, EMAIL-5]', async () => {
     const smtp = keep(await fakeSmtp());
     const context = pluginContext(channel({}, smtp.port));
-    const message = reply({ cc: [person('cleo@partner.example', 'Cléo')], subject: 'AW: RE: Die Küche', html: '<p>Hi</p>', precedingIds: ['<first@customer.example>', 'sha256:abc', '<second@acme.example>'] });
+    const message = reply({
+      cc: [person('cleo@partner.example', 'Cléo')],
+      subject: 'AW: RE: Die Küche',
+      html: '<p>Hi</p>',
+      precedingIds: ['<first@customer.example>', 'sha256:abc', '<second@acme.example>'],
+    });
     const receipt = await send(message, context);
     expect(receipt).toEqual({ ...reserve(message, context), state: 'sent' });
     expect(smtp.mails).toHaveLength(1);
@@ -158,7 +163,7 @@ describe('an SMTP server that says nothing', () => {
     await expect(before).rejects.toMatchObject({ failure: { code: 'Unavailable' } });
   });
 
-  it('about an attachment that can not be read is the reader\'s own failure, before anything is sent', async () => {
+  it("about an attachment that can not be read is the reader's own failure, before anything is sent", async () => {
     const smtp = keep(await fakeSmtp());
     const attachment = (error: Error) => ({ fileName: 'a', type: 'text/plain', bytes: 1, read: () => Promise.reject(error) });
     const known = attachment(new ChannelFailure({ code: 'Unavailable', reason: 'blob store' }));
