@@ -1,0 +1,155 @@
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { tryLockIntake } from '#db/locks.ts';
+import { apiClient } from '#scripts/demo/graphql.ts';
+import { portFinder } from '#scripts/servers/ports.ts';
+import { files, read } from '../structure/source.ts';
+import { eventually } from '../support/wait.ts';
+import { hire, openGround, openRefusing, run, type Ground } from './ground.ts';
+
+const PAGE = 'docs/operations.md';
+/** The commands of the page's blocks, as they stand there. */
+const SHOWN = [...read(PAGE).matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n')).filter((line) => /^(temporal|npm) /.test(line));
+/** The commands in its tables. */
+const TOLD = [...new Set([...read(PAGE).matchAll(/^\|.*\|$/gm)].flatMap(([row]) => [...row.matchAll(/`(temporal [^`]*)`/g)].map(([, command = '']) => command)))];
+
+let ground: Ground;
+let ownerId: string;
+/** The support channel's key, its ticket, and a conversation whose reply can not be handed in. */
+let key: string;
+let number: number;
+let stuckConversation: string;
+let stuckKey: string;
+/** A provider that takes nothing for now. */
+let later: Awaited<ReturnType<typeof openRefusing>>;
+const bin = mkdtempSync(join(tmpdir(), 'trunkline-bin-'));
+
+beforeAll(async () => {
+  ground = await openGround();
+  later = await openRefusing(451);
+  symlinkSync(ground.stack.temporalProgram ?? '', join(bin, 'temporal'));
+  const owner = await hire(ground, 'Ada');
+  ownerId = owner.rowId;
+  ({ key } = await ground.connect({ name: 'Support', address: 'support@acme.example', userIds: [owner.id] }));
+  const nowhere = await ground.connect({ name: 'Nowhere', address: 'nowhere@acme.example', userIds: [owner.id], smtpPort: later.port });
+  stuckKey = nowhere.key;
+  for (const to of ['support', 'nowhere']) await ground.outside.send({ from: 'carla@home.example', name: 'Carla', to: `${to}@acme.example`, subject: to, text: 'Hello' });
+  const found = await eventually(async () => {
+    const { conversations } = await apiClient(ground.stack.addresses.graphql, owner.token).run<{ conversations: { edges: { node: Conversation }[] } }>(
+      '{ conversations(first: 10) { edges { node { id subject owner { id } ticket { number } } } } }',
+    );
+    const all = conversations.edges.map((edge) => edge.node);
+    return all.length === 2 && all.every((one) => one.owner !== null) && all;
+  });
+  for (const { id } of found) await ground.admin.do('reply', '... on Message { id }', { conversationId: id, text: 'Which one?' });
+  number = found.find((one) => one.subject === 'support')?.ticket.number ?? 0;
+  const stuck = await eventually(() => ground.db.selectFrom('outbound').innerJoin('channel', 'channel.id', 'outbound.channel_id').select('conversation_id').where('channel.key', '=', stuckKey).where('attempt', '>', 0).executeTakeFirstOrThrow());
+  stuckConversation = stuck.conversation_id;
+  await eventually(() => ground.outside.received('carla@home.example').length === 1);
+}, 120_000);
+afterAll(async () => {
+  await ground?.close();
+  await later?.close();
+  rmSync(bin, { recursive: true, force: true });
+}, 60_000);
+
+interface Conversation {
+  readonly id: string;
+  readonly subject: string;
+  readonly owner: { readonly id: string } | null;
+  readonly ticket: { readonly number: number };
+}
+
+/** What each command that is shown must print; the first that fits its text counts. */
+const PRINTS: readonly (readonly [RegExp, () => readonly (string | RegExp)[]])[] = [
+  [/^temporal workflow list$/, () => [`ticket/${number}`, 'guardian']],
+  [/WorkflowType = "ticket" AND/, () => [`ticket/${number}`]],
+  [/TrunklineChannel = /, () => [`ticket/${number}`, `channel-intake/${key}`]],
+  [/TrunklineTicket = /, () => [`ticket/${number}`]],
+  [/TrunklineOwner = .*TrunklineTicketStatus = /, () => [`ticket/${number}`]],
+  [/TrunklinePlugin = "email" AND WorkflowType = "outbox"/, () => [`outbox/${stuckConversation}`]],
+  [/workflow query .*--type status/, () => ['waits until something changes']],
+  [/workflow query .*--type explain/, () => [ownerId, key, 'OPEN']],
+  [/workflow describe --workflow-id ticket/, () => [`ticket ${number} from channel ${key}`, ownerId]],
+  [/workflow show --workflow-id ticket/, () => ['ActivityTaskCompleted']],
+  [/schedule describe --schedule-id guardian/, () => ['guardian']],
+  [/schedule trigger --schedule-id guardian/, () => []],
+  [/npm run doctor/, () => [/all \d+ invariants hold/]],
+];
+
+it('the page shows how to list by each attribute, describe, query, read a history, and look at the guardian [OPS-5]', () => {
+  for (const [pattern] of PRINTS) expect(SHOWN.filter((command) => pattern.test(command)), String(pattern)).not.toEqual([]);
+  expect(TOLD.length).toBeGreaterThan(4);
+});
+
+it.each(SHOWN)('%s [OPS-4] [OPS-5]', async (command) => {
+  const expected = PRINTS.find(([pattern]) => pattern.test(command))?.[1];
+  expect(expected, 'a command of the page has no expectation here').toBeDefined();
+  // What is listed follows what happens by a moment.
+  await eventually(async () => {
+    const printed = await shell(fill(command, { workflow: `ticket/${number}`, key }));
+    for (const text of expected?.() ?? []) expect(printed).toMatch(text instanceof RegExp ? text : new RegExp(text.replaceAll(/[/.]/g, '\\$&')));
+  });
+});
+
+it('every command in the tables does what it says, while its workflow runs [OPS-5] [OPS-12]', async () => {
+  const workflow = `channel-intake/${stuckKey}`;
+  const { id } = await ground.db.selectFrom('channel').select('id').where('key', '=', stuckKey).executeTakeFirstOrThrow();
+  await ground.db.transaction().execute(async (tx) => {
+    // A busy intake: somebody else is writing this channel's deliveries.
+    expect(await tryLockIntake(tx, id)).toBe(true);
+    await ground.outside.send({ from: 'carla@home.example', name: 'Carla', to: 'nowhere@acme.example', subject: 'again', text: 'Hello?' });
+    const activityId = await eventually(async () => {
+      const pending = JSON.parse(await ground.temporal('workflow', 'describe', '--workflow-id', workflow, '--output', 'json')) as { readonly pendingActivities?: readonly { readonly activityId: string }[] };
+      return pending.pendingActivities?.[0]?.activityId ?? false;
+    });
+    await ground.temporal('activity', 'pause', '--workflow-id', workflow, '--activity-id', activityId);
+    const gentleFirst = TOLD.toSorted((a, b) => Number(a.includes('terminate')) - Number(b.includes('terminate')));
+    for (const command of gentleFirst) await shell(fill(command, { workflow, key: stuckKey, activityId }));
+  });
+  // What the terminated one had not taken in comes all the same.
+  await eventually(async () => (await ground.db.selectFrom('message').select('id').where('text', 'like', 'Hello?%').execute()).length === 1, { timeoutMs: 60_000 });
+  expect(await ground.broken()).toEqual([]);
+}, 90_000);
+
+it('every attribute the page names is one the workflows set, and every one they set is named [OPS-4]', () => {
+  const registered = [...read('workflows/contract.ts').matchAll(/'(Trunkline\w+)'/g)].map(([, name = '']) => name);
+  const named = new Set([...read(PAGE).matchAll(/Trunkline[A-Z]\w+/g)].map(([name]) => name));
+  expect([...named].filter((name) => !registered.includes(name))).toEqual([]);
+  expect(registered.filter((name) => !named.has(name))).toEqual([]);
+  expect(files('workflows/*.ts').length).toBeGreaterThan(0);
+});
+
+/** A command of the page with its examples and placeholders filled in. */
+function fill(command: string, { workflow, key: channelKey, activityId = '' }: { readonly workflow: string; readonly key: string; readonly activityId?: string }): string {
+  const filled = command
+    .replaceAll(/ticket\/(1042|<number>)/g, `ticket/${number}`)
+    .replaceAll(/= (1042|<number>)/g, `= ${number}`)
+    .replaceAll(/"(support|<channel key>)"/g, `"${channelKey}"`)
+    .replaceAll('<user id>', ownerId)
+    .replaceAll('<activity id>', activityId)
+    .replaceAll('<conversation id>', stuckConversation)
+    .replaceAll(/<(channel )?key>/g, channelKey)
+    .replaceAll('<id>', workflow);
+  expect(filled, 'a placeholder nobody fills in').not.toMatch(/<[a-z ]+>/);
+  return filled;
+}
+
+/** Runs it as an operator would type it. */
+function shell(command: string): Promise<string> {
+  const { PATH, HOME } = process.env;
+  const { databaseUrl, temporal, environment } = ground.stack;
+  const root = fileURLToPath(new URL('../..', import.meta.url));
+  return run('sh', ['-c', `cd '${root}' && ${command}`], {
+    ...(command.startsWith('npm') ? environment : {}),
+    PATH: `${bin}:${PATH}`,
+    HOME,
+    DATABASE_URL: databaseUrl,
+    TEMPORAL_ADDRESS: temporal.address,
+    // Without a terminal, as a script sees it.
+    NO_COLOR: '1',
+  });
+}
