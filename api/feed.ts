@@ -103,6 +103,7 @@ export function createFeed(options: FeedOptions): Feed {
   function start(): Promise<void> {
     starting ??= (async () => {
       head = from = await newestPosition(db);
+      if (closed) return;
       timer = setInterval(look, lookMs);
       void listen();
     })();
@@ -113,26 +114,29 @@ export function createFeed(options: FeedOptions): Feed {
     return starting;
   }
 
+  /** One connection at a time; a lost one is replaced after a moment, however many ways it says that it is lost. */
   async function listen(): Promise<void> {
     if (closed) return;
     const connection = openConnection(directUrl, 'trunkline-feed');
+    client = connection;
+    let ended = false;
     const lost = () => {
-      if (client === connection) client = undefined;
+      if (ended) return;
+      ended = true;
+      client = undefined;
       void connection.end().catch(() => undefined);
       if (!closed) setTimeout(() => void listen(), 1_000).unref();
     };
+    // For good: unheard, a second error would end the process.
+    connection.on('error', lost);
+    connection.on('end', lost);
     connection.on('notification', look);
     try {
       await connection.connect();
-      connection.once('error', lost);
-      connection.once('end', lost);
       await connection.query(`listen ${EVENT_CHANNEL}`);
-      client = connection;
-      if (closed) await connection.end();
-      else look();
+      look();
     } catch (error) {
-      problem('listen', error);
-      connection.on('error', () => undefined);
+      if (!closed) problem('listen', error);
       lost();
     }
   }

@@ -7,8 +7,9 @@ import { setAccessList } from '#commands/places.ts';
 import { deactivateUser } from '#commands/people.ts';
 import { createTicket, setTicketPriority } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
-import { newestPosition } from '#api/feed.ts';
+import { createFeed, newestPosition } from '#api/feed.ts';
 import { inbound, makeChannel, take, type MadeChannel } from '../support/fixtures.ts';
+import { testDatabase } from '../support/database.ts';
 import { at, globalId, openWorld, text, type Json, type Person, type World } from './support.ts';
 
 let world: World;
@@ -236,4 +237,40 @@ test('the reader survives its LISTEN connection being cut [API-3]', async () => 
   await newTicket('after the cut');
   expect(await stream.next(5_000)).toMatchObject({ events: { event: { kind: 'TICKET_CREATED' } } });
   stream.close();
+});
+
+test('a listener that is cut three times is replaced by one, which delivers; closed, none is left [API-3]', async () => {
+  const { db, url, drop } = await testDatabase();
+  // It never looks by itself: nothing but LISTEN brings an event.
+  const feed = createFeed({ db, directUrl: url, lookMs: 2_000_000_000, beatMs: 100 });
+  const listeners = async (): Promise<readonly number[]> => {
+    const { rows } = await sql<{ pid: number }>`
+      select pid from pg_stat_activity where datname = current_database() and application_name = 'trunkline-feed' and query like 'listen %'`.execute(db);
+    return rows.map(({ pid }) => pid);
+  };
+  const over = AbortSignal.timeout(20_000);
+  try {
+    const after = await feed.head();
+    for (let cut = 0; cut < 3; cut += 1) {
+      await expect.poll(listeners, { timeout: 5_000 }).toHaveLength(1);
+      await sql`select pg_terminate_backend(pid) from unnest(${await listeners()}::int[]) pid`.execute(db);
+      await expect.poll(listeners, { timeout: 5_000 }).toEqual([]);
+    }
+    // Long enough for another one to have come.
+    await sleep(2_500);
+    expect(await listeners()).toHaveLength(1);
+    await db.insertInto('event').values({ kind: 'PRIORITY_CHANGED', actor: 'SYSTEM', why: 'after the cuts', data: '{}' }).execute();
+    announce(db);
+    const seen: unknown[] = [];
+    for await (const events of feed.follow(after, over)) {
+      seen.push(...events.map((event) => event.why));
+      if (seen.length > 0) break;
+    }
+    expect(seen).toEqual(['after the cuts']);
+    await feed.close();
+    await expect.poll(listeners).toEqual([]);
+  } finally {
+    await feed.close();
+    await drop();
+  }
 });
