@@ -1,8 +1,9 @@
 import { ChannelFailure, type Failure } from '@trunkline/channel-sdk';
 
-/** Seconds until a server that asked for patience (421, 450, 451, 452) is tried again. */
+/** Seconds until a server that is not to be bothered now is tried again, by anybody of the channel. */
 const PATIENCE_SECONDS = 60;
-const PATIENCE = new Set([421, 450, 451, 452]);
+/** Commands that name one mail: a temporary no to them is no word on the others. */
+const OF_ONE_MAIL = new Set<unknown>(['MAIL FROM', 'RCPT TO', 'DATA']);
 /** 530, 534, 535, 538: log in first, or better. */
 const LOGIN_REFUSED = new Set([530, 534, 535, 538]);
 
@@ -36,7 +37,9 @@ function classify(error: unknown, handedOver: boolean): Failure {
     const phrase = typeof code === 'string' && Object.hasOwn(PHRASES, code) ? PHRASES[code] : undefined;
     return { code: 'Unavailable', reason: phrase ?? 'the mail could not be handed over' };
   }
-  if (PATIENCE.has(status)) return { code: 'RateLimited', retryAfterSeconds: PATIENCE_SECONDS };
+  // 421 closes the door on everybody, and so does a "later" before a mail was named. A greylisted recipient, a full mailbox (450, 451, 452) are this mail's alone.
+  const toEverybody = !handedOver && !OF_ONE_MAIL.has(property(error, 'command'));
+  if (status === 421 || (status < 500 && toEverybody)) return { code: 'RateLimited', retryAfterSeconds: PATIENCE_SECONDS };
   // 503 speaks of the order of commands, not of the mail: a new connection may do.
   if (status < 500 || status === 503) return { code: 'Unavailable', reason: `smtp ${status}` };
   if (code === 'EAUTH') return { code: 'Disconnected', reason: `smtp ${status}` };

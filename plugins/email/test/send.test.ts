@@ -92,9 +92,9 @@ describe('sending', () => {
 describe('an SMTP server that says no', () => {
   it.each([
     [421, { code: 'RateLimited', retryAfterSeconds: 60 }],
-    [450, { code: 'RateLimited', retryAfterSeconds: 60 }],
-    [451, { code: 'RateLimited', retryAfterSeconds: 60 }],
-    [452, { code: 'RateLimited', retryAfterSeconds: 60 }],
+    [450, { code: 'Unavailable', reason: 'smtp 450' }],
+    [451, { code: 'Unavailable', reason: 'smtp 451' }],
+    [452, { code: 'Unavailable', reason: 'smtp 452' }],
     [454, { code: 'Unavailable', reason: 'smtp 454' }],
     [503, { code: 'Unavailable', reason: 'smtp 503' }],
     [530, { code: 'Disconnected', reason: 'smtp 530' }],
@@ -117,6 +117,16 @@ describe('an SMTP server that says no', () => {
       expect(error.failure).toEqual(expected);
       expect(error.cause).toBeUndefined();
       expect(`${error.message} ${String(error.stack)}`).not.toMatch(/customer\.example|lamp|wanted/);
+    }
+  });
+
+  it('with a temporary no before a mail is named, in the greeting or to the login, bids the whole channel wait [PLUG-6, CH-5]', async () => {
+    for (const status of [421, 450, 451, 454]) {
+      const greets = keep(await rawServer((socket) => socket.write(`${status} later\r\n`)));
+      expect((await failure(greets.port)).failure).toEqual({ code: 'RateLimited', retryAfterSeconds: 60 });
+      const login = keep(await fakeSmtp({ authOptional: false, onAuth: (_auth, _session, callback) => callback(refusal(status)) }));
+      const smtp = { host: '127.0.0.1', port: login.port, secure: 'none', username: 'ada' };
+      expect((await failure(login.port, reply(), { smtp, smtpPassword: 'x' })).failure).toEqual({ code: 'RateLimited', retryAfterSeconds: 60 });
     }
   });
 
