@@ -2,11 +2,12 @@ import { randomInt } from 'node:crypto';
 import type { ChannelInfo, Plugin, PluginContext } from '@trunkline/channel-sdk';
 import { sql, type Insertable, type Updateable } from 'kysely';
 import { lockChannelExclusive } from '#db/locks.ts';
-import type { Tx } from '#db/database.ts';
+import type { Db, Tx } from '#db/database.ts';
 import type { Database, Reopening } from '#db/schema.ts';
 import { isRecord, openSecrets, sealSecrets, settingsProblems, validateSettings, type ValidSettings } from './channel-settings.ts';
 import { claimMailbox, mailboxAddress, releaseChannelMailbox } from './mailboxes.ts';
 import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
+import { channelAnswers, deliveryChanged } from './outbox.ts';
 import { defaultMethod, insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
 import { chooseTicketDefaults, type TicketDefaultsInput } from './ticket-defaults.ts';
@@ -47,9 +48,9 @@ export async function prepareConnection(
   plugin: Plugin,
   input: { readonly name: string; readonly settings: unknown },
   context: (info: ChannelInfo<unknown>) => PluginContext<unknown>,
+  key = newChannelKey(plugin.key),
 ): Promise<{ readonly key: string }> {
   const valid = await validateSettings(plugin, input.settings);
-  const key = newChannelKey(plugin.key);
   if (plugin.connect === undefined) return { key };
   try {
     await plugin.connect(context({ key, address: plugin.address(valid.all), name: input.name, enabled: true, settings: valid.all }));
@@ -57,6 +58,18 @@ export async function prepareConnection(
     throw refusedByProvider(error) ?? error;
   }
   return { key };
+}
+
+/**
+ * The key of the channel a try is to connect: the same at every repeat of it, so that a provider that was told of a webhook already is told
+ * of no other. One that is used is passed over, for idempotency keys are forgotten in time and channel keys are not.
+ */
+export async function channelKeyOf(db: Db, keys: Keys, plugin: string, { caller, key }: { readonly caller: string; readonly key: string }): Promise<string> {
+  for (let round = 0; ; round += 1) {
+    const hash = keys.hashEventKey(JSON.stringify(['channel key', plugin, caller, key, round]));
+    const wanted = newChannelKey(plugin, (index) => hash.readUInt32BE(index * 4) % LETTERS.length);
+    if (!(await keyIsUsed(db, wanted))) return wanted;
+  }
 }
 
 /** Connects an address (CH-1, CH-2, CH-3). Throws `InvalidInput`, `NotFound` (the place), `AddressTaken`, and what saving a rule throws. */
@@ -141,15 +154,15 @@ async function insertChannel(tx: Tx, wantedKey: string | undefined, row: () => N
   }
 }
 
-async function keyIsUsed(tx: Tx, key: string): Promise<boolean> {
-  return (await tx.selectFrom('channel').select('id').where('key', '=', key).executeTakeFirst()) !== undefined;
+async function keyIsUsed(db: Db | Tx, key: string): Promise<boolean> {
+  return (await db.selectFrom('channel').select('id').where('key', '=', key).executeTakeFirst()) !== undefined;
 }
 
 const LETTERS = '23456789abcdefghjkmnpqrstuvwxyz';
 
 /** `<plugin>-7k3q9x`: short, readable aloud, never from the address, for keys stand in URLs and workflow ids. */
-function newChannelKey(plugin: string): string {
-  return `${plugin}-${Array.from({ length: 6 }, () => LETTERS[randomInt(LETTERS.length)]).join('')}`;
+function newChannelKey(plugin: string, letter = (_index: number): number => randomInt(LETTERS.length)): string {
+  return `${plugin}-${Array.from({ length: 6 }, (_, index) => LETTERS[letter(index)]).join('')}`;
 }
 
 export interface UpdateInput {
@@ -170,6 +183,8 @@ export interface UpdateInput {
 /** Edits a connected channel; every wrong field is named in one answer. The address stays: another one is another channel. Throws `NotFound`, `NotPossible`, `ChangedMeanwhile`, `InvalidInput`. */
 export async function updateChannel(unit: Unit, { plugins, keys }: ChannelDeps, input: UpdateInput): Promise<{ readonly version: number }> {
   const { tx } = unit;
+  // New settings may let waiting messages go: their rows are locked after the channel's, as everywhere.
+  if (input.settings !== undefined) await lockChannelExclusive(tx, input.channelId);
   const channel = await lockConnected(tx, input.channelId);
   if (input.expectedVersion !== undefined && input.expectedVersion !== channel.version) throw new ChangedMeanwhile('channel');
   const problems: Problem[] = [];
@@ -209,6 +224,8 @@ export async function updateChannel(unit: Unit, { plugins, keys }: ChannelDeps, 
     .returning('version')
     .executeTakeFirstOrThrow();
   unit.record({ kind: 'CHANNEL_CHANGED', channelId: channel.id, placeId: channel.place_id, why: 'SETTINGS' });
+  // Mended settings are believed until a send says otherwise (CH-4).
+  if (input.settings !== undefined) await channelAnswers(unit, channel.id);
   return { version };
 }
 
@@ -275,7 +292,7 @@ export async function disconnectChannel(unit: Unit, { channelId }: { readonly ch
     .returning(['message_id', 'conversation_id'])
     .execute();
   for (const { message_id: messageId, conversation_id: conversationId } of failed) {
-    unit.record({ kind: 'DELIVERY_CHANGED', channelId, conversationId, messageId, placeId: found.place_id, why: 'Disconnected', data: { state: 'FAILED' } });
+    await deliveryChanged(unit, conversationId, channelId, messageId, 'FAILED');
   }
   unit.record({ kind: 'CHANNEL_DISCONNECTED', channelId, placeId: found.place_id });
   return { failedMessages: failed.length };
@@ -292,7 +309,7 @@ async function lockChannel(tx: Tx, channelId: string) {
     .selectFrom('channel')
     .selectAll()
     .where(sql<string>`id::text`, '=', channelId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   return channel;

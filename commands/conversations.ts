@@ -26,6 +26,7 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
   const channelId = await currentChannel(unit.tx, input.conversationId);
   await lockChannelShared(unit.tx, channelId);
   const subject = await lockSubject(unit.tx, { conversationId: input.conversationId });
+  // Should a message of another channel have come between, the outbox finds out if that one is disconnected meanwhile.
   const channel = await sendingChannel(unit.tx, plugins, subject.channelId ?? channelId);
   checkText(input.text, channel.capabilities);
   const recipient = await recipientOf(unit.tx, input.conversationId, channel.capabilities);

@@ -15,7 +15,7 @@ export async function ensureDevelopmentAccount(db: Db): Promise<{ readonly token
       .values({ email, name: 'Dev Admin', role: 'SUPER_ADMIN', seat: 'PAID' })
       .onConflict((conflict) => conflict.column('email').doNothing())
       .execute();
-    const user = await tx.selectFrom('app_user').select('id').where('email', '=', email).forUpdate().executeTakeFirstOrThrow();
+    const user = await tx.selectFrom('app_user').select('id').where('email', '=', email).forNoKeyUpdate().executeTakeFirstOrThrow();
     await tx
       .insertInto('mailbox')
       .values({ address: email, user_id: user.id })

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
-import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import type { Wake } from '#domain/wake.ts';
 
 export interface Stuck {
@@ -32,7 +32,6 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       from outbound o join channel h on h.id = o.channel_id
       where o.state in ('QUEUED', 'SENDING')
         and coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), greatest(o.not_before, h.send_after)) < now() - interval '30 s'
-        and (h.health <> 'DISCONNECTED' or h.disconnected_at is not null or o.queued_at < now() - make_interval(secs => ${GIVE_UP_AFTER_SECONDS}))
         and not exists (select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state in ('QUEUED', 'SENDING'))
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`

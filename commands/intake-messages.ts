@@ -6,6 +6,8 @@ import type { PlaceKind, Priority, Reopening } from '#db/schema.ts';
 import { placeMessage, ticketName } from '#domain/threading.ts';
 import { ensureContacts, identityKey } from './contacts.ts';
 import type { ArrivedMessage } from './intake.ts';
+import { ownId } from './own-ids.ts';
+import { deliveryChanged } from './outbox.ts';
 import { notify } from './notifications.ts';
 import { lockSubject } from './subjects.ts';
 import { reopen } from './tickets.ts';
@@ -110,7 +112,7 @@ class Batch {
   readonly #conversations: object[] = [];
   readonly #tickets: { readonly id: string; readonly conversation_id: string; readonly linked_ticket_id: string | null; readonly [more: string]: unknown }[] =
     [];
-  readonly #keys: { readonly key: string; readonly conversation_id: string }[] = [];
+  #keys: { readonly key: string; readonly conversation_id: string }[] = [];
   readonly #participants = new Map<string, { readonly conversation_id: string; readonly kind: string; readonly value: string }>();
   readonly #messages: object[] = [];
   readonly #touched = new Map<string, Held>();
@@ -128,7 +130,9 @@ class Batch {
     const { event } = message;
     const channel = this.#channel;
     const id = newId();
-    const ticketId = channel.place === 'HELP_DESK' || channel.create_tickets ? newId() : null;
+    // The successor of a conversation with a ticket has one too (MODEL-6).
+    const withTicket = channel.place === 'HELP_DESK' || channel.create_tickets || (previous?.ticketId ?? null) !== null;
+    const ticketId = withTicket ? newId() : null;
     // Off: it is taken in and kept, but nobody is chosen for it (CH-9).
     const pending = channel.enabled && event.direction === 'inbound' ? this.#now : null;
     this.#conversations.push({
@@ -142,6 +146,7 @@ class Batch {
       route_pending_since: ticketId === null ? pending : null,
       previous_conversation_id: previous?.id ?? null,
       started_at: message.receivedAt,
+      last_message_at: earlier(event.occurredAt, message.receivedAt),
     });
     if (ticketId !== null) {
       this.#tickets.push({
@@ -169,13 +174,14 @@ class Batch {
       participants: new Set(),
       channelId: channel.id,
       closedAt: null,
-      lastMessageAt: new Date(message.receivedAt),
+      lastMessageAt: new Date(earlier(event.occurredAt, message.receivedAt)),
     };
   }
 
   /** From now on every key of the old thread leads to the new conversation, and whoever took part still does (MODEL-6). */
   succeed(keys: Map<string, string>, previous: Held, target: Held): void {
     for (const [key, id] of keys) if (id === previous.id) keys.set(key, target.id);
+    this.#keys = this.#keys.map((row) => (row.conversation_id === previous.id ? { ...row, conversation_id: target.id } : row));
     for (const one of previous.participants) target.participants.add(one);
     this.#succeeded.push({ from: previous.id, to: target.id });
   }
@@ -238,9 +244,11 @@ class Batch {
     if (this.#conversations.length > 0) {
       await sql`
         insert into conversation (id, channel_id, origin_channel_id, place_id, place, contact_id, subject, ticket_id, route_pending_since, previous_conversation_id, started_at, last_message_at)
-        select id, channel_id, channel_id, place_id, place, contact_id, subject, ticket_id, route_pending_since, previous_conversation_id, started_at, started_at
+        select id, channel_id, channel_id, place_id, place, contact_id, subject, ticket_id, route_pending_since, previous_conversation_id, started_at, last_message_at
         from json_to_recordset(${JSON.stringify(this.#conversations)}::json) as n (id uuid, channel_id uuid, place_id uuid, place text, contact_id uuid,
-          subject text, ticket_id uuid, route_pending_since timestamptz, previous_conversation_id uuid, started_at timestamptz)`.execute(tx);
+          subject text, ticket_id uuid, route_pending_since timestamptz, previous_conversation_id uuid, started_at timestamptz, last_message_at timestamptz)`.execute(
+        tx,
+      );
     }
     if (this.#tickets.length > 0) await this.#writeTickets(tx);
     for (const { from, to } of this.#succeeded) {
@@ -352,7 +360,7 @@ async function onlyNew(unit: Unit, channel: ChannelRow, arrived: readonly Arrive
     .where((eb) =>
       eb.or([
         sql<boolean>`message.provider_message_id = any(${arrived.map(({ event }) => event.providerMessageId)}::text[])`,
-        sql<boolean>`message.id = any(${arrived.flatMap(({ event }) => (event.outboundId === undefined ? [] : [event.outboundId]))}::uuid[])`,
+        sql<boolean>`message.id = any(${arrived.flatMap(({ event }) => ownId(event.outboundId))}::uuid[])`,
       ]),
     )
     .execute();
@@ -364,7 +372,7 @@ async function onlyNew(unit: Unit, channel: ChannelRow, arrived: readonly Arrive
       .where('message_id', '=', row.id)
       .where('state', 'in', ['SENDING', 'MAYBE_SENT'])
       .execute();
-    unit.record({ kind: 'DELIVERY_CHANGED', channelId: channel.id, conversationId: row.conversation_id, messageId: row.id, why: 'SENT' });
+    await deliveryChanged(unit, row.conversation_id, channel.id, row.id, 'SENT');
   }
   const seen = new Set<string>();
   for (const row of known) {
@@ -372,7 +380,7 @@ async function onlyNew(unit: Unit, channel: ChannelRow, arrived: readonly Arrive
     if (row.provider_message_id !== null) seen.add(row.provider_message_id);
   }
   return arrived.filter(({ event }) => {
-    if (seen.has(event.providerMessageId) || (event.outboundId !== undefined && seen.has(event.outboundId))) return false;
+    if (seen.has(event.providerMessageId) || ownId(event.outboundId).some((id) => seen.has(id))) return false;
     seen.add(event.providerMessageId);
     return true;
   });
@@ -406,7 +414,7 @@ async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedM
       ])
       .where(sql<boolean>`conversation.id = any(${ids}::uuid[])`)
       .orderBy('conversation.id')
-      .forUpdate('conversation')
+      .forNoKeyUpdate('conversation')
       .execute();
     for (const row of rows) {
       held.set(row.id, {

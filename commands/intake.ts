@@ -4,6 +4,7 @@ import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
 import { applyMessages } from './intake-messages.ts';
+import { ownId } from './own-ids.ts';
 import { applyReceipts } from './receipts.ts';
 import { NotFound } from './refusals.ts';
 import type { Keys } from './secrets.ts';
@@ -119,12 +120,17 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
       .where(sql<boolean>`id = any(${parsed.map((one) => one.deliveryId)}::bigint[])`)
       .where('state', '=', 'WAITING')
       .orderBy('id')
-      .forUpdate()
+      .forNoKeyUpdate()
       .execute();
     const still = new Set(waiting.map((row) => row.id));
     const deliveries = parsed.filter((one) => still.has(one.deliveryId));
     if (deliveries.length === 0) return { applied: 0, busy: false };
     const fresh = await onlyUnseen(tx, deps.keys, channelId, deliveries);
+    await lockTouched(
+      tx,
+      channelId,
+      fresh.flatMap((one) => one.events),
+    );
     const filtered = await applyMessages(unit, deps.capabilities, channelId, fresh.flatMap(messagesOf));
     await applyReceipts(
       unit,
@@ -134,6 +140,31 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     await settle(tx, deliveries, filtered);
     return { applied: deliveries.length, busy: false };
   });
+}
+
+/** Locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order and before any other row of them. */
+async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEvent[]): Promise<void> {
+  const keys: string[] = [];
+  const providerIds: string[] = [];
+  const ownIds: string[] = [];
+  const contacts: { readonly kind: string; readonly value: string }[] = [];
+  for (const event of events) {
+    if (event.type === 'message') keys.push(...event.thread.joins, ...event.thread.keys);
+    if (event.type === 'message' || event.type === 'receipt') {
+      providerIds.push(event.providerMessageId);
+      ownIds.push(...ownId(event.outboundId));
+    }
+    if (event.type === 'watermark') contacts.push(event.contact);
+  }
+  await sql`
+    select id from conversation where id in (
+      select conversation_id from thread_key where channel_id = ${channelId} and key = any(${keys}::text[])
+      union all select conversation_id from message where channel_id = ${channelId} and provider_message_id = any(${providerIds}::text[])
+      union all select conversation_id from message where id = any(${ownIds}::uuid[])
+      union all select c.id from conversation c join contact_identity i on i.contact_id = c.contact_id
+        join unnest(${contacts.map((one) => one.kind)}::text[], ${contacts.map((one) => one.value)}::text[]) as w (kind, value) on w.kind = i.kind and w.value = i.value
+        where exists (select 1 from outbound o where o.conversation_id = c.id and o.channel_id = ${channelId})
+    ) order by id for no key update`.execute(tx);
 }
 
 /** A try that failed: the delivery waits for its next, or is set aside after the last (PLUG-11). `code` and `reason` hold no content. */
@@ -192,7 +223,9 @@ async function setAsideWornOut(db: Db, channelId: string): Promise<void> {
 /** Events not taken in before: their keyed hashes are written in this very transaction. */
 async function onlyUnseen(tx: Tx, keys: Keys, channelId: string, deliveries: readonly ParsedDelivery[]): Promise<readonly ParsedDelivery[]> {
   const hashes = new Map<string, Buffer>();
-  for (const { events } of deliveries) for (const event of events) hashes.set(event.dedupeKey, keys.hashEventKey(event.dedupeKey));
+  for (const { events } of deliveries) {
+    for (const event of events) if (TAKEN_IN.has(event.type)) hashes.set(event.dedupeKey, keys.hashEventKey(event.dedupeKey));
+  }
   if (hashes.size === 0) return [];
   const { rows } = await sql<{ key_hash: Buffer }>`
     insert into seen_event (channel_id, key_hash)
@@ -201,6 +234,7 @@ async function onlyUnseen(tx: Tx, keys: Keys, channelId: string, deliveries: rea
   const unseen = new Set(rows.map((row) => row.key_hash.toString('hex')));
   return deliveries.map((delivery) => ({
     ...delivery,
+    // What is not taken in yet leaves no hash, so that its delivery can be taken in later.
     events: delivery.events.filter((event) => unseen.delete(hashes.get(event.dedupeKey)?.toString('hex') ?? '')),
   }));
 }

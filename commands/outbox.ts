@@ -1,6 +1,7 @@
 import type { Failure, OutboundMessage, ReservedIds, SendReceipt } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
+import { lockChannelShared } from '#db/locks.ts';
 import type { StoredIdentity } from '#db/schema.ts';
 import { backOffSeconds, GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { setHealth } from './receipts.ts';
@@ -34,7 +35,7 @@ export type Reserve = (channelKey: string, message: OutboundMessage) => Reserved
 export async function claimNext(db: Db, conversationId: string, reserve: Reserve): Promise<Committed<Claim>> {
   return transact(db, { actor: 'SYSTEM' }, async (unit): Promise<Claim> => {
     const { tx } = unit;
-    await tx.selectFrom('conversation').select('id').where('id', '=', conversationId).forUpdate().executeTakeFirst();
+    await lockInOrder(tx, conversationId);
     const { rows } = await sql<QueuedRow>`
       select o.message_id, o.state, o.attempt, o.recipient, o.kind, o.sender, o.channel_id, h.key as channel_key,
         o.sending_since > now() - make_interval(secs => ${SEND_LIMIT_SECONDS}) as in_flight,
@@ -44,7 +45,7 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
         o.failure_code
       from outbound o join channel h on h.id = o.channel_id
       where o.conversation_id = ${conversationId} and o.state in ('QUEUED', 'SENDING')
-      order by o.arrival limit 1 for update of o`.execute(tx);
+      order by o.arrival limit 1 for no key update of o`.execute(tx);
     const row = rows[0];
     if (row === undefined) return { kind: 'idle' };
     const { message_id: messageId } = row;
@@ -64,7 +65,10 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       );
       return { kind: 'wait', until: new Date().toISOString(), messageId, why: 'FAILED' };
     }
-    if (row.health === 'DISCONNECTED') return { kind: 'wait', until: inSeconds(300), messageId, why: 'CHANNEL_DISCONNECTED' };
+    const lost = row.health === 'DISCONNECTED';
+    if (lost && (row.waits || !(await mayProbe(tx, row.channel_id)))) {
+      return { kind: 'wait', until: row.waits ? iso(row.not_before) : inSeconds(PROBE_SECONDS), messageId, why: 'CHANNEL_DISCONNECTED' };
+    }
     if (row.waits) return { kind: 'wait', until: iso(row.not_before), messageId, why: row.limited ? 'CHANNEL_RATE_LIMITED' : (row.failure_code ?? 'BACK_OFF') };
     const claim = await claimed(tx, conversationId, row, row.attempt + 1);
     const reserved = await reserve(row.channel_key, claim.message);
@@ -85,29 +89,65 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
   });
 }
 
+/** Seconds between two tries on a channel whose provider is lost: one message at a time asks whether it is back (CH-4). */
+const PROBE_SECONDS = 300;
+
+/** True for one message of the channel every `PROBE_SECONDS`; the others wait for what becomes of it. */
+async function mayProbe(tx: Tx, channelId: string): Promise<boolean> {
+  const probing = await tx
+    .updateTable('channel')
+    .set({ send_after: sql<Date>`now() + make_interval(secs => ${PROBE_SECONDS})` })
+    .where('id', '=', channelId)
+    .where('send_after', '<=', sql<Date>`now()`)
+    .returning('id')
+    .executeTakeFirst();
+  return probing !== undefined;
+}
+
+/** The channels of what waits in a conversation, shared, then the conversation: before any outbound row, as everywhere. */
+async function lockInOrder(tx: Tx, conversationId: string): Promise<void> {
+  const { rows } = await sql<{ channel_id: string }>`
+    select distinct channel_id from outbound where conversation_id = ${conversationId} and state in ('QUEUED', 'SENDING', 'MAYBE_SENT') order by 1`.execute(tx);
+  for (const { channel_id: channelId } of rows) await lockChannelShared(tx, channelId);
+  await tx.selectFrom('conversation').select('id').where('id', '=', conversationId).forNoKeyUpdate().executeTakeFirst();
+}
+
 /** What came of a send. */
 export type Outcome = { readonly kind: 'sent'; readonly receipt: SendReceipt } | { readonly kind: 'failed'; readonly failure: Failure };
 
-/** Writes the outcome of one attempt; only the attempt that is still `SENDING` may (an echo or a receipt can have ended it before). */
+/**
+ * Writes the outcome of one attempt while it is `SENDING` (an echo or a receipt can have ended it before). That it was sent is also believed later, of the
+ * same attempt: then nobody need guess, and nothing queued anew goes out twice.
+ */
 export async function settleSend(db: Db, messageId: string, attempt: number, outcome: Outcome): Promise<Committed<{ readonly settled: boolean }>> {
   return transact(db, { actor: 'SYSTEM' }, async (unit) => {
     const { tx } = unit;
+    const found = await tx.selectFrom('outbound').select('conversation_id').where('message_id', '=', messageId).executeTakeFirst();
+    if (found !== undefined) await lockInOrder(tx, found.conversation_id);
     const row = await tx
       .selectFrom('outbound')
       .select(['conversation_id', 'channel_id', 'state', 'attempt'])
       .where('message_id', '=', messageId)
-      .forUpdate()
+      .forNoKeyUpdate()
       .executeTakeFirst();
     if (row === undefined) return { settled: false };
     if (outcome.kind === 'sent') await remember(tx, row.conversation_id, row.channel_id, messageId, outcome.receipt);
-    if (row.state !== 'SENDING' || row.attempt !== attempt) return { settled: false };
+    const open = row.state === 'SENDING' || (outcome.kind === 'sent' && (row.state === 'MAYBE_SENT' || row.state === 'QUEUED'));
+    if (!open || row.attempt !== attempt) return { settled: false };
     if (outcome.kind === 'sent') {
       await tx
         .updateTable('outbound')
-        .set({ state: outcome.receipt.state === 'delivered' ? 'DELIVERED' : 'SENT', sending_since: null, updated_at: sql<Date>`now()` })
+        .set({
+          state: outcome.receipt.state === 'delivered' ? 'DELIVERED' : 'SENT',
+          sending_since: null,
+          failure_code: null,
+          failure_reason: null,
+          updated_at: sql<Date>`now()`,
+        })
         .where('message_id', '=', messageId)
         .execute();
-      await changed(unit, row.conversation_id, row.channel_id, messageId, 'SENT');
+      await deliveryChanged(unit, row.conversation_id, row.channel_id, messageId, 'SENT');
+      await channelAnswers(unit, row.channel_id);
       return { settled: true };
     }
     await settleFailure(unit, row.conversation_id, row.channel_id, messageId, attempt, outcome.failure);
@@ -138,7 +178,7 @@ export async function settleMaybeSent(unit: Unit, input: { readonly messageId: s
     .set({ state: 'SENT', failure_code: null, failure_reason: null, updated_at: sql<Date>`now()` })
     .where('message_id', '=', input.messageId)
     .execute();
-  await changed(unit, row.conversation_id, row.channel_id, input.messageId, 'SENT');
+  await deliveryChanged(unit, row.conversation_id, row.channel_id, input.messageId, 'SENT');
   return { messageId: input.messageId };
 }
 
@@ -213,8 +253,39 @@ function authorOf(fullName: string): { fullName: string; firstName: string; last
   return { fullName, firstName, lastName: rest.join(' ') };
 }
 
+/** A provider that takes a message is there again: what waited for it goes on (CH-4). */
+export async function channelAnswers(unit: Unit, channelId: string): Promise<void> {
+  const back = await unit.tx
+    .updateTable('channel')
+    .set({ health: 'CONNECTED', health_reason: null, health_since: sql<Date>`now()`, send_after: sql<Date>`now()` })
+    .where('id', '=', channelId)
+    .where('health', '<>', 'CONNECTED')
+    .where('disconnected_at', 'is', null)
+    .returning(['key', 'plugin', 'place_id'])
+    .executeTakeFirst();
+  if (back === undefined) return;
+  unit.record({ kind: 'CHANNEL_HEALTH_CHANGED', channelId, placeId: null, why: 'CONNECTED' });
+  const waiting = await unit.tx
+    .selectFrom('outbound')
+    .select('conversation_id')
+    .distinct()
+    .where('channel_id', '=', channelId)
+    .where('state', '=', 'QUEUED')
+    .execute();
+  for (const { conversation_id: conversationId } of waiting) unit.wake({ kind: 'outbox', conversationId, channelKey: back.key, plugin: back.plugin });
+}
+
 /** The ids it carries, so that answers, receipts and echoes find it. */
 async function remember(tx: Tx, conversationId: string, channelId: string, messageId: string, ids: ReservedIds): Promise<void> {
+  // An echo that came before the provider's answer, and could not be told to be ours, is this very message (FB-7).
+  await tx
+    .deleteFrom('message')
+    .where('channel_id', '=', channelId)
+    .where('provider_message_id', '=', ids.providerMessageId)
+    .where('id', '<>', messageId)
+    .where('direction', '=', 'OUTBOUND')
+    .where('author_user_id', 'is', null)
+    .execute();
   await tx.updateTable('message').set({ provider_message_id: ids.providerMessageId }).where('id', '=', messageId).execute();
   for (const key of ids.keys) {
     await tx
@@ -239,14 +310,19 @@ async function settleFailure(unit: Unit, conversationId: string, channelId: stri
       return again(unit, messageId, backOffSeconds(attempt), failure.code, failure.reason);
     case 'Disconnected':
       await setHealth(unit, channelId, 'DISCONNECTED', failure.reason);
-      return again(unit, messageId, 60, failure.code, failure.reason);
+      await tx
+        .updateTable('channel')
+        .set({ send_after: sql<Date>`now() + make_interval(secs => ${PROBE_SECONDS})` })
+        .where('id', '=', channelId)
+        .execute();
+      return again(unit, messageId, 0, failure.code, failure.reason);
     case 'MaybeSent':
       await tx
         .updateTable('outbound')
         .set({ state: 'MAYBE_SENT', sending_since: null, failure_code: failure.code, failure_reason: failure.reason, updated_at: sql<Date>`now()` })
         .where('message_id', '=', messageId)
         .execute();
-      return changed(unit, conversationId, channelId, messageId, 'MAYBE_SENT');
+      return deliveryChanged(unit, conversationId, channelId, messageId, 'MAYBE_SENT');
     case 'OutsideWindow':
       return fail(unit, conversationId, channelId, messageId, failure.code, `closed at ${failure.closedAt}`, false);
     case 'Rejected':
@@ -278,15 +354,18 @@ async function fail(unit: Unit, conversationId: string, channelId: string, messa
     .set({ state: 'FAILED', sending_since: null, failure_code: code, failure_reason: reason, can_retry: canRetry, updated_at: sql<Date>`now()` })
     .where('message_id', '=', messageId)
     .execute();
-  await changed(unit, conversationId, channelId, messageId, 'FAILED');
+  await deliveryChanged(unit, conversationId, channelId, messageId, 'FAILED');
 }
 
-async function changed(unit: Unit, conversationId: string, channelId: string, messageId: string, why: string): Promise<void> {
+/** Tells that a message's delivery has changed, to whoever sees its conversation. */
+export async function deliveryChanged(unit: Unit, conversationId: string, channelId: string, messageId: string, why: string): Promise<void> {
   const row = await unit.tx.selectFrom('conversation').select(['ticket_id', 'place_id']).where('id', '=', conversationId).executeTakeFirstOrThrow();
   unit.record({ kind: 'DELIVERY_CHANGED', channelId, conversationId, ticketId: row.ticket_id, messageId, placeId: row.place_id, why });
 }
 
 async function lockOutbound(tx: Tx, messageId: string) {
+  const found = await tx.selectFrom('outbound').select('conversation_id').where('message_id', '=', messageId).executeTakeFirst();
+  if (found !== undefined) await lockInOrder(tx, found.conversation_id);
   const row = await tx
     .selectFrom('outbound')
     .innerJoin('channel', 'channel.id', 'outbound.channel_id')
@@ -301,7 +380,7 @@ async function lockOutbound(tx: Tx, messageId: string) {
       'channel.disconnected_at',
     ])
     .where('message_id', '=', messageId)
-    .forUpdate('outbound')
+    .forNoKeyUpdate('outbound')
     .executeTakeFirst();
   if (row === undefined) throw new NotFound('outbound message', messageId);
   return row;
@@ -321,7 +400,7 @@ async function requeue(unit: Unit, row: Awaited<ReturnType<typeof lockOutbound>>
     })
     .where('message_id', '=', row.message_id)
     .execute();
-  await changed(unit, row.conversation_id, row.channel_id, row.message_id, 'QUEUED');
+  await deliveryChanged(unit, row.conversation_id, row.channel_id, row.message_id, 'QUEUED');
   unit.wake({ kind: 'outbox', conversationId: row.conversation_id, channelKey: row.key, plugin: row.plugin });
 }
 

@@ -113,7 +113,7 @@ export async function setTeamMembers(unit: Unit, { teamId, primaryUserIds, extra
     .selectFrom('team')
     .select('id')
     .where(sql<string>`id::text`, '=', teamId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (team === undefined) throw new NotFound('team', teamId);
   const kinds = new Map<string, 'PRIMARY' | 'EXTRA'>(extraUserIds.map((id) => [id, 'EXTRA']));
@@ -190,7 +190,7 @@ async function keepASuperAdmin(tx: Tx, userId: string): Promise<void> {
     .where('role', '=', 'SUPER_ADMIN')
     .where('deactivated_at', 'is', null)
     .orderBy('id')
-    .forUpdate()
+    .forNoKeyUpdate()
     .execute();
   if (admins.length === 1 && admins[0]?.id === userId) throw new Forbidden('another super admin');
 }
@@ -218,7 +218,7 @@ async function lockUser(tx: Tx, userId: string) {
     .selectFrom('app_user')
     .select(['id', 'name', 'email', 'deactivated_at'])
     .where(sql<string>`id::text`, '=', userId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (user === undefined) throw new NotFound('user', userId);
   return user;

@@ -19,7 +19,7 @@ export async function createPipeline(
   if (input.name.trim() === '') problems.unshift({ path: 'name', message: 'must not be empty' });
   if (problems.length > 0) throw new InvalidInput(problems);
   // One after the other: two that read the same last position would both take the next.
-  await tx.selectFrom('pipeline').select('id').orderBy('id').forUpdate().execute();
+  await tx.selectFrom('pipeline').select('id').orderBy('id').forNoKeyUpdate().execute();
   const pipeline = await tx
     .insertInto('pipeline')
     .values({ name: input.name.trim(), position: sql<number>`(select coalesce(max(position), 0) + 1 from pipeline)` })
@@ -110,7 +110,7 @@ async function lockPipeline(tx: Tx, pipelineId: string): Promise<void> {
     .selectFrom('pipeline')
     .select('id')
     .where(sql<string>`id::text`, '=', pipelineId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (pipeline === undefined) throw new NotFound('pipeline', pipelineId);
 }

@@ -31,7 +31,7 @@ export async function setAccessList(unit: Unit, { placeId, access }: { readonly 
     .selectFrom('place')
     .select('id')
     .where(sql<string>`id::text`, '=', placeId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (place === undefined) throw new NotFound('place', placeId);
   await unit.tx.deleteFrom('access_entry').where('place_id', '=', placeId).execute();

@@ -2,6 +2,7 @@ import type { InboundEvent, ReceiptEvent } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { DeliveryState, Health } from '#db/schema.ts';
 import { receiptMovesOn } from '#domain/outbox.ts';
+import { ownId } from './own-ids.ts';
 import type { Unit } from './unit.ts';
 
 const STATES = { sent: 'SENT', delivered: 'DELIVERED', read: 'READ', failed: 'FAILED' } as const;
@@ -35,13 +36,8 @@ async function applyReceipt(unit: Unit, channelId: string, event: ReceiptEvent):
     .innerJoin('conversation', 'conversation.id', 'message.conversation_id')
     .select(['message.id', 'outbound.state', 'conversation.id as conversation_id', 'conversation.ticket_id', 'conversation.place_id'])
     .where('message.channel_id', '=', channelId)
-    .where((eb) =>
-      eb.or([
-        eb('message.provider_message_id', '=', event.providerMessageId),
-        ...(event.outboundId === undefined ? [] : [eb(sql<string>`message.id::text`, '=', event.outboundId)]),
-      ]),
-    )
-    .forUpdate('outbound')
+    .where((eb) => eb.or([eb('message.provider_message_id', '=', event.providerMessageId), ...ownId(event.outboundId).map((id) => eb('message.id', '=', id))]))
+    .forNoKeyUpdate('outbound')
     .executeTakeFirst();
   const to = STATES[event.state];
   if (row === undefined || !receiptMovesOn(row.state, to)) return;
@@ -59,7 +55,7 @@ async function applyWatermark(unit: Unit, channelId: string, contact: { kind: st
     from contact_identity i join conversation c on c.contact_id = i.contact_id
     join outbound o on o.conversation_id = c.id and o.channel_id = ${channelId}
     where i.kind = ${contact.kind} and i.value = ${contact.value} and o.state in ('SENT', 'DELIVERED') and o.updated_at <= ${through}
-    order by o.arrival for update of o`.execute(unit.tx);
+    order by o.arrival for no key update of o`.execute(unit.tx);
   for (const row of rows) {
     if (to === 'DELIVERED' && row.state !== 'SENT') continue;
     await moveTo(unit, { messageId: row.message_id, conversationId: row.conversation_id, ticketId: row.ticket_id, placeId: row.place_id, channelId }, to, null);

@@ -30,7 +30,7 @@ export async function setRoutingRule(
     .selectFrom('channel')
     .select(['plugin', 'place_id', 'disconnected_at'])
     .where(sql<string>`id::text`, '=', channelId)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');

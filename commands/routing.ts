@@ -21,6 +21,11 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number): Pro
     const { tx } = unit;
     const subject = await lockSubject(tx, ref);
     if (subject.routePendingSince === null) return { decided: false, ownerId: subject.ownerId };
+    if (await isOff(tx, subject.channelId)) {
+      // Switched off meanwhile: nobody is chosen (CH-9).
+      await changeOwner(unit, subject, { ownerId: subject.ownerId, teamId: subject.teamId }, 'CHANNEL_OFF');
+      return { decided: false, ownerId: subject.ownerId };
+    }
     await lockRouting(tx);
     const rule = await readRule(tx, subject.channelId);
     const candidates = rule === null ? [] : await readCandidates(tx, rule.id, subject.placeId);
@@ -42,6 +47,12 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number): Pro
     wakeTicket(unit, subject);
     return { decided: true, ownerId: decision.ownerId };
   });
+}
+
+async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
+  if (channelId === null) return false;
+  const channel = await tx.selectFrom('channel').select('enabled').where('id', '=', channelId).executeTakeFirstOrThrow();
+  return !channel.enabled;
 }
 
 /** A ticket from an outside channel has no rule of a channel: it waits for triage (ROUTE-1). */

@@ -54,11 +54,12 @@ export async function lockSubject(tx: Tx, ref: SubjectRef): Promise<Subject> {
             'channel.plugin',
           ])
           .where('conversation.id', '=', conversationId)
-          .forUpdate('conversation')
+          .forNoKeyUpdate('conversation')
           .executeTakeFirst();
   if (conversationId !== null && conversation === undefined) throw new NotFound('conversation', conversationId);
   ticketId = conversation?.ticket_id ?? ticketId;
-  const ticket = ticketId === null ? undefined : await tx.selectFrom('ticket').selectAll().where('id', '=', ticketId).forUpdate().executeTakeFirstOrThrow();
+  const ticket =
+    ticketId === null ? undefined : await tx.selectFrom('ticket').selectAll().where('id', '=', ticketId).forNoKeyUpdate().executeTakeFirstOrThrow();
   const holder = ticket ?? conversation;
   if (holder === undefined) throw new NotFound('conversation', conversationId ?? '');
   return {

@@ -24,7 +24,7 @@ export const INVARIANTS: readonly Invariant[] = [
   },
   {
     rule: 'MODEL-3',
-    holds: 'every contact has an identity, and every identity a contact',
+    holds: 'every contact has an identity',
     count: `select count(*) as violations from contact c where not exists (select 1 from contact_identity i where i.contact_id = c.id)`,
   },
   {
@@ -49,9 +49,8 @@ export const INVARIANTS: readonly Invariant[] = [
     rule: 'MODEL-7',
     holds: 'the owner of each ticket is the one its newest owner event says',
     count: `select count(*) as violations from ticket t left join lateral (
-      select e.user_id from event e where e.ticket_id = t.id and e.kind = 'OWNER_CHANGED' order by e.id desc limit 1
-      ) newest on true where t.owner_id is distinct from newest.user_id
-        and not exists (select 1 from event o where o.conversation_id = t.conversation_id and o.ticket_id is null and o.kind = 'OWNER_CHANGED' and newest.user_id is null)`,
+      select e.user_id from event e where (e.ticket_id = t.id or e.conversation_id = t.conversation_id) and e.kind = 'OWNER_CHANGED' order by e.id desc limit 1
+      ) newest on true where t.owner_id is distinct from newest.user_id`,
   },
   {
     rule: 'MODEL-7',
@@ -103,7 +102,7 @@ export const INVARIANTS: readonly Invariant[] = [
     holds: 'at most one message of a conversation is being sent, and none overtook an earlier one',
     count: `select (select count(*) from (select 1 from outbound where state = 'SENDING' group by conversation_id having count(*) > 1) twice)
       + (select count(*) from outbound o where o.state = 'SENDING' and exists (
-          select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state = 'QUEUED')) as violations`,
+          select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state = 'QUEUED' and e.queued_at < o.sending_since)) as violations`,
   },
   {
     rule: 'CH-5',

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Failure } from '@trunkline/channel-sdk';
 import { reply } from '#commands/conversations.ts';
+import { applyDeliveries } from '#commands/intake.ts';
 import { claimNext, retryMessage, settleMaybeSent, settleSend, type Claim, type Claimed } from '#commands/outbox.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { checkInvariants } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { inbound, makeChannel, makeUser, plainPlugin, take } from '../support/fixtures.ts';
+import { deliver, inbound, makeChannel, makeUser, plainCapabilities, plainPlugin, take, testKeys } from '../support/fixtures.ts';
 
 let database: TestDatabase;
 let db: Db;
@@ -163,4 +164,65 @@ it('marks the channel, keeps the reply queued, and fails it after 72 hours when 
   expect(await stateOf(messageIds[0])).toMatchObject({ state: 'FAILED', failure_code: 'TooLate', can_retry: true });
   await transact(db, { actor: 'USER', userId: user }, (unit) => retryMessage(unit, { messageId: messageIds[0] ?? '' }));
   expect((await stateOf(messageIds[0])).state).toBe('QUEUED');
+});
+
+it('asks every few minutes, by one message, whether a lost provider is back; then all goes on [CH-4]', async () => {
+  const { channel, conversationId } = await answered('lost');
+  const first = await sending(conversationId);
+  await settleSend(db, first.message.id, first.attempt, failed({ code: 'Disconnected', reason: '535' }));
+  expect(await claim(conversationId)).toMatchObject({ kind: 'wait', why: 'CHANNEL_DISCONNECTED' });
+  await db.updateTable('channel').set({ send_after: new Date() }).where('id', '=', channel.id).execute();
+  const probe = await sending(conversationId);
+  const { wakes } = await settleSend(db, probe.message.id, probe.attempt, sent(probe.message.id));
+  expect(wakes).toEqual([]);
+  expect(await db.selectFrom('channel').select(['health', 'health_reason']).where('id', '=', channel.id).executeTakeFirstOrThrow()).toEqual({
+    health: 'CONNECTED',
+    health_reason: null,
+  });
+});
+
+it('believes a late word that it was sent, and sends nothing twice [CH-5]', async () => {
+  const { conversationId, messageIds } = await answered('late');
+  const first = await sending(conversationId);
+  await settleSend(db, first.message.id, first.attempt, failed({ code: 'MaybeSent', reason: 'no answer' }));
+  await transact(db, { actor: 'USER', userId: user }, (unit) => settleMaybeSent(unit, { messageId: messageIds[0] ?? '', sent: false }));
+  await settleSend(db, first.message.id, first.attempt, sent(first.message.id));
+  expect((await stateOf(messageIds[0])).state).toBe('SENT');
+  expect((await claim(conversationId)).kind).toBe('idle');
+});
+
+it('makes one message of an echo that came before the answer and could not be told to be ours [FB-7]', async () => {
+  const { channel, conversationId, messageIds } = await answered('unknown echo');
+  const first = await sending(conversationId);
+  const echo = inbound('reader@out.example', { direction: 'echo', providerMessageId: 'theirs-1', outboundId: 'not an id of ours' });
+  await take(db, channel, [{ ...echo, thread: { joins: ['x'], keys: ['theirs-1'] } }]);
+  await settleSend(db, first.message.id, first.attempt, { kind: 'sent', receipt: { providerMessageId: 'theirs-1', keys: [], state: 'sent' } });
+  expect((await stateOf(messageIds[0])).state).toBe('SENT');
+  expect(await db.selectFrom('message').select('id').where('provider_message_id', '=', 'theirs-1').execute()).toEqual([{ id: messageIds[0] }]);
+});
+
+it('settles sends, receipts and messages of the same conversations at once without a deadlock [CH-5]', async () => {
+  const made = await Promise.all(Array.from({ length: 4 }, () => answered('one', 'two', 'three', 'four', 'five', 'six')));
+  await Promise.all(
+    made.map(async ({ channel, conversationId }) => {
+      for (let turn = 0; turn < 6; turn += 1) {
+        const { message, attempt } = await sending(conversationId);
+        const id = `p-${message.id}`;
+        await settleSend(db, message.id, attempt, sent(message.id));
+        const receipt = { type: 'receipt' as const, dedupeKey: `r-${message.id}`, providerMessageId: id, state: 'delivered' as const };
+        const delivery = await deliver(db, channel, [inbound('reader@out.example', { joins: [id] })]);
+        await Promise.all([
+          applyDeliveries(db, { keys: testKeys, capabilities: plainCapabilities }, channel.id, [{ ...delivery, events: [receipt, ...delivery.events] }]),
+          settleSend(db, message.id, attempt, sent(message.id)),
+          claimNext(db, conversationId, () => undefined),
+        ]);
+        await db
+          .updateTable('outbound')
+          .set({ state: 'QUEUED', sending_since: null })
+          .where('conversation_id', '=', conversationId)
+          .where('state', '=', 'SENDING')
+          .execute();
+      }
+    }),
+  );
 });
