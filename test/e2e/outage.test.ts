@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { sql } from 'kysely';
 import { createTransport } from 'nodemailer';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { apiClient, nodes, type Edges } from '../../scripts/demo/graphql.ts';
-import { portFinder } from '../../scripts/servers/ports.ts';
-import { startStack } from '../../scripts/servers/stack.ts';
+import { apiClient, nodes, type Edges } from '#scripts/demo/graphql.ts';
+import { portFinder } from '#scripts/servers/ports.ts';
+import { startStack } from '#scripts/servers/stack.ts';
 import { eventually } from '../support/wait.ts';
 import { hire, openGround, openRefusing, type Ground } from './ground.ts';
 
@@ -39,21 +39,23 @@ it('with Temporal down mails are taken and agents answer; back again all is proc
   await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Lamp ${MARKER}`, text: `It flickers ${MARKER}` });
   const conversationId = await owned(`Lamp ${MARKER}`);
 
-  await ground.stack.stopTemporal();
   const ids: string[] = [];
-  // Resolves only with the 250.
-  for (let mail = 0; mail < MAILS; mail += 1) {
-    ids.push(await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Number ${mail}`, text: `Number ${mail} ${MARKER}` }));
-  }
   const replies = ['first', 'second', 'third'].map((text) => `The ${text} ${MARKER}`);
-  for (const text of replies) {
-    const input = { conversationId, text, idempotencyKey: crypto.randomUUID() };
-    await agent.do('reply', '... on Message { id }', input);
-    await agent.do('reply', '... on Message { id }', input);
+  await ground.stack.stopTemporal();
+  try {
+    // Resolves only with the 250.
+    for (let mail = 0; mail < MAILS; mail += 1) {
+      ids.push(await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Number ${mail}`, text: `Number ${mail} ${MARKER}` }));
+    }
+    for (const text of replies) {
+      const input = { conversationId, text, idempotencyKey: crypto.randomUUID() };
+      await agent.do('reply', '... on Message { id }', input);
+      await agent.do('reply', '... on Message { id }', input);
+    }
+    expect(ground.outside.received(CARLA)).toEqual([]);
+  } finally {
+    await ground.stack.startTemporal();
   }
-  expect(ground.outside.received(CARLA)).toEqual([]);
-
-  await ground.stack.startTemporal();
   await settled();
   const arrived = await ground.db.selectFrom('message').select('provider_message_id as id').where('direction', '=', 'INBOUND').orderBy('arrival').execute();
   expect(arrived.map(({ id }) => bare(id ?? '')).filter((id) => ids.map(bare).includes(id))).toEqual(ids.map(bare));
@@ -71,13 +73,17 @@ it('with PostgreSQL killed in the middle a mail is put off and not confirmed, wh
     for (let mail = 0; !over; mail += 1) await sendUntilTaken(`<${customer}.${mail}@home.example>`, customer, codes).then((id) => confirmed.push(id));
   });
   await eventually(() => confirmed.length >= 10);
-  await ground.stack.killHard('postgres');
-  await eventually(() => codes.size > 0);
-  await ground.stack.startPostgres();
-  const then = confirmed.length;
-  await eventually(() => confirmed.length >= then + 10);
-  over = true;
-  await Promise.all(customers);
+  try {
+    await ground.stack.killHard('postgres');
+    await eventually(() => codes.size > 0);
+    await ground.stack.startPostgres();
+    const then = confirmed.length;
+    await eventually(() => confirmed.length >= then + 10);
+  } finally {
+    over = true;
+    await ground.stack.startPostgres();
+    await Promise.all(customers);
+  }
 
   expect([...codes].filter((code) => code < 400 || code > 499)).toEqual([]);
   await settled();
