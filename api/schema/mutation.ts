@@ -25,8 +25,13 @@ export interface MutationOptions<Fields extends InputFieldMap, Answer extends ob
   /** What it answers with. */
   readonly type: ObjectRef<Types, Row>;
   readonly refusals?: readonly RefusalClass[];
-  /** Before the transaction: what asks a network, for locks are not held while it answers. It runs again where a key is used again. */
+  /** Before the transaction, for every call, also where a key is used again: what its work and its reading have in common. */
   readonly prepare?: (input: InputShapeFromFields<Fields>, context: ApiContext) => Promise<Prepared>;
+  /**
+   * In place of `prepare`, what asks a network, for locks are not held while it answers. Only once the work was tried and undone without a
+   * refusal, and never where the key has an answer already.
+   */
+  readonly ask?: (input: InputShapeFromFields<Fields>, context: ApiContext, idempotencyKey: string | null) => Promise<Prepared>;
   /** One transaction; what it returns is kept under the idempotency key, so it is type and ids and nothing else. */
   readonly work: (input: InputShapeFromFields<Fields>, work: MutationWork, prepared: Prepared | undefined) => Promise<Answer>;
   /** Reads the result, after the commit, as the viewer sees it. */
@@ -74,17 +79,30 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
   if (key !== null && !/^[\x21-\x7e]{1,200}$/.test(key)) {
     throw new InvalidInput([{ path: 'idempotencyKey', message: '1 to 200 visible ASCII characters' }]);
   }
-  const prepared = await options.prepare?.(input, context);
-  const { value, wakes } = await transact(db, { actor: 'USER', userId: viewer.userId }, (unit) =>
-    once(unit, { caller: viewer.userId, key, operation: name, input }, async () =>
-      options.work(input, { unit, context, visible: await context.seeIn(unit.tx) }, prepared),
-    ),
-  );
+  const attempt = (prepared: Prepared | undefined, undo = false) =>
+    transact(db, { actor: 'USER', userId: viewer.userId }, (unit) =>
+      once(unit, { caller: viewer.userId, key, operation: name, input }, async () => {
+        const answer = await options.work(input, { unit, context, visible: await context.seeIn(unit.tx) }, prepared);
+        if (undo) throw new Undone();
+        return answer;
+      }),
+    );
+  const rehearsed = options.ask === undefined ? null : await attempt(undefined, true).catch(nullIfUndone);
+  const prepared = rehearsed === null ? await (options.ask?.(input, context, key) ?? options.prepare?.(input, context)) : undefined;
+  const { value, wakes } = rehearsed ?? (await attempt(prepared));
   deps.dispatch(wakes);
   context.refresh();
   const row = await options.read(value, context, prepared);
   if (row === null) throw new NotFound('result', '');
   return row;
+}
+
+/** Takes a rehearsal back. */
+class Undone extends Error {}
+
+function nullIfUndone(error: unknown): null {
+  if (error instanceof Undone) return null;
+  throw error;
 }
 
 function idempotencyKeyField(t: InputBuilder) {

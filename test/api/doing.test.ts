@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ChannelFailure, type PluginContext } from '@trunkline/channel-sdk';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createTicket } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
 import { ROLES, reaches } from '#api/roles.ts';
 import { schema } from '#api/schema/index.ts';
-import { inbound, makeChannel, take, type MadeChannel } from '../support/fixtures.ts';
+import { inbound, makeChannel, plainPlugin, take, type MadeChannel } from '../support/fixtures.ts';
 import { globalId, openWorld, text, type Json, type Person, type World } from './support.ts';
 
 let world: World;
@@ -133,6 +134,80 @@ test('a channel is connected, edited, switched off and disconnected; a second wi
   });
   expect(gone['disconnectChannel']?.['disconnectedAt']).not.toBeNull();
   expect((await connect('Third'))['connectChannel']).toMatchObject({ __typename: 'Channel' });
+});
+
+describe('asking the provider', () => {
+  /** Channel keys it was told, in order. */
+  const told: string[] = [];
+  let says: () => Promise<void> = () => Promise.resolve();
+  const asking = {
+    ...plainPlugin,
+    key: 'asking',
+    connect: async (context: PluginContext<unknown>) => {
+      told.push(context.channel.key);
+      await says();
+    },
+  };
+  let here: World;
+  let boss: Person;
+  let place: string;
+  beforeAll(async () => {
+    here = await openWorld({ plugins: [asking] });
+    boss = await here.user({ role: 'ADMIN' });
+    place = globalId('HelpDesk', (await makeChannel(here.db)).placeId);
+  });
+  afterAll(() => here?.close());
+  beforeEach(() => {
+    told.length = 0;
+    says = () => Promise.resolve();
+  });
+  const connect = async (input: object, who = boss) =>
+    (
+      await who.ask(
+        'mutation ($input: ConnectChannelInput!) { connectChannel(input: $input) { __typename ... on Channel { id key } ... on InvalidInput { problems { path } } } }',
+        { input: { plugin: 'asking', name: 'Asked', placeId: place, ...input } },
+      )
+    )['connectChannel'];
+
+  test('a key used again answers what was stored, and the provider is not asked again [API-4]', async () => {
+    const input = { settings: { address: 'again' }, idempotencyKey: 'connect-again' };
+    const made = await connect(input);
+    expect(made?.['__typename']).toBe('Channel');
+    says = () => Promise.reject(new Error('must not be asked'));
+    expect(await connect(input)).toEqual(made);
+    expect(await connect({ ...input, settings: { address: 'other' } })).toEqual({ __typename: 'IdempotencyKeyReused' });
+    expect(told).toEqual([made?.['key']]);
+  });
+
+  test('it is not asked about what is refused anyway: a taken address, a place one does not see, wrong input [CH-2] [CH-3] [API-6]', async () => {
+    expect(await connect({ settings: { address: 'taken' } })).toMatchObject({ __typename: 'Channel' });
+    told.length = 0;
+    expect(await connect({ settings: { address: 'taken' } })).toEqual({ __typename: 'AddressTaken' });
+    const elsewhere = globalId('Inbox', '00000000-0000-4000-8000-000000000000');
+    expect(await connect({ settings: { address: 'unseen' }, placeId: elsewhere })).toEqual({ __typename: 'NotFound' });
+    expect(await connect({ settings: { address: 'nameless' }, name: ' ' })).toMatchObject({ __typename: 'InvalidInput', problems: [{ path: 'name' }] });
+    expect(await connect({ plugin: 'none', settings: {} })).toMatchObject({ __typename: 'InvalidInput', problems: [{ path: 'plugin' }] });
+    expect(told).toEqual([]);
+  });
+
+  test('a try that is repeated tells it the same channel key, which the channel then has; other tries tell others [API-4]', async () => {
+    const input = { settings: { address: 'repeated' }, idempotencyKey: 'connect-repeated' };
+    says = () => Promise.reject(new ChannelFailure({ code: 'Unavailable', reason: 'timeout' }));
+    for (let time = 0; time < 2; time += 1) expect(await connect(input)).toMatchObject({ __typename: 'InvalidInput', problems: [{ path: 'settings' }] });
+    says = () => Promise.resolve();
+    const made = await connect(input);
+    expect(told).toEqual([made?.['key'], made?.['key'], made?.['key']]);
+    expect(made?.['key']).toMatch(/^asking-[2-9a-z]{6}$/);
+    // The key is forgotten after a while; the channel keeps its own.
+    await here.db.deleteFrom('idempotency_key').execute();
+    const others = [
+      await connect({ ...input, settings: { address: 'later' } }),
+      await connect({ ...input, settings: { address: 'another’s' } }, await here.user({ role: 'ADMIN' })),
+      await connect({ settings: { address: 'keyless' } }),
+    ];
+    expect(new Set([made, ...others].map((one) => text(one?.['key'])))).toHaveLength(4);
+    expect(here.errors).toEqual([]);
+  });
 });
 
 test('an unexpected error is masked with an id that the log has too [API-7]', async () => {

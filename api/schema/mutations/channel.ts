@@ -1,4 +1,4 @@
-import { connectChannel, disconnectChannel, prepareConnection, setChannelEnabled, updateChannel } from '#commands/channels.ts';
+import { channelKeyOf, connectChannel, disconnectChannel, prepareConnection, setChannelEnabled, updateChannel } from '#commands/channels.ts';
 import { redeliver } from '#commands/intake.ts';
 import { AddressTaken, ChangedMeanwhile, InvalidInput, NotAssignable, NotFound, NotPossible } from '#commands/refusals.ts';
 import { setRoutingRule, type RuleInput } from '#commands/routing-rules.ts';
@@ -72,11 +72,12 @@ mutation('connectChannel', {
     ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with; none: the first pipeline and its first open status.' }),
     routing: t.field({ type: RuleInputRef, description: 'Who new conversations go to; none: nobody.' }),
   }),
-  // The provider is asked before the transaction: locks are not held while it thinks.
-  prepare: async (input, { deps }) => {
+  // The provider is asked outside of a transaction: locks are not held while it thinks.
+  ask: async (input, { deps, db, viewer }, idempotencyKey) => {
     const plugin = deps.plugins.find(({ key }) => key === input.plugin);
     if (plugin === undefined) throw new InvalidInput([{ path: 'plugin', message: 'there is no such plugin' }]);
-    return prepareConnection(plugin, { name: input.name, settings: input.settings }, (info) => deps.pluginContext(plugin.key, info));
+    const key = idempotencyKey === null ? undefined : await channelKeyOf(db, deps.keys, plugin.key, { caller: viewer.userId, key: idempotencyKey });
+    return prepareConnection(plugin, { name: input.name, settings: input.settings }, (info) => deps.pluginContext(plugin.key, info), key);
   },
   work: async (input, { unit, visible, context }, prepared) => {
     await requireSeen(unit.tx, visible, 'place', input.placeId.id);
