@@ -1,3 +1,6 @@
+import { MAX_TRIES } from '#commands/intake.ts';
+import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+
 /** Every limit that keeps one channel's plugin from stopping the others, and one try from lasting for ever (PLUG-11). The documentation's table is checked against this. */
 export const LIMITS = {
   /** Milliseconds one delivery may be parsed for; then its thread is ended. */
@@ -13,7 +16,7 @@ export const LIMITS = {
   /** Events one delivery may give. */
   eventsPerDelivery: 1_000,
   /** Tries of a delivery; after the last it is set aside and listed. */
-  deliveryTries: 3,
+  deliveryTries: MAX_TRIES,
   /** Deliveries written in one transaction. */
   deliveriesPerBatch: 50,
   /** Milliseconds one call of the drain goes on before it gives an account of itself. */
@@ -21,7 +24,7 @@ export const LIMITS = {
   /** Milliseconds without a delivery after which a channel's intake ends. */
   drainIdleMs: 1_000,
   /** Seconds `send` may take; then the outcome is unknown. */
-  sendSeconds: 30,
+  sendSeconds: SEND_LIMIT_SECONDS,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
 } as const;

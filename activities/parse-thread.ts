@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { ChannelFailure, type Plugin } from '@trunkline/channel-sdk';
+import { isChannelFailure, type Plugin } from '@trunkline/channel-sdk';
 import { cleanText } from './clean-text.ts';
 import type { ParseAnswer, ParseRequest, ThreadData } from './parse-messages.ts';
 
@@ -33,11 +33,6 @@ async function parse(plugin: Plugin, { id, channel, raw }: ParseRequest): Promis
     if (isChannelFailure(error)) return { type: 'failure', id, failure: error.failure };
     return { type: 'error', id, error: error instanceof Error ? error.name : typeof error };
   }
-}
-
-/** By name too: a plugin may bring its own copy of the contract's package. */
-function isChannelFailure(error: unknown): error is ChannelFailure {
-  return error instanceof ChannelFailure || (error instanceof Error && error.name === 'ChannelFailure' && 'failure' in error);
 }
 
 await main();

@@ -28,6 +28,14 @@ export class ChannelFailure extends Error {
   }
 }
 
+/** Whether an error is a `ChannelFailure`. By name too: a plugin may bring its own copy of this package, whose class is another. */
+export function isChannelFailure(error: unknown): error is ChannelFailure {
+  if (error instanceof ChannelFailure) return true;
+  if (!(error instanceof Error) || error.name !== 'ChannelFailure' || !('failure' in error)) return false;
+  const { failure } = error;
+  return typeof failure === 'object' && failure !== null && 'code' in failure && typeof failure.code === 'string';
+}
+
 /** Whether trying again, by itself or by hand, can help. */
 export function canRetry(failure: Failure): boolean {
   return failure.code === 'RateLimited' || failure.code === 'Unavailable';
