@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { CompleteAsyncError } from '@temporalio/activity';
 import type { ActivityInterceptorsFactory } from '@temporalio/worker';
@@ -28,7 +29,7 @@ export function failureInterceptor(log: ActivityLog): ActivityInterceptorsFactor
 export function redact(error: unknown, activity: string, log: ActivityLog): ApplicationFailure {
   if (error instanceof Refusal) return bare({ type: error.name, message: error.name, details: idsOf(error), nonRetryable: true });
   const errorId = randomUUID();
-  log.error({ errorId, activity, error: classOf(error), ...codeOf(error) }, 'an activity failed');
+  log.error({ errorId, activity, ...inCodes(error) }, 'an activity failed');
   return bare({ type: 'Unexpected', message: `error ${errorId}: see the log`, details: [{ errorId }], nonRetryable: false });
 }
 
@@ -56,10 +57,44 @@ function codeOf(error: unknown): { readonly code?: string } {
   return typeof code === 'string' && /^\w{1,40}$/.test(code) ? { code } : {};
 }
 
-/** Whether PostgreSQL itself is away: nobody's fault, so it is no failed try of a delivery. */
+/** Whether PostgreSQL itself can not be had: nobody's fault, and the next statement would fare no better. */
+export function isAway(error: unknown): boolean {
+  const code = stateOf(error);
+  if (code === undefined) return error instanceof Error && /connection|timeout|terminated/i.test(error.message);
+  // Class 08: connection; 53: resources; 57: shut down or cancelled.
+  return /^(08|53|57)/.test(code) || NETWORK.has(code);
+}
+
+/** Whether the same statement may well succeed in a moment, so that it is no failed try of a delivery: PostgreSQL is away, or another transaction was in the way. */
 export function isConnectionTrouble(error: unknown): boolean {
+  const code = stateOf(error);
+  // Class 40: serialisation or deadlock; 25P04 and 55P03: a time limit of ours.
+  return isAway(error) || (code !== undefined && (code.startsWith('40') || code === '25P04' || code === '55P03'));
+}
+
+const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
+
+function stateOf(error: unknown): string | undefined {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
-  if (typeof code !== 'string') return error instanceof Error && /connection|timeout|terminated/i.test(error.message);
-  // Class 08: connection; 53: resources; 57: shut down or cancelled; 40: serialisation or deadlock; 25P04 and 55P03: a time limit of ours.
-  return /^(08|53|57|40)/.test(code) || ['25P04', '55P03', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'].includes(code);
+  return typeof code === 'string' ? code : undefined;
+}
+
+const FIRST_WAIT_MS = 250;
+const LONGEST_WAIT_MS = 5_000;
+
+/** Does it, and again while it fails for trouble that passes; `goOn` is asked after each failure, with how many there were. */
+export async function throughTrouble<Value>(work: () => Promise<Value>, goOn: (failures: number) => boolean): Promise<Value> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isConnectionTrouble(error) || !goOn(failures)) throw error;
+      await sleep(Math.min(FIRST_WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS));
+    }
+  }
+}
+
+/** What a log may say of an error: its class and its code. */
+export function inCodes(error: unknown): { readonly error: string; readonly code?: string } {
+  return { error: classOf(error), ...codeOf(error) };
 }

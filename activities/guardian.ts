@@ -3,6 +3,7 @@ import { findStuck, type Stuck } from '#commands/guardian.ts';
 import { decide } from '#commands/routing.ts';
 import { startRequest } from '#workflows/contract.ts';
 import type { Engine } from './dependencies.ts';
+import { inCodes, isAway } from './failures.ts';
 import { LIMITS } from './limits.ts';
 import { wake } from './wakes.ts';
 
@@ -83,7 +84,10 @@ async function decideAll(mender: Mender, conversationIds: readonly string[]): Pr
       await wake(mender, wakes);
       if (value.decided) decided += 1;
     } catch (error) {
-      if (!(error instanceof NotFound)) throw error;
+      if (error instanceof NotFound) continue;
+      // One that can not be decided keeps neither the others nor this run's account from their due.
+      mender.log.error({ conversationId, ...inCodes(error) }, 'the guardian could not decide a conversation');
+      if (isAway(error)) break;
     }
   }
   return decided;

@@ -13,7 +13,7 @@ import {
 } from '#commands/intake.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from './dependencies.ts';
-import { isConnectionTrouble } from './failures.ts';
+import { isConnectionTrouble, throughTrouble } from './failures.ts';
 import { LIMITS } from './limits.ts';
 import { decideConversations } from './routing.ts';
 import { wake } from './wakes.ts';
@@ -34,6 +34,13 @@ const WRITE_AFTER_MS = 2_000;
 /** Milliseconds to wait for another transaction that writes this channel's deliveries. */
 const BUSY_MS = 100;
 
+/** Milliseconds between two signs of life, whatever is waited for: a thread, a plugin that loads, a lock. */
+const BEAT_MS = 4_000;
+/** How often a try is taken back in vain before it is left counted: about three minutes, within the call's own limit. */
+const UNTAKE_TRIES = 40;
+/** The same once nobody waits for the drain any more. */
+const UNTAKE_TRIES_STOPPED = 4;
+
 /** What a drain tells and asks while it runs; Temporal's heartbeat in production. */
 export interface DrainWatch {
   beat(): void;
@@ -53,13 +60,31 @@ export function createIntakeActivities(engine: Engine) {
 
 /** One call of the drain, also outside Temporal (bench, tests). */
 export async function drain(engine: Engine, channelKey: string, watch: DrainWatch): Promise<Drained> {
+  watch.beat();
+  const beat = setInterval(() => watch.beat(), BEAT_MS);
+  try {
+    return await drainOn(engine, channelKey, watch);
+  } finally {
+    clearInterval(beat);
+  }
+}
+
+/** What one call of the drain has done so far. */
+interface Tally {
+  processed: number;
+  setAside: number;
+  /** Conversations that could not be decided; not tried again by this call. */
+  readonly undecided: Set<string>;
+}
+
+async function drainOn(engine: Engine, channelKey: string, watch: DrainWatch): Promise<Drained> {
   const { db, now } = engine;
   const end = now() + LIMITS.drainMs;
-  const sum = { processed: 0, setAside: 0 };
+  const sum: Tally = { processed: 0, setAside: 0, undecided: new Set() };
+  const account = (more: boolean): Drained => ({ processed: sum.processed, setAside: sum.setAside, more });
   let quietSince = now();
   let saidAt = 0;
   while (now() < end && !watch.stopped()) {
-    watch.beat();
     // At most once a second: it is a write to a row that every door reads.
     if (now() - saidAt > 1_000) {
       await setIntakeUntil(db, channelKey, INTAKE_AHEAD_SECONDS);
@@ -70,18 +95,18 @@ export async function drain(engine: Engine, channelKey: string, watch: DrainWatc
     } else if (now() - quietSince >= LIMITS.drainIdleMs) {
       await setIntakeUntil(db, channelKey, 0);
       // What came between the last look and that word was told that somebody is at work: look once more.
-      if (!(await step(engine, channelKey, watch, sum))) return { ...sum, more: false };
+      if (!(await step(engine, channelKey, watch, sum))) return account(false);
       quietSince = now();
       saidAt = 0;
     } else {
       await sleep(LOOK_MS);
     }
   }
-  return { ...sum, more: true };
+  return account(true);
 }
 
 /** Takes, parses and writes once, and decides what became open; true where there was anything to do. */
-async function step(engine: Engine, channelKey: string, watch: DrainWatch, sum: { processed: number; setAside: number }): Promise<boolean> {
+async function step(engine: Engine, channelKey: string, watch: DrainWatch, sum: Tally): Promise<boolean> {
   const { db } = engine;
   const taken = await takeDeliveries(db, channelKey, LIMITS.deliveriesPerBatch);
   if (taken === undefined) return false;
@@ -91,19 +116,25 @@ async function step(engine: Engine, channelKey: string, watch: DrainWatch, sum: 
       await takeIn(engine, taken, unsettled, watch, sum);
     } finally {
       // Begun and not finished for no fault of theirs: PostgreSQL went away, or the drain was stopped.
-      if (unsettled.size > 0) await untake(db, [...unsettled]).catch(() => undefined);
+      if (unsettled.size > 0) await takeBack(engine, [...unsettled], watch);
     }
   }
-  return (await decideConversations(engine, channelKey)) > 0 || taken.deliveries.length > 0;
+  return (await decideConversations(engine, channelKey, sum.undecided)) > 0 || taken.deliveries.length > 0;
 }
 
-async function takeIn(
-  engine: Engine,
-  taken: TakenDeliveries,
-  unsettled: Set<number>,
-  watch: DrainWatch,
-  sum: { processed: number; setAside: number },
-): Promise<void> {
+/** Never throws: what made the drain end is what is told of it. */
+async function takeBack({ db, log }: Engine, deliveryIds: readonly number[], watch: DrainWatch): Promise<void> {
+  try {
+    await throughTrouble(
+      () => untake(db, deliveryIds),
+      (failures) => failures < (watch.stopped() ? UNTAKE_TRIES_STOPPED : UNTAKE_TRIES),
+    );
+  } catch {
+    log.warn({ deliveryIds }, 'a try could not be taken back');
+  }
+}
+
+async function takeIn(engine: Engine, taken: TakenDeliveries, unsettled: Set<number>, watch: DrainWatch, sum: Tally): Promise<void> {
   const { db, keys, plugins, pool, now } = engine;
   const plugin = plugins.find((one) => one.key === taken.plugin);
   if (plugin === undefined) throw new PluginMissing(taken.plugin);
@@ -114,14 +145,13 @@ async function takeIn(
   let parsed: ParsedDelivery[] = [];
   let writtenAt = now();
   const write = async (): Promise<void> => {
-    if (parsed.length > 0) await apply(engine, plugin, taken, parsed, unsettled, sum);
+    if (parsed.length > 0) await apply(engine, plugin, taken, parsed, unsettled, watch, sum);
     parsed = [];
     writtenAt = now();
   };
   for (const { id, raw } of taken.deliveries) {
     if (watch.stopped()) break;
     const result = await pool.parse(taken.plugin, info, raw);
-    watch.beat();
     if (result.ok) {
       parsed.push({ deliveryId: id, receivedAt: raw.receivedAt, events: result.events });
     } else {
@@ -139,13 +169,16 @@ async function apply(
   taken: TakenDeliveries,
   parsed: readonly ParsedDelivery[],
   unsettled: Set<number>,
-  sum: { processed: number; setAside: number },
+  watch: DrainWatch,
+  sum: Tally,
 ): Promise<void> {
   const { db, keys } = engine;
   try {
     for (;;) {
       const { value, wakes } = await applyDeliveries(db, { keys, capabilities: plugin.capabilities }, taken.channelId, parsed);
       if (value.busy) {
+        // They stay unsettled, and their try is taken back.
+        if (watch.stopped()) return;
         await sleep(BUSY_MS);
         continue;
       }
@@ -157,11 +190,11 @@ async function apply(
     if (isConnectionTrouble(error)) throw error;
     const [only] = parsed;
     if (parsed.length === 1 && only !== undefined) return fail(engine, only.deliveryId, 'NotApplied', classAndCode(error), unsettled, sum);
-    for (const one of parsed) await apply(engine, plugin, taken, [one], unsettled, sum);
+    for (const one of parsed) await apply(engine, plugin, taken, [one], unsettled, watch, sum);
   }
 }
 
-async function fail(engine: Engine, deliveryId: number, code: string, reason: string, unsettled: Set<number>, sum: { setAside: number }): Promise<void> {
+async function fail(engine: Engine, deliveryId: number, code: string, reason: string, unsettled: Set<number>, sum: Tally): Promise<void> {
   const { value, wakes } = await failDelivery(engine.db, deliveryId, code, reason);
   unsettled.delete(deliveryId);
   if (value.setAside) sum.setAside += 1;

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import {
   ChannelFailure,
+  isChannelFailure,
   type Failure,
   type OutboundMessage,
   type Plugin,
@@ -13,6 +14,7 @@ import { loadChannel } from '#commands/channel-settings.ts';
 import { claimNext, settleSend, type Claimed, type Outcome } from '#commands/outbox.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
+import { throughTrouble } from './failures.ts';
 import { LIMITS } from './limits.ts';
 import { wake } from './wakes.ts';
 
@@ -29,6 +31,10 @@ export interface SendResult {
 }
 
 const HEARTBEAT_MS = 4_000;
+/** Seconds since a send began for which its provider is asked again and again, while it can not answer; then a person decides. */
+const ASK_FOR_SECONDS = 600;
+/** Seconds between two of these questions, unless the provider wants more. */
+const ASK_EVERY_SECONDS = 15;
 
 export function createOutboxActivities(engine: Engine) {
   return {
@@ -38,7 +44,7 @@ export function createOutboxActivities(engine: Engine) {
       // Tells Temporal that its process lives, so that another takes over soon after it does not.
       const beat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
       try {
-        return await sendFirst(engine, conversationId);
+        return await sendFirst(engine, conversationId, () => context.cancellationSignal.aborted);
       } finally {
         clearInterval(beat);
       }
@@ -46,8 +52,8 @@ export function createOutboxActivities(engine: Engine) {
   };
 }
 
-/** One step of an outbox, also outside Temporal (tests). */
-export async function sendFirst(engine: Engine, conversationId: string): Promise<SendResult> {
+/** One step of an outbox, also outside Temporal (tests). `stopped`: nobody waits for it any more. */
+export async function sendFirst(engine: Engine, conversationId: string, stopped: () => boolean = () => false): Promise<SendResult> {
   const channel = await loadSending(engine, conversationId);
   const result = (outcome: SendResult['outcome'], more: Partial<SendResult> = {}): Promise<SendResult> => summed(engine, conversationId, outcome, more);
   if (channel === null) return result('IDLE');
@@ -70,12 +76,25 @@ export async function sendFirst(engine: Engine, conversationId: string): Promise
   }
   const { claimed } = claim;
   const messageId = claimed.message.id;
+  if (claim.kind === 'unknown') {
+    const { notBefore } = await questionOf(engine, claimed);
+    if (notBefore.getTime() > engine.now()) return result('WAITS', { messageId, heldBy: ASKING, nextTryAtIso: notBefore.toISOString() });
+  }
   const outcome =
     refused === undefined
       ? await (claim.kind === 'send' ? channel.send(claimed) : channel.ask(claimed))
       : failed(failureOf(refused, { code: 'Malformed', where: 'reserve' }));
   if (outcome === 'ask-later') return result('UNKNOWN', { messageId });
-  const settled = await settleSend(engine.db, messageId, claimed.attempt, outcome);
+  if ('askAgainSeconds' in outcome) {
+    const nextTryAtIso = await askAgain(engine, claimed, outcome.askAgainSeconds);
+    engine.log.info({ messageId, conversationId, attempt: claimed.attempt, nextTryAtIso }, 'the provider could not say what became of a message');
+    return result('WAITS', { messageId, heldBy: ASKING, nextTryAtIso });
+  }
+  // The provider has said what it did: that is not forgotten because PostgreSQL is away for a moment.
+  const settled = await throughTrouble(
+    () => settleSend(engine.db, messageId, claimed.attempt, outcome),
+    () => !stopped(),
+  );
   await wake(engine, settled.wakes);
   const code = outcome.kind === 'sent' ? 'SENT' : outcome.failure.code;
   engine.log.info({ messageId, conversationId, attempt: claimed.attempt, outcome: code }, 'a message was tried');
@@ -88,8 +107,15 @@ interface SendingChannel {
   /** Sends it once. `ask-later`: nobody knows, and once the limit is over the provider can be asked. */
   send(claimed: Claimed): Promise<Outcome | 'ask-later'>;
   /** Asks for one whose outcome is unknown; without `findSent` a person decides. */
-  ask(claimed: Claimed): Promise<Outcome>;
+  ask(claimed: Claimed): Promise<Outcome | AskAgain>;
 }
+
+/** The provider can not say now; it is asked again after so long. */
+interface AskAgain {
+  readonly askAgainSeconds: number;
+}
+
+const ASKING = 'the provider is asked what became of it';
 
 /** The channel of the first unsettled message, read before the claim's transaction begins: within it a second connection could be waited for, for ever. */
 async function loadSending(engine: Engine, conversationId: string): Promise<SendingChannel | null> {
@@ -112,7 +138,7 @@ async function loadSending(engine: Engine, conversationId: string): Promise<Send
     key: row.key,
     reserve: (message) => plugin?.reserve?.(message, contextFor()),
     send: (claimed) => sendOnce(plugin, claimed, contextFor),
-    ask: (claimed) => askProvider(plugin, claimed, contextFor),
+    ask: (claimed) => askProvider(engine, plugin, claimed, contextFor),
   };
 }
 
@@ -132,7 +158,8 @@ async function sendOnce(plugin: Plugin | undefined, { message }: Claimed, contex
   }
 }
 
-async function askProvider(plugin: Plugin | undefined, { message }: Claimed, contextFor: ContextFor): Promise<Outcome> {
+async function askProvider(engine: Engine, plugin: Plugin | undefined, claimed: Claimed, contextFor: ContextFor): Promise<Outcome | AskAgain> {
+  const { message } = claimed;
   const unknown: Failure = { code: 'MaybeSent', reason: 'it was being sent when the worker stopped, or got no answer' };
   const find = plugin?.findSent;
   if (find === undefined) return failed(unknown);
@@ -140,10 +167,41 @@ async function askProvider(plugin: Plugin | undefined, { message }: Claimed, con
     const receipt = await within((signal) => find.call(plugin, message, contextFor(signal)));
     if (receipt === undefined) return failed({ code: 'Unavailable', reason: 'the provider does not have it' });
     return { kind: 'sent', receipt: checkedReceipt(receipt) };
-  } catch {
+  } catch (error) {
+    const failure = failureOf(error, error instanceof TimeUp ? { code: 'Unavailable', reason: 'no answer in time' } : unknown);
+    if (failure.code === 'Unavailable' || failure.code === 'RateLimited') {
+      const left = (await questionOf(engine, claimed)).askUntil - engine.now();
+      const wanted = failure.code === 'RateLimited' ? Math.max(failure.retryAfterSeconds, ASK_EVERY_SECONDS) : ASK_EVERY_SECONDS;
+      if (left > 0) return { askAgainSeconds: Math.min(wanted, Math.ceil(left / 1000)) };
+    }
     // Nobody knows, and the provider can not say: a person decides, and the next message may pass.
     return failed(unknown);
   }
+}
+
+/** When the provider may be asked next of a message, and until when (milliseconds since 1970) that goes on. */
+async function questionOf({ db }: Engine, { message, attempt }: Claimed): Promise<{ readonly notBefore: Date; readonly askUntil: number }> {
+  const row = await db
+    .selectFrom('outbound')
+    .select(['not_before', 'sending_since'])
+    .where('message_id', '=', message.id)
+    .where('attempt', '=', attempt)
+    .where('state', '=', 'SENDING')
+    .executeTakeFirst();
+  return { notBefore: row?.not_before ?? new Date(0), askUntil: (row?.sending_since?.getTime() ?? 0) + ASK_FOR_SECONDS * 1000 };
+}
+
+/** Keeps the next question in the row, so that a workflow started anew does not ask before. Returns when, in ISO 8601. */
+async function askAgain({ db, now }: Engine, { message, attempt }: Claimed, seconds: number): Promise<string> {
+  const at = new Date(now() + seconds * 1000);
+  await db
+    .updateTable('outbound')
+    .set({ not_before: at })
+    .where('message_id', '=', message.id)
+    .where('attempt', '=', attempt)
+    .where('state', '=', 'SENDING')
+    .execute();
+  return at.toISOString();
 }
 
 /** A receipt without an id is worse than none: nothing would ever be matched with it. */
@@ -173,11 +231,8 @@ async function within<Value>(run: (signal: AbortSignal) => Promise<Value>): Prom
   }
 }
 
-/** By name too: a plugin may bring its own copy of the contract's package. */
 function failureOf(error: unknown, otherwise: Failure): Failure {
-  if (error instanceof ChannelFailure) return error.failure;
-  if (error instanceof Error && error.name === 'ChannelFailure' && 'failure' in error) return error.failure as Failure;
-  return otherwise;
+  return isChannelFailure(error) ? error.failure : otherwise;
 }
 
 function failed(failure: Failure): Outcome {

@@ -4,7 +4,8 @@ import type { SendResult } from '#activities/outbox.ts';
 import { handleMessages } from './handlers.ts';
 import { millisecondsUntil, RETRY } from './options.ts';
 
-const { sendNext } = proxyActivities<Activities>({ startToCloseTimeout: '90s', heartbeatTimeout: '15s', retry: RETRY });
+// Long, for an outcome that is known is held until PostgreSQL takes it; a process that died is known by its heartbeat.
+const { sendNext } = proxyActivities<Activities>({ startToCloseTimeout: '10m', heartbeatTimeout: '15s', retry: RETRY });
 
 /** Sends a conversation's messages one after the other, in the order in which they were written (CH-5). Completes when none is queued. */
 export async function outbox(conversationId: string): Promise<void> {

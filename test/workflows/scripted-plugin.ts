@@ -11,6 +11,8 @@ export type Delivery =
 export const sent: { readonly id: string; readonly text: string; readonly conversation: string }[] = [];
 /** Message ids `findSent` is to know. */
 export const known = new Set<string>();
+/** What `findSent` fails with, by text. */
+export const unanswered = new Map<string, Error>();
 /** How often a text was tried. */
 export const tries = new Map<string, number>();
 
@@ -44,7 +46,7 @@ function scripted(key: string, asks: boolean) {
     address: (value) => value.name,
     parse: async (raw) => parse(JSON.parse(Buffer.from(raw.body).toString()) as Delivery),
     send: async (message) => send(message),
-    ...(asks ? { findSent: async (message) => (known.has(message.text) ? receipt(message.id) : undefined) } : {}),
+    ...(asks ? { findSent: async (message) => findSent(message) } : {}),
   });
 }
 
@@ -104,6 +106,12 @@ async function send({ id, text, to }: { readonly id: string; readonly text: stri
   }
   sent.push({ id, text, conversation: to.value });
   return receipt(id);
+}
+
+function findSent({ id, text }: { readonly id: string; readonly text: string }): SendReceipt | undefined {
+  const error = unanswered.get(text);
+  if (error !== undefined) throw error;
+  return known.has(text) ? receipt(id) : undefined;
 }
 
 function receipt(id: string): SendReceipt {
