@@ -14,6 +14,9 @@ export class TemporalUnavailable extends Error {
   }
 }
 
+/** One that answers, but is older than {@link MINIMUM_SERVER}: to ask it again does not help. */
+export class TemporalTooOld extends TemporalUnavailable {}
+
 /** A checked connection. Whoever asked for it closes `connection`. */
 export type TemporalClient = {
   readonly connection: Connection;
@@ -24,7 +27,7 @@ export type TemporalClient = {
 
 /**
  * Connects and checks the server's version. Throws {@link TemporalUnavailable} when nothing answers within
- * `timeoutMs` milliseconds or the server is older than {@link MINIMUM_SERVER}; never hangs.
+ * `timeoutMs` milliseconds, {@link TemporalTooOld} when the server is older than {@link MINIMUM_SERVER}; never hangs.
  */
 export async function connectClient(settings: TemporalSettings, timeoutMs = 10_000): Promise<TemporalClient> {
   const connection = await open(settings, timeoutMs);
@@ -92,7 +95,7 @@ async function checkServer(connection: Connection, settings: TemporalSettings, t
     throw unreachable(settings, cause);
   }
   if (!atLeast(version, MINIMUM_SERVER)) {
-    throw new TemporalUnavailable(
+    throw new TemporalTooOld(
       `The Temporal server at ${settings.address} is version ${version || 'unknown'}; at least ${MINIMUM_SERVER} is needed. Upgrade it or point TEMPORAL_ADDRESS at another.`,
     );
   }

@@ -7,10 +7,10 @@ import { keysFrom } from '#commands/secrets.ts';
 import { openDatabase } from '#db/database.ts';
 import { readEnvironment, EnvironmentError, type Environment } from '#runtime/environment.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
-import { createLogger, describeError } from '#runtime/log.ts';
+import { createLogger } from '#runtime/log.ts';
 import { missingTemporalSetup } from '#runtime/temporal-setup.ts';
 import { createWaker } from '#runtime/temporal-waker.ts';
-import { connectClient, nativeConnectionOptions } from '#runtime/temporal.ts';
+import { connectClient, nativeConnectionOptions, TemporalTooOld } from '#runtime/temporal.ts';
 import { bundleWorkflows } from './bundle.ts';
 import { serveHealth } from './health.ts';
 import { installRuntime, temporalLogger } from './runtime.ts';
@@ -23,7 +23,7 @@ const CONNECTIONS = 20;
 
 await main();
 
-/** One worker process: it outlives Temporal and PostgreSQL going away and coming back, and ends on a signal only. */
+/** One worker process: it outlives Temporal and PostgreSQL going away and coming back, and ends on a signal, or where Temporal is too old. */
 async function main(): Promise<void> {
   const environment = environmentOrExit();
   const log = createLogger({ service: 'worker', level: environment.logLevel });
@@ -49,7 +49,17 @@ async function main(): Promise<void> {
   });
 
   while (!lifecycle.stopping()) {
-    const session = await openSession(environment).catch((error: unknown) => log.warn({ err: describeError(error) }, 'Temporal can not be reached yet'));
+    const session = await openSession(environment).catch((error: unknown) => {
+      if (error instanceof TemporalTooOld) return error;
+      log.warn({ err: error }, 'Temporal can not be reached yet');
+      return undefined;
+    });
+    if (session instanceof TemporalTooOld) {
+      // Waiting does not make it newer.
+      await lifecycle.shutdown('Temporal is too old');
+      console.error(session.message);
+      process.exit(1);
+    }
     if (session === undefined) {
       await Promise.race([sleep(AGAIN_MS), new Promise<void>((resolve) => void (stopWaiting = resolve))]);
       continue;
@@ -72,7 +82,7 @@ async function main(): Promise<void> {
       log.info({ namespace: environment.temporal.namespace, plugins: config.plugins.map((one) => one.key) }, 'the worker runs');
       await workers.done;
     } catch (error) {
-      log.error({ err: describeError(error) }, 'the worker ended; it is started anew');
+      log.error({ err: error }, 'the worker ended; it is started anew');
       await sleep(AGAIN_MS);
     } finally {
       stopKeeping();
@@ -110,7 +120,7 @@ function keepSchedule(client: Client, connection: Connection, environment: Envir
       const done = await keepGuardianSchedule(client, () => Date.now());
       if (done !== null) log.info({ schedule: done }, "the guardian's schedule was mended");
     } catch (error) {
-      log.warn({ err: describeError(error) }, "the guardian's schedule could not be looked at");
+      log.warn({ err: error }, "the guardian's schedule could not be looked at");
     }
   };
   void look();
