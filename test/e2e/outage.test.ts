@@ -129,7 +129,7 @@ it('on SIGTERM api and worker end what they are at and exit with 0, and their lo
 
   for (const name of ['api.log', 'worker.log']) {
     const lines = readFileSync(join(ground.stack.dataDirectory, name), 'utf8').trim().split('\n');
-    expect(lines.length, name).toBeGreaterThan(2);
+    expect(lines.length, name).toBeGreaterThan(1);
     expect(lines.filter((line) => line.toLowerCase().includes(MARKER)), name).toEqual([]);
     for (const line of lines) expect(() => JSON.parse(line) as unknown, `${name}: ${line}`).not.toThrow();
     expect(existsSync(join(ground.stack.dataDirectory, `${name}.1`)), 'it was started once').toBe(false);
