@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { ChannelFailure, type RawDelivery } from '@trunkline/channel-sdk';
+import { isChannelFailure, type RawDelivery } from '@trunkline/channel-sdk';
 import { readBody } from './body.ts';
 import type { DoorChannel } from './channel-cache.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
@@ -56,7 +56,7 @@ function headersOf(request: Request, incoming: IncomingMessage | undefined): Rec
 }
 
 function refusal(keeper: Doorkeeper, error: unknown, channel: string): Response {
-  const code = error instanceof ChannelFailure ? error.failure.code : 'Unexpected';
+  const code = isChannelFailure(error) ? error.failure.code : 'Unexpected';
   keeper.log('a delivery was not taken', { channel, code });
   switch (code) {
     case 'Unauthentic':

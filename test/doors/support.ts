@@ -1,3 +1,4 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import { connectChannel, type Connected } from '#commands/channels.ts';
 import { keysFrom } from '#commands/secrets.ts';
 import { transact } from '#commands/unit.ts';
@@ -40,10 +41,10 @@ export interface TestDoors extends Doors {
   readonly lines: string[];
 }
 
-export function testDoors(db: Db, waker: Waker, ports: ReadonlyMap<string, number> = new Map()): TestDoors {
+export function testDoors(db: Db, waker: Waker, ports: ReadonlyMap<string, number> = new Map(), plugins: readonly Plugin[] = config.plugins): TestDoors {
   const lines: string[] = [];
   const log = (message: string, fields: object): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
-  const doors = createDoors({ db, keys, plugins: config.plugins, waker, log, env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports } } });
+  const doors = createDoors({ db, keys, plugins, waker, log, env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports } } });
   return { ...doors, lines };
 }
 

@@ -1,9 +1,11 @@
+import type { Failure } from '@trunkline/channel-sdk';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { disconnectChannel, setChannelEnabled } from '#commands/channels.ts';
 import { setIntakeUntil } from '#commands/intake.ts';
 import { transact } from '#commands/unit.ts';
 import { openDatabase } from '#db/database.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import testhook from '../support/test-plugin.ts';
 import { APP_SECRET, call, connectHook, deliveries, fakeTemporal, PUBLIC_URL, testDoors, type FakeTemporal, type TestDoors } from './support.ts';
 
 let database: TestDatabase;
@@ -52,6 +54,27 @@ describe('a webhook', () => {
     expect(await deliveries(database.db, channelId)).toEqual([]);
     expect(doors.lines.join()).not.toContain(APP_SECRET);
     expect(doors.lines.join()).not.toContain('forged');
+  });
+
+  it('is refused alike by a plugin that brings a contract package of its own [PLUG-6]', async () => {
+    const { key } = await connectHook(database.db);
+    class ChannelFailure extends Error {
+      override readonly name = 'ChannelFailure';
+      readonly failure: Failure;
+      constructor(failure: Failure) {
+        super(failure.code);
+        this.failure = failure;
+      }
+    }
+    for (const [failure, status] of [
+      [{ code: 'Unauthentic' }, 401],
+      [{ code: 'Malformed', where: 'body' }, 400],
+      [{ code: 'Unavailable', reason: 'away' }, 503],
+    ] as const) {
+      const plugin = { ...testhook, verify: () => Promise.reject(new ChannelFailure(failure)) };
+      doors = testDoors(database.db, temporal, new Map(), [plugin]);
+      expect((await post(key, call('x'))).status).toBe(status);
+    }
   });
 
   it('is refused above the size limit, whether its length is told or not [PLUG-3]', async () => {
