@@ -6,16 +6,16 @@ import config from '#config';
 import { keysFrom } from '#commands/secrets.ts';
 import { openDatabase } from '#db/database.ts';
 import { pendingMigrations } from '#db/migrate.ts';
-import { readEnvironment } from '#runtime/environment.ts';
+import { environmentOrExit } from '#runtime/environment.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
-import { createDoors, parseListenPorts } from './doors/index.ts';
+import { createDoors } from './doors/index.ts';
 import { createFeed } from './feed.ts';
 import { createGraphqlHandler } from './server.ts';
 import { createDispatch, createLazyWaker } from './waker.ts';
 
-const env = readEnvironment();
+const env = environmentOrExit();
 const log = createLogger({ service: 'api', level: env.logLevel });
 const lifecycle = createLifecycle({ onMessage: (message) => log.info(message) });
 
@@ -71,8 +71,7 @@ app.onError((error, context) => {
 
 /** As `LISTEN_PORTS` says; without it, a single plugin with a server of its own gets the mail port. */
 function listenPorts(): ReadonlyMap<string, number> {
-  const text = process.env['LISTEN_PORTS'];
-  if (text !== undefined && text !== '') return parseListenPorts(text);
+  if (env.listenPorts !== undefined) return env.listenPorts;
   const [only, ...others] = config.plugins.filter((plugin) => plugin.listen !== undefined);
   return new Map(only === undefined || others.length > 0 ? [] : [[only.key, env.smtpPort]]);
 }

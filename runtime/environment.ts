@@ -16,6 +16,8 @@ export type Environment = {
   readonly workerPort: number;
   readonly smtpHost: string;
   readonly smtpPort: number;
+  /** Where the plugins' own servers listen, by plugin; 0: any free port. Undefined unless given. */
+  readonly listenPorts: ReadonlyMap<string, number> | undefined;
   /** 32 bytes, as they were given (hex or base64). */
   readonly secret: string;
   /** The same 32 bytes, decoded: the key for channel secrets and key hashes. */
@@ -66,12 +68,24 @@ export function readEnvironment(source: NodeJS.ProcessEnv = process.env): Enviro
     workerPort: values.WORKER_PORT,
     smtpHost: values.SMTP_HOST ?? values.HOST,
     smtpPort: values.SMTP_PORT,
+    listenPorts: values.LISTEN_PORTS,
     secret: values.TRUNKLINE_SECRET,
     secretKey: decodeSecret(values.TRUNKLINE_SECRET) ?? new Uint8Array(),
     mode: values.TRUNKLINE_MODE,
     publicUrl: (values.PUBLIC_URL ?? url).replace(/\/+$/, ''),
     logLevel: values.LOG_LEVEL,
   };
+}
+
+/** As {@link readEnvironment}; a process whose settings are wrong says which and ends with 1. */
+export function environmentOrExit(): Environment {
+  try {
+    return readEnvironment();
+  } catch (error) {
+    if (!(error instanceof EnvironmentError)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
 }
 
 /** Only what reaches PostgreSQL, for the commands that need nothing else. Throws {@link EnvironmentError}. */
@@ -118,6 +132,18 @@ const port = z
   .transform(Number)
   .refine((number) => number <= 65_535, 'is not a port (0 to 65535)');
 
+/** 'sms=2600,other=0', or undefined when a part of it is something else. */
+function parseListenPorts(text: string): ReadonlyMap<string, number> | undefined {
+  const ports = new Map<string, number>();
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const [, plugin, number] = /^([a-z][a-z0-9-]{1,30})=(\d{1,5})$/.exec(part) ?? [];
+    if (plugin === undefined || Number(number) > 65_535) return undefined;
+    ports.set(plugin, Number(number));
+  }
+  return ports;
+}
+
 const variables = z.object({
   DATABASE_URL: databaseUrl,
   DATABASE_DIRECT_URL: databaseUrl.optional(),
@@ -135,6 +161,11 @@ const variables = z.object({
   WORKER_PORT: port.default(4001),
   SMTP_HOST: z.string().regex(/^\S+$/, 'holds a space').optional(),
   SMTP_PORT: port.default(2525),
+  LISTEN_PORTS: z
+    .string()
+    .transform(parseListenPorts)
+    .refine((ports) => ports !== undefined, 'is not <plugin>=<port>, with commas between several, such as sms=2600,other=0')
+    .optional(),
   TRUNKLINE_SECRET: z
     .string('is not set; 32 bytes as 64 hex digits or base64, for example from `openssl rand -hex 32`')
     .refine((text) => decodeSecret(text) !== undefined, 'is not 32 bytes as 64 hex digits or base64'),

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createActivities } from '#activities/index.ts';
 import { keysFrom } from '#commands/secrets.ts';
 import { openDatabase } from '#db/database.ts';
-import { readEnvironment, EnvironmentError, type Environment } from '#runtime/environment.ts';
+import { environmentOrExit, type Environment } from '#runtime/environment.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { missingTemporalSetup } from '#runtime/temporal-setup.ts';
@@ -126,14 +126,4 @@ function keepSchedule(client: Client, connection: Connection, environment: Envir
   void look();
   const timer = setInterval(() => void look(), GUARDIAN_EVERY_MS);
   return () => clearInterval(timer);
-}
-
-function environmentOrExit(): Environment {
-  try {
-    return readEnvironment();
-  } catch (error) {
-    if (!(error instanceof EnvironmentError)) throw error;
-    console.error(error.message);
-    process.exit(1);
-  }
 }

@@ -10,8 +10,6 @@ import { startListeners, type ListenSettings } from './listeners.ts';
 import { servePage } from './pages.ts';
 import { receiveWebhook } from './webhooks.ts';
 
-export { parseListenPorts } from './listeners.ts';
-
 /** Node's own request is there when Node's server serves the app, and not in a test that calls `app.request`. */
 type Bindings = { readonly incoming?: IncomingMessage } | undefined;
 

@@ -8,18 +8,6 @@ export interface ListenSettings {
   readonly ports: ReadonlyMap<string, number>;
 }
 
-/** Reads `LISTEN_PORTS`: 'sms=2600,other=0'. Throws naming the part that is wrong. */
-export function parseListenPorts(text: string): ReadonlyMap<string, number> {
-  const ports = new Map<string, number>();
-  for (const part of text.split(',').map((one) => one.trim())) {
-    if (part === '') continue;
-    const [, plugin, port] = /^([a-z][a-z0-9-]{1,30})=(\d{1,5})$/.exec(part) ?? [];
-    if (plugin === undefined || Number(port) > 65_535) throw new TypeError(`LISTEN_PORTS: "${part}" is not <plugin>=<port>`);
-    ports.set(plugin, Number(port));
-  }
-  return ports;
-}
-
 /** Starts every plugin's own server that has a port. If one can not start, those already running are closed again. */
 export async function startListeners(
   keeper: Doorkeeper,

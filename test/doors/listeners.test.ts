@@ -1,6 +1,5 @@
 import { createTransport } from 'nodemailer';
 import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
-import { parseListenPorts } from '#api/doors/index.ts';
 import { disconnectChannel } from '#commands/channels.ts';
 import { transact } from '#commands/unit.ts';
 import { openDatabase } from '#db/database.ts';
@@ -53,14 +52,4 @@ it('tells the sending server to come again while the database is away [OPS-10]',
   expect(await sendMail(listener?.port ?? 0, 'away@acme.example')).toEqual({ rejected: [] });
   await lost.destroy();
   expect(await sendMail(listener?.port ?? 0, 'away@acme.example')).toEqual({ code: 451 });
-});
-
-it('reads ports by plugin and names what it can not read [OPS-2]', () => {
-  expect(parseListenPorts(' sms=2600, other=0,')).toEqual(
-    new Map([
-      ['sms', 2600],
-      ['other', 0],
-    ]),
-  );
-  for (const wrong of ['sms', 'sms=', 'sms=99999', 'SMS=1']) expect(() => parseListenPorts(wrong)).toThrow(`"${wrong}"`);
 });
