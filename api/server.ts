@@ -4,6 +4,7 @@ import { GraphQLError } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import { createAuthenticator, createContext, type ApiContext, type ApiDeps } from './context.ts';
 import type { Viewer } from './access.ts';
+import { readBody } from './doors/body.ts';
 import { LIMITS } from './limits.ts';
 import { schema } from './schema/index.ts';
 
@@ -43,10 +44,7 @@ export function createGraphqlHandler(options: ServerOptions): GraphqlHandler {
   });
   return async (request) => {
     if (graphiql && isForReading(request)) return yoga.fetch(request, { viewer: null });
-    const length = Number(request.headers.get('content-length') ?? 0);
-    if (length > LIMITS.bodyBytes) {
-      return refusal(413, `the request's body exceeds the limit bodyBytes: at most ${LIMITS.bodyBytes}`, 'LIMIT_EXCEEDED');
-    }
+    if (Number(request.headers.get('content-length') ?? 0) > LIMITS.bodyBytes) return tooLarge();
     let viewer: Viewer | null;
     try {
       viewer = await authenticate(request);
@@ -56,8 +54,21 @@ export function createGraphqlHandler(options: ServerOptions): GraphqlHandler {
       return refusal(503, `the database does not answer (error ${errorId})`, 'UNAVAILABLE');
     }
     if (viewer === null) return refusal(401, UNAUTHENTICATED, 'UNAUTHENTICATED', { 'www-authenticate': 'Bearer realm="trunkline"' });
-    return yoga.fetch(request, { viewer });
+    const bounded = await withinLimit(request);
+    return bounded === undefined ? tooLarge() : yoga.fetch(bounded, { viewer });
   };
+}
+
+/** The same request; undefined where its body turns out to be too large. A length that was told is held to by the server that reads it. */
+async function withinLimit(request: Request): Promise<Request | undefined> {
+  if (request.headers.has('content-length') || request.body === null) return request;
+  const body = await readBody(request, undefined, LIMITS.bodyBytes);
+  if (body === undefined) return undefined;
+  return new Request(request.url, { method: request.method, headers: request.headers, body: Buffer.from(body), signal: request.signal });
+}
+
+function tooLarge(): Response {
+  return refusal(413, `the request's body exceeds the limit bodyBytes: at most ${LIMITS.bodyBytes}`, 'LIMIT_EXCEEDED', { connection: 'close' });
 }
 
 /** A browser that wants the page, which needs no token; everything the page asks does. */

@@ -3,8 +3,9 @@ import type { IncomingMessage } from 'node:http';
 /** All bytes of a request, or undefined where they are more than `maxBytes`; never reads on then. */
 export async function readBody(request: Request, incoming: IncomingMessage | undefined, maxBytes: number): Promise<Uint8Array | undefined> {
   // Behind Node's own server its stream is read directly: a `Request`'s costs several times as much.
-  const source: AsyncIterable<Uint8Array> | null = incoming ?? request.body;
-  if (source === null) return EMPTY;
+  // What is not read any more is not destroyed: its connection still has to carry the answer.
+  const source: AsyncIterable<Uint8Array> | undefined = incoming?.iterator({ destroyOnReturn: false }) ?? request.body?.values({ preventCancel: true });
+  if (source === undefined) return EMPTY;
   if (Number(request.headers.get('content-length') ?? 0) > maxBytes) return undefined;
   const chunks: Uint8Array[] = [];
   let bytes = 0;

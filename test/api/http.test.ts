@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openWorld, type Person, type World } from './support.ts';
 
@@ -53,6 +54,27 @@ test('a body above the limit is refused, naming the limit [API-7]', async () => 
   });
   expect(response.status).toBe(413);
   expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'LIMIT_EXCEEDED' } }] });
+});
+
+test('a body whose length is not told is bounded too, and one below the limit is read [API-7]', async () => {
+  const send = (length: number) =>
+    new Promise<{ readonly status: number | undefined; readonly text: string }>((resolve, reject) => {
+      const body = Buffer.from(JSON.stringify({ query: '{ viewer { user { id } } }', variables: { x: 'x'.repeat(length) } }));
+      const asked = request(world.endpoint, { method: 'POST', headers: { 'content-type': 'application/json', authorization: `Bearer ${agent.token}` } });
+      asked.on('response', (response) => {
+        let text = '';
+        response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+        response.on('end', () => resolve({ status: response.statusCode, text }));
+      });
+      asked.on('error', reject);
+      // In pieces, so that it is chunked.
+      for (let at = 0; at < body.length; at += 65_536) asked.write(body.subarray(at, at + 65_536));
+      asked.end();
+    });
+  expect(await send(1_000)).toEqual({ status: 200, text: JSON.stringify({ data: { viewer: { user: { id: agent.gid } } } }) });
+  const refused = await send(2_100_000);
+  expect(refused.status).toBe(413);
+  expect(refused.text).toContain('bodyBytes');
 });
 
 test('a syntax error, an unknown field and a wrong variable are the client’s, not masked [API-2]', async () => {
