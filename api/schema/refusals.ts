@@ -97,7 +97,7 @@ builder.objectType(refusals.NotPossible, {
   name: 'NotPossible',
   description: 'The thing is not in a state that allows it, or its channel can not do it.',
   interfaces,
-  fields: (t) => ({ reason: t.exposeString('reason', { description: 'A code: CHANNEL_DISCONNECTED, CHANNEL_CANNOT_SEND, TEXT_TOO_LONG, …' }) }),
+  fields: (t) => ({ reason: t.exposeString('reason', { description: 'A code: CHANNEL_DISCONNECTED, CHANNEL_CANNOT_SEND, HAS_TICKET, …' }) }),
 });
 builder.objectType(refusals.IdempotencyKeyReused, {
   name: 'IdempotencyKeyReused',
