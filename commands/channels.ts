@@ -319,5 +319,5 @@ async function lockChannel(tx: Tx, channelId: string) {
 function refusedByProvider(error: unknown): InvalidInput | undefined {
   const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
   if (!isRecord(failure) || !['Rejected', 'Disconnected', 'Unavailable'].includes(String(failure['code']))) return undefined;
-  return new InvalidInput([{ path: 'settings', message: `${failure['code']}: ${String(failure['reason'])}` }]);
+  return new InvalidInput([{ path: 'settings', message: `${String(failure['code'])}: ${String(failure['reason'])}` }]);
 }
