@@ -1,5 +1,6 @@
 import { NotFound } from '#commands/refusals.ts';
 import { findStuck, type Stuck } from '#commands/guardian.ts';
+import { removeExpired } from '#commands/retention.ts';
 import { decide } from '#commands/routing.ts';
 import { startRequest } from '#workflows/contract.ts';
 import type { Engine } from './dependencies.ts';
@@ -32,7 +33,12 @@ export function createGuardianActivities(engine: Engine) {
   return {
     /** Wakes what should have moved. `before`: the last run's list; what has not moved since is ended first. */
     async mend(before: readonly Woken[]): Promise<Mended> {
-      return runGuardianOnce(engine, before);
+      const mended = await runGuardianOnce(engine, before);
+      // Housekeeping comes last, and never keeps a repair from being told.
+      await removeExpired(engine.db, LIMITS.removalsPerRun).catch((error: unknown) =>
+        engine.log.warn(inCodes(error), 'what is past its time could not be removed'),
+      );
+      return mended;
     },
   };
 }

@@ -27,4 +27,6 @@ export const LIMITS = {
   sendSeconds: SEND_LIMIT_SECONDS,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
+  /** Rows of each kind that are removed in one run of the guardian once they are past their time. */
+  removalsPerRun: 1_000,
 } as const;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import { IdempotencyKeyReused } from './refusals.ts';
 import type { Unit } from './unit.ts';
@@ -9,6 +8,8 @@ export interface IdempotentCall {
   readonly key: string | null;
   readonly operation: string;
   readonly input: unknown;
+  /** Keyed, for the input can hold a secret. */
+  readonly hash: (text: string) => Buffer;
 }
 
 /**
@@ -18,7 +19,7 @@ export interface IdempotentCall {
 export async function once<T extends object>(unit: Unit, call: IdempotentCall, work: () => Promise<T>): Promise<T> {
   const { caller, key, operation } = call;
   if (key === null) return work();
-  const hash = createHash('sha256').update(operation).update('\0').update(canonical(call.input)).digest();
+  const hash = call.hash(`${operation}\0${canonical(call.input)}`);
   const inserted = await unit.tx
     .insertInto('idempotency_key')
     .values({ caller, key, operation, arguments_hash: hash })

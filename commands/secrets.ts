@@ -8,6 +8,8 @@ export interface Keys {
   open(channelKey: string, sealed: Buffer): Record<string, unknown>;
   /** A keyed hash of a dedupe key: the same for the same key, and tells nothing of it. */
   hashEventKey(key: string): Buffer;
+  /** A keyed hash of a command's arguments, which can hold a password: without the key it can not be guessed from the row. */
+  hashArguments(text: string): Buffer;
 }
 
 /** `secret`: at least 32 bytes, hex or base64. Throws without repeating it. */
@@ -29,6 +31,7 @@ export function keysFrom(secret: string): Keys {
       const text = Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]).toString('utf8');
       return JSON.parse(text) as Record<string, unknown>;
     },
+    hashArguments: (text) => createHmac('sha256', hashing).update('arguments\0').update(text).digest(),
     hashEventKey: (key) => createHmac('sha256', hashing).update(key).digest(),
   };
 }

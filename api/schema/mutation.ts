@@ -81,7 +81,7 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
   }
   const attempt = (prepared: Prepared | undefined, undo = false) =>
     transact(db, { actor: 'USER', userId: viewer.userId }, (unit) =>
-      once(unit, { caller: viewer.userId, key, operation: name, input }, async () => {
+      once(unit, { caller: viewer.userId, key, operation: name, input, hash: deps.keys.hashArguments }, async () => {
         const answer = await options.work(input, { unit, context, visible: await context.seeIn(unit.tx) }, prepared);
         if (undo) throw new Undone();
         return answer;

@@ -61,7 +61,9 @@ function lay(stack: Stack, outside: Outside, directory: string): Ground {
     outside,
     db,
     async connect({ name, address, userIds, smtpPort }) {
-      const { places } = await admin.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { kind ... on Node { id } } } } }');
+      const { places } = await admin.run<{ places: Edges<{ id: string; kind: string }> }>(
+        '{ places(first: 10) { edges { node { kind ... on Node { id } } } } }',
+      );
       await admin.do('connectChannel', '... on Channel { id }', {
         plugin: email.key,
         name,
@@ -93,7 +95,10 @@ export function run(program: string, words: readonly string[], environment: Node
 }
 
 /** A person who can get tickets, by the API's id and the row's. */
-export async function hire({ admin, db }: Pick<Ground, 'admin' | 'db'>, name: string): Promise<{ readonly id: string; readonly rowId: string; readonly token: string }> {
+export async function hire(
+  { admin, db }: Pick<Ground, 'admin' | 'db'>,
+  name: string,
+): Promise<{ readonly id: string; readonly rowId: string; readonly token: string }> {
   const address = `${name.toLowerCase()}@staff.example`;
   const { id } = await admin.do<{ id: string }>('createUser', '... on User { id }', { name, email: address, role: 'AGENT', seat: 'PAID' });
   const { token } = await admin.do<{ token: string }>('createApiToken', '... on NewApiToken { token }', { userId: id, name: 'e2e' });

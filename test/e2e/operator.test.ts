@@ -11,9 +11,13 @@ import { hire, openGround, openRefusing, run, type Ground } from './ground.ts';
 
 const PAGE = 'docs/operations.md';
 /** The commands of the page's blocks, as they stand there. */
-const SHOWN = [...read(PAGE).matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n')).filter((line) => /^(temporal|npm) /.test(line));
+const SHOWN = [...read(PAGE).matchAll(/^```sh\n([\s\S]*?)^```/gm)]
+  .flatMap(([, block = '']) => block.split('\n'))
+  .filter((line) => /^(temporal|npm) /.test(line));
 /** The commands in its tables. */
-const TOLD = [...new Set([...read(PAGE).matchAll(/^\|.*\|$/gm)].flatMap(([row]) => [...row.matchAll(/`(temporal [^`]*)`/g)].map(([, command = '']) => command)))];
+const TOLD = [
+  ...new Set([...read(PAGE).matchAll(/^\|.*\|$/gm)].flatMap(([row]) => [...row.matchAll(/`(temporal [^`]*)`/g)].map(([, command = '']) => command))),
+];
 
 let ground: Ground;
 let ownerId: string;
@@ -35,7 +39,8 @@ beforeAll(async () => {
   ({ key } = await ground.connect({ name: 'Support', address: 'support@acme.example', userIds: [owner.id] }));
   const nowhere = await ground.connect({ name: 'Nowhere', address: 'nowhere@acme.example', userIds: [owner.id], smtpPort: later.port });
   stuckKey = nowhere.key;
-  for (const to of ['support', 'nowhere']) await ground.outside.send({ from: 'carla@home.example', name: 'Carla', to: `${to}@acme.example`, subject: to, text: 'Hello' });
+  for (const to of ['support', 'nowhere'])
+    await ground.outside.send({ from: 'carla@home.example', name: 'Carla', to: `${to}@acme.example`, subject: to, text: 'Hello' });
   const found = await eventually(async () => {
     const { conversations } = await apiClient(ground.stack.addresses.graphql, owner.token).run<{ conversations: { edges: { node: Conversation }[] } }>(
       '{ conversations(first: 10) { edges { node { id subject owner { id } ticket { number } } } } }',
@@ -45,7 +50,15 @@ beforeAll(async () => {
   });
   for (const { id } of found) await ground.admin.do('reply', '... on Message { id }', { conversationId: id, text: 'Which one?' });
   number = found.find((one) => one.subject === 'support')?.ticket.number ?? 0;
-  const stuck = await eventually(() => ground.db.selectFrom('outbound').innerJoin('channel', 'channel.id', 'outbound.channel_id').select('conversation_id').where('channel.key', '=', stuckKey).where('attempt', '>', 0).executeTakeFirstOrThrow());
+  const stuck = await eventually(() =>
+    ground.db
+      .selectFrom('outbound')
+      .innerJoin('channel', 'channel.id', 'outbound.channel_id')
+      .select('conversation_id')
+      .where('channel.key', '=', stuckKey)
+      .where('attempt', '>', 0)
+      .executeTakeFirstOrThrow(),
+  );
   stuckConversation = stuck.conversation_id;
   await eventually(() => ground.outside.received('carla@home.example').length === 1);
 }, 120_000);
@@ -80,7 +93,11 @@ const PRINTS: readonly (readonly [RegExp, () => readonly (string | RegExp)[]])[]
 ];
 
 it('the page shows how to list by each attribute, describe, query, read a history, and look at the guardian [OPS-5]', () => {
-  for (const [pattern] of PRINTS) expect(SHOWN.filter((command) => pattern.test(command)), String(pattern)).not.toEqual([]);
+  for (const [pattern] of PRINTS)
+    expect(
+      SHOWN.filter((command) => pattern.test(command)),
+      String(pattern),
+    ).not.toEqual([]);
   expect(TOLD.length).toBeGreaterThan(4);
 });
 
@@ -102,7 +119,9 @@ it('every command in the tables does what it says, while its workflow runs [OPS-
     expect(await tryLockIntake(tx, id)).toBe(true);
     await ground.outside.send({ from: 'carla@home.example', name: 'Carla', to: 'nowhere@acme.example', subject: 'again', text: 'Hello?' });
     const activityId = await eventually(async () => {
-      const pending = JSON.parse(await ground.temporal('workflow', 'describe', '--workflow-id', workflow, '--output', 'json')) as { readonly pendingActivities?: readonly { readonly activityId: string }[] };
+      const pending = JSON.parse(await ground.temporal('workflow', 'describe', '--workflow-id', workflow, '--output', 'json')) as {
+        readonly pendingActivities?: readonly { readonly activityId: string }[];
+      };
       return pending.pendingActivities?.[0]?.activityId ?? false;
     });
     await ground.temporal('activity', 'pause', '--workflow-id', workflow, '--activity-id', activityId);
@@ -110,7 +129,9 @@ it('every command in the tables does what it says, while its workflow runs [OPS-
     for (const command of gentleFirst) await shell(fill(command, { workflow, key: stuckKey, activityId }));
   });
   // What the terminated one had not taken in comes all the same.
-  await eventually(async () => (await ground.db.selectFrom('message').select('id').where('text', 'like', 'Hello?%').execute()).length === 1, { timeoutMs: 60_000 });
+  await eventually(async () => (await ground.db.selectFrom('message').select('id').where('text', 'like', 'Hello?%').execute()).length === 1, {
+    timeoutMs: 60_000,
+  });
   expect(await ground.broken()).toEqual([]);
 }, 90_000);
 
@@ -122,7 +143,10 @@ it('every attribute the page names is one the workflows set, and every one they 
 });
 
 /** A command of the page with its examples and placeholders filled in. */
-function fill(command: string, { workflow, key: channelKey, activityId = '' }: { readonly workflow: string; readonly key: string; readonly activityId?: string }): string {
+function fill(
+  command: string,
+  { workflow, key: channelKey, activityId = '' }: { readonly workflow: string; readonly key: string; readonly activityId?: string },
+): string {
   const filled = command
     .replaceAll(/ticket\/(1042|<number>)/g, `ticket/${number}`)
     .replaceAll(/= (1042|<number>)/g, `= ${number}`)

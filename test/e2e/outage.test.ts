@@ -21,7 +21,14 @@ let refusing: Awaited<ReturnType<typeof openRefusing>>;
 beforeAll(async () => {
   // Not a throwaway one: PostgreSQL keeps what it confirmed also when it is killed.
   const ports = portFinder();
-  const [api, worker, smtp, postgres, temporal, temporalUi] = [await ports.any(), await ports.any(), await ports.any(), await ports.any(), await ports.any(), await ports.any()];
+  const [api, worker, smtp, postgres, temporal, temporalUi] = [
+    await ports.any(),
+    await ports.any(),
+    await ports.any(),
+    await ports.any(),
+    await ports.any(),
+    await ports.any(),
+  ];
   ground = await openGround({ throwaway: false, ports: { api, worker, smtp, postgres, temporal, temporalUi } });
   const ada = await hire(ground, `Ada${MARKER}`);
   agent = apiClient(ground.stack.addresses.graphql, ada.token);
@@ -36,7 +43,13 @@ afterAll(async () => {
 
 it('with Temporal down mails are taken and agents answer; back again all is processed in order, and each reply is sent once [OPS-10]', async () => {
   const before = ours();
-  await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Lamp ${MARKER}`, text: `It flickers ${MARKER}` });
+  await ground.outside.send({
+    from: CARLA,
+    name: `Carla ${MARKER}`,
+    to: `support.${MARKER}@acme.example`,
+    subject: `Lamp ${MARKER}`,
+    text: `It flickers ${MARKER}`,
+  });
   const conversationId = await owned(`Lamp ${MARKER}`);
 
   const ids: string[] = [];
@@ -45,7 +58,15 @@ it('with Temporal down mails are taken and agents answer; back again all is proc
   try {
     // Resolves only with the 250.
     for (let mail = 0; mail < MAILS; mail += 1) {
-      ids.push(await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Number ${mail}`, text: `Number ${mail} ${MARKER}` }));
+      ids.push(
+        await ground.outside.send({
+          from: CARLA,
+          name: `Carla ${MARKER}`,
+          to: `support.${MARKER}@acme.example`,
+          subject: `Number ${mail}`,
+          text: `Number ${mail} ${MARKER}`,
+        }),
+      );
     }
     for (const text of replies) {
       const input = { conversationId, text, idempotencyKey: crypto.randomUUID() };
@@ -87,7 +108,9 @@ it('with PostgreSQL killed in the middle a mail is put off and not confirmed, wh
 
   expect([...codes].filter((code) => code < 400 || code > 499)).toEqual([]);
   await settled();
-  const { rows } = await sql<{ id: string }>`select provider_message_id as id from message where direction = 'INBOUND' and provider_message_id like '%@home.example%'`.execute(ground.db);
+  const { rows } = await sql<{
+    id: string;
+  }>`select provider_message_id as id from message where direction = 'INBOUND' and provider_message_id like '%@home.example%'`.execute(ground.db);
   const there = rows.map(({ id }) => bare(id));
   expect(confirmed.map(bare).filter((id) => there.filter((one) => one === id).length !== 1)).toEqual([]);
   expect(await ground.broken()).toEqual([]);
@@ -95,7 +118,13 @@ it('with PostgreSQL killed in the middle a mail is put off and not confirmed, wh
 }, 120_000);
 
 it('a second stack that prefers the same ports takes the next ones [OPS-1]', async () => {
-  const taken = [ground.stack.addresses.web, ground.stack.addresses.smtp, ground.stack.addresses.worker, ground.stack.addresses.temporal, new URL(ground.stack.databaseUrl).host];
+  const taken = [
+    ground.stack.addresses.web,
+    ground.stack.addresses.smtp,
+    ground.stack.addresses.worker,
+    ground.stack.addresses.temporal,
+    new URL(ground.stack.databaseUrl).host,
+  ];
   const port = (address: string): number => Number(address.split(':').at(-1));
   const [api, smtp, worker, temporal, postgres] = taken.map(port) as [number, number, number, number, number];
   const second = await startStack({ throwaway: true, quiet: true, ports: { api, smtp, worker, temporal, postgres } });
@@ -117,20 +146,27 @@ it('what the start writes down is for its owner alone [OPS-1]', () => {
 it('on SIGTERM api and worker end what they are at and exit with 0, and their logs hold no name, address or text [OPS-7]', async () => {
   await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `refused.${MARKER}@acme.example`, subject: `Refused ${MARKER}`, text: MARKER });
   await agent.do('reply', '... on Message { id }', { conversationId: await owned(`Refused ${MARKER}`), text: `Refused ${MARKER}` });
-  await eventually(async () => (await ground.db.selectFrom('outbound').select('message_id').where('state', '=', 'FAILED').execute()).length === 1, { timeoutMs: 30_000 });
+  await eventually(async () => (await ground.db.selectFrom('outbound').select('message_id').where('state', '=', 'FAILED').execute()).length === 1, {
+    timeoutMs: 30_000,
+  });
   await expect(ground.outside.send({ from: CARLA, name: 'Carla', to: `nobody.${MARKER}@acme.example`, subject: MARKER, text: MARKER })).rejects.toThrow(/550/);
   await expect(agent.run(`{ ticketByNumber(number: "${MARKER}") { id } }`)).rejects.toThrow();
 
   const [api, worker] = [ground.stack.child('api'), ground.stack.child('worker')];
   // Something under way for both.
-  const last = ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Last ${MARKER}`, text: MARKER }).catch(() => undefined);
+  const last = ground.outside
+    .send({ from: CARLA, name: `Carla ${MARKER}`, to: `support.${MARKER}@acme.example`, subject: `Last ${MARKER}`, text: MARKER })
+    .catch(() => undefined);
   await Promise.all([ground.stack.stopApi(), ground.stack.stopWorker(), last]);
   expect([await api?.ended, await worker?.ended]).toEqual(['exit code 0', 'exit code 0']);
 
   for (const name of ['api.log', 'worker.log']) {
     const lines = readFileSync(join(ground.stack.dataDirectory, name), 'utf8').trim().split('\n');
     expect(lines.length, name).toBeGreaterThan(1);
-    expect(lines.filter((line) => line.toLowerCase().includes(MARKER)), name).toEqual([]);
+    expect(
+      lines.filter((line) => line.toLowerCase().includes(MARKER)),
+      name,
+    ).toEqual([]);
     for (const line of lines) expect(() => JSON.parse(line) as unknown, `${name}: ${line}`).not.toThrow();
     expect(existsSync(join(ground.stack.dataDirectory, `${name}.1`)), 'it was started once').toBe(false);
   }
@@ -158,7 +194,9 @@ async function owned(subject: string): Promise<string> {
 async function settled(): Promise<void> {
   await eventually(
     async () => {
-      const { rows } = await sql<{ waiting: number }>`select ((select count(*) from raw_delivery where state = 'WAITING') + (select count(*) from ticket where route_pending_since is not null)
+      const { rows } = await sql<{
+        waiting: number;
+      }>`select ((select count(*) from raw_delivery where state = 'WAITING') + (select count(*) from ticket where route_pending_since is not null)
         + (select count(*) from outbound where state in ('QUEUED', 'SENDING')))::int as waiting`.execute(ground.db);
       expect(rows[0]?.waiting).toBe(0);
       return true;
@@ -174,7 +212,13 @@ async function sendUntilTaken(messageId: string, customer: number, codes: Set<nu
     async () => {
       const transport = createTransport({ host: host ?? '', port: Number(port), ignoreTLS: true });
       try {
-        await transport.sendMail({ from: `customer${customer}.${MARKER}@home.example`, to: `support.${MARKER}@acme.example`, subject: `Mail ${MARKER}`, text: MARKER, messageId });
+        await transport.sendMail({
+          from: `customer${customer}.${MARKER}@home.example`,
+          to: `support.${MARKER}@acme.example`,
+          subject: `Mail ${MARKER}`,
+          text: MARKER,
+          messageId,
+        });
         return messageId;
       } catch (error) {
         const code: unknown = error instanceof Error ? Reflect.get(error, 'responseCode') : undefined;

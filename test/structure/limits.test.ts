@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { LIMITS as PARSE_LIMITS } from '#activities/limits.ts';
 import { LIMITS as API_LIMITS } from '#api/limits.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
+import { RETENTION_DAYS } from '#commands/retention.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { tableRows } from './markdown.ts';
 
@@ -13,6 +14,8 @@ const constants = new Map<string, number>([
   ...named('api', API_LIMITS),
   ['commands.INTAKE_AHEAD_SECONDS', INTAKE_AHEAD_SECONDS],
   ['commands.MAX_TRIES', MAX_TRIES],
+  ['commands.RETENTION_DAYS.idempotencyKeys', RETENTION_DAYS.idempotencyKeys],
+  ['commands.RETENTION_DAYS.rawDeliveries', RETENTION_DAYS.rawDeliveries],
   ['domain.GIVE_UP_AFTER_SECONDS', GIVE_UP_AFTER_SECONDS],
   ['domain.SEND_LIMIT_SECONDS', SEND_LIMIT_SECONDS],
 ]);
