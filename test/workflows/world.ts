@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Plugin } from '@trunkline/channel-sdk';
 import type { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Runtime, DefaultLogger } from '@temporalio/worker';
 import { createActivities, type ActivitySet } from '#activities/index.ts';
@@ -11,8 +12,9 @@ import { openDatabase, type Db } from '#db/database.ts';
 import { wakeAll, type Waker } from '#workflows/contract.ts';
 import { bundleWorkflows } from '#worker/bundle.ts';
 import { runWorkers, type RunningWorkers } from '#worker/run.ts';
+import { createLogger, type Logger } from '#runtime/log.ts';
 import { createWaker, type TemporalWaker } from '#runtime/temporal-waker.ts';
-import config from './scripted-config.ts';
+import scripted from './scripted-config.ts';
 import type { Delivery } from './scripted-plugin.ts';
 import { freshDatabase, freshNamespace, servers } from './servers.ts';
 
@@ -29,8 +31,10 @@ export interface World {
   readonly namespace: string;
   readonly waker: TemporalWaker;
   readonly set: ActivitySet;
-  /** Every line that was logged, as JSON. */
+  /** Every line that was logged, by the logger of production. */
   readonly logged: string[];
+  readonly log: Logger;
+  readonly keys: Keys;
   /** A super admin with a seat. */
   readonly userId: string;
   connect(place: 'INBOX' | 'HELP_DESK', plugin?: string): Promise<Channel>;
@@ -48,8 +52,16 @@ export interface World {
 let bundle: ReturnType<typeof bundleWorkflows> | undefined;
 const quiet = new DefaultLogger('ERROR', () => undefined);
 
+export interface WorldOptions {
+  /** False: none is started. */
+  readonly workers?: boolean;
+  /** Other channels than the scripted ones, by the module that names them. */
+  readonly channels?: { readonly config: { readonly plugins: readonly Plugin[] }; readonly configUrl: string };
+}
+
 /** Opens one; workers run unless told not to. */
-export async function openWorld(options: { readonly workers?: boolean } = {}): Promise<World> {
+export async function openWorld(options: WorldOptions = {}): Promise<World> {
+  const { config, configUrl } = options.channels ?? { config: scripted, configUrl: new URL('./scripted-config.ts', import.meta.url).href };
   installQuietRuntime();
   const running = await servers();
   const [databaseUrl, temporal] = await Promise.all([freshDatabase(running), freshNamespace(running)]);
@@ -57,14 +69,14 @@ export async function openWorld(options: { readonly workers?: boolean } = {}): P
   const keys: Keys = keysFrom(randomBytes(32).toString('hex'));
   const waker = createWaker(temporal.client);
   const logged: string[] = [];
-  const line = (fields: object, message: string): void => void logged.push(JSON.stringify({ ...fields, message }));
+  const log = createLogger({ service: 'test', level: 'trace', destination: { write: (line) => void logged.push(line.trimEnd()) } });
   const set = createActivities({
     db,
     keys,
     plugins: config.plugins,
-    configUrl: new URL('./scripted-config.ts', import.meta.url).href,
+    configUrl,
     waker,
-    log: { info: line, warn: line, error: line },
+    log,
     now: () => Date.now(),
   });
   const user = await db
@@ -82,6 +94,8 @@ export async function openWorld(options: { readonly workers?: boolean } = {}): P
     waker,
     set,
     logged,
+    log,
+    keys,
     userId: user.id,
     async connect(kind, plugin = 'scripted') {
       const place = await db.selectFrom('place').select('id').where('kind', '=', kind).executeTakeFirstOrThrow();
@@ -126,7 +140,6 @@ export async function openWorld(options: { readonly workers?: boolean } = {}): P
       if (atWork !== undefined) return;
       const native = await NativeConnection.connect({ address: temporal.address });
       bundle ??= bundleWorkflows(quiet);
-      const log = { info: line, warn: line, error: line };
       atWork = {
         native,
         workers: await runWorkers({ connection: native, namespace: temporal.namespace, bundle: await bundle, activities: set.activities, log }),
