@@ -28,10 +28,10 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       where t.route_pending_since < now() - interval '10 s'
       union all
       select 'outbox', o.conversation_id::text, h.key, h.plugin,
-        extract(epoch from now() - coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), o.not_before)) - 30
+        extract(epoch from now() - greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after))) - 30
       from outbound o join channel h on h.id = o.channel_id
       where o.state in ('QUEUED', 'SENDING')
-        and coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), greatest(o.not_before, h.send_after)) < now() - interval '30 s'
+        and greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after)) < now() - interval '30 s'
         and not exists (select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state in ('QUEUED', 'SENDING'))
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`

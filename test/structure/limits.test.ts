@@ -24,8 +24,3 @@ test('docs/limits.md says what the code does [PLUG-11, API-7]', () => {
   const documented = tableRows('docs/limits.md').filter(([name = '']) => /^(activities|api|commands|domain)\./.test(name));
   expect(Object.fromEntries(documented.map(([name, value = '']) => [name, Number(value.replaceAll(/[\s,]/g, ''))]))).toEqual(Object.fromEntries(constants));
 });
-
-test('a limit that stands in two layers is the same in both', () => {
-  expect(MAX_TRIES).toBe(PARSE_LIMITS.deliveryTries);
-  expect(SEND_LIMIT_SECONDS).toBe(PARSE_LIMITS.sendSeconds);
-});
