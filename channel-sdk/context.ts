@@ -1,4 +1,4 @@
-import type { RawDelivery } from './plugin.ts';
+import type { RawDelivery } from './raw-delivery.ts';
 
 /** One connected address, as its plugin sees it. */
 export interface ChannelInfo<Settings> {

@@ -4,6 +4,7 @@
  * database, Temporal or GraphQL (PLUG-1, PLUG-2).
  */
 export * from './plugin.ts';
+export * from './raw-delivery.ts';
 export * from './define.ts';
 export * from './capabilities.ts';
 export * from './events.ts';

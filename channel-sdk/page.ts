@@ -1,6 +1,6 @@
 import type { PluginContext } from './context.ts';
 import type { Identity } from './events.ts';
-import type { RawDelivery } from './plugin.ts';
+import type { RawDelivery } from './raw-delivery.ts';
 
 /** A message as a visitor's own page may see it. */
 export interface VisibleMessage {

@@ -5,22 +5,10 @@ import type { ListenContext, Listener, PluginContext } from './context.ts';
 import type { AttachmentRef, InboundEvent } from './events.ts';
 import type { OutboundMessage, ReservedIds, SendReceipt, Template } from './outbound.ts';
 import type { PageContext } from './page.ts';
+import type { RawDelivery } from './raw-delivery.ts';
 
 /** The version of this contract. A plugin names the one it was written for; the engine refuses any other (PLUG-8). */
 export const CONTRACT_VERSION = 1;
-
-/** A delivery as it came, byte for byte, and as it is stored. */
-export interface RawDelivery {
-  /** The HTTP method, or a word of the plugin's own listener ('SMTP'). */
-  readonly method: string;
-  /** As the provider called it, from outside any proxy, with its query: signatures are over exactly this. */
-  readonly url: string;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
-  /** ISO 8601, by our clock. */
-  readonly receivedAt: string;
-}
 
 /** What to tell the provider now, before anything is parsed. */
 export interface Verdict {

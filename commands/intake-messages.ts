@@ -1,17 +1,23 @@
-import type { Capabilities } from '@trunkline/channel-sdk';
+import type { Capabilities, InboundMessage } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
 import type { PlaceKind, Priority, Reopening } from '#db/schema.ts';
 import { placeMessage, ticketName } from '#domain/threading.ts';
 import { ensureContacts, identityKey } from './contacts.ts';
-import type { ArrivedMessage } from './intake.ts';
 import { ownId } from './own-ids.ts';
 import { deliveryChanged } from './outbox.ts';
 import { notify } from './notifications.ts';
 import { lockSubject } from './subjects.ts';
 import { reopen } from './tickets.ts';
 import type { Unit } from './unit.ts';
+
+/** A message with the delivery that brought it. */
+export interface ArrivedMessage {
+  readonly event: InboundMessage;
+  readonly deliveryId: number;
+  readonly receivedAt: string;
+}
 
 interface ChannelRow {
   readonly id: string;

@@ -1,9 +1,9 @@
-import type { Capabilities, InboundEvent, InboundMessage, RawDelivery } from '@trunkline/channel-sdk';
+import type { Capabilities, InboundEvent, RawDelivery } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
-import { applyMessages } from './intake-messages.ts';
+import { applyMessages, type ArrivedMessage } from './intake-messages.ts';
 import { ownId } from './own-ids.ts';
 import { applyReceipts } from './receipts.ts';
 import { NotFound } from './refusals.ts';
@@ -237,12 +237,6 @@ async function onlyUnseen(tx: Tx, keys: Keys, channelId: string, deliveries: rea
     // What is not taken in yet leaves no hash, so that its delivery can be taken in later.
     events: delivery.events.filter((event) => unseen.delete(hashes.get(event.dedupeKey)?.toString('hex') ?? '')),
   }));
-}
-
-export interface ArrivedMessage {
-  readonly event: InboundMessage;
-  readonly deliveryId: number;
-  readonly receivedAt: string;
 }
 
 function messagesOf(delivery: ParsedDelivery): ArrivedMessage[] {
