@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { announce } from '#db/announce.ts';
+import type { Db } from '#db/database.ts';
 import { comment } from '#commands/conversations.ts';
 import { setAccessList } from '#commands/places.ts';
 import { deactivateUser } from '#commands/people.ts';
@@ -10,6 +11,7 @@ import { transact } from '#commands/unit.ts';
 import { createFeed, newestPosition } from '#api/feed.ts';
 import { inbound, makeChannel, take, type MadeChannel } from '../support/fixtures.ts';
 import { testDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 import { at, globalId, openWorld, text, type Json, type Person, type World } from './support.ts';
 
 let world: World;
@@ -27,7 +29,16 @@ afterAll(() => world?.close());
 const EVENTS =
   'subscription ($after: String) { events(after: $after) { __typename ... on FeedItem { cursor event { id kind why ticket { id priority } } } ... on CursorTooOld { message } } }';
 
-async function cursorNow(who: Person): Promise<string> {
+/** Until every event so far can be read: any other transaction of the server that is still open, in whichever database, holds the newest back. */
+async function readable(db: Db): Promise<void> {
+  await eventually(async () => {
+    const { rows } = await sql<{ held: number }>`select count(*) as held from event where xid >= pg_snapshot_xmin(pg_current_snapshot())`.execute(db);
+    expect(rows[0]?.held).toBe(0);
+  });
+}
+
+async function cursorNow(who: Person, db: Db = world.db): Promise<string> {
+  await readable(db);
   const { events } = await who.ask('{ events { ... on FeedPage { cursor } } }');
   return text(events?.['cursor']);
 }
@@ -96,6 +107,7 @@ test('after a reconnect with the last cursor the stream goes on without a gap an
   const cursor = first?.['events']?.['cursor'];
   before.close();
   for (const name of ['d', 'e']) await newTicket(name);
+  await readable(world.db);
   const expected = (await readAll(agent, after)).ids.slice(1);
   const again = at(other, agent).listen(EVENTS, { after: cursor });
   const seen: string[] = [];
@@ -201,7 +213,7 @@ test('access is asked for every event: who has none sees none, and access lost e
     const { id: placeId } = await alone.db.selectFrom('place').select('id').where('kind', '=', 'HELP_DESK').executeTakeFirstOrThrow();
     const allow = (userIds: string[]) => transact(alone.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds, teamIds: [] } }));
     await allow([member.id, leaver.id]);
-    const after = await cursorNow(member);
+    const after = await cursorNow(member, alone.db);
     const [stays, ends, sees] = [member, leaver, stranger].map((who) => who.listen(EVENTS, { after }));
     await transact(alone.db, { actor: 'SYSTEM' }, (unit) => createTicket(unit, { name: 'x', source: 'API' }));
     expect(await stays?.next()).toMatchObject({ events: { event: { kind: 'TICKET_CREATED' } } });

@@ -87,13 +87,13 @@ async function makeTemplate(databaseUrl: string, progress: Progress): Promise<st
 }
 
 /** Removes a database, ending whoever still uses it. */
-export function dropDatabase(databaseUrl: string, name: string): Promise<void> {
-  return administer(databaseUrl, `drop database if exists ${name} with (force)`);
+export function dropDatabase(databaseUrl: string, name: string, timeoutMs = 30_000): Promise<void> {
+  return administer(databaseUrl, `drop database if exists ${name} with (force)`, timeoutMs);
 }
 
 /** Runs one statement that cannot stand in a transaction. */
-export async function administer(databaseUrl: string, statement: string): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl });
+export async function administer(databaseUrl: string, statement: string, timeoutMs = 60_000): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl, statement_timeout: timeoutMs });
   await client.connect();
   try {
     await client.query(statement);
