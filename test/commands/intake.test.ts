@@ -243,6 +243,14 @@ describe('deliveries', () => {
     expect(worn).toMatchObject({ state: 'SET_ASIDE', tries: MAX_TRIES, failure_code: 'Crashed' });
   });
 
+  it('takes them in the order in which they arrived, as many as asked for [OPS-10]', async () => {
+    const channel = await makeChannel(db);
+    const stored: number[] = [];
+    for (let index = 0; index < 5; index += 1) stored.push((await storeDelivery(db, channel.id, raw())).deliveryId);
+    const taken = async () => (await takeDeliveries(db, channel.key, 3))?.deliveries.map((one) => one.id);
+    expect(await taken()).toEqual(stored.slice(0, 3));
+  });
+
   it('lets what was set aside be redelivered [PLUG-11]', async () => {
     const channel = await makeChannel(db);
     const { deliveryId } = await storeDelivery(db, channel.id, raw());
