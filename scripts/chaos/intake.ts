@@ -203,9 +203,9 @@ async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<number> {
         await send(stack, index % CUSTOMERS, `<${randomBytes(8).toString('hex')}@home.example>`, undefined, ledger);
     })();
     await sleep(800);
-    // The moment may fall between two runs of the intake; then the next one is as good.
+    // The moment may fall between two runs of the intake, most of all after a delete; then the next one is as good.
     let held = false;
-    for (let attempt = 0; attempt < 5 && !held; attempt += 1) held = (await temporal(...one)) || (await sleep(200, false));
+    for (let attempt = 0; attempt < 60 && !held; attempt += 1) held = (await temporal(...one)) || (await sleep(200, false));
     if (held) tookHold += 1;
     else missed.push(one.slice(0, 2).join(' '));
     await sleep(500);
