@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
-import { notify, notifyUnassigned } from './notifications.ts';
+import { notify } from './notifications.ts';
 import { ChangedMeanwhile, NotAssignable } from './refusals.ts';
 import { lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import type { Unit } from './unit.ts';
@@ -67,11 +67,6 @@ export async function changeOwner(unit: Unit, subject: Subject, to: Assigned, wh
     await notify(unit, 'TICKET_ASSIGNED', [to.ownerId], subject);
   }
   return to;
-}
-
-/** Tells those whom the channel's rule names that a new ticket waits for somebody (MODEL-12). */
-export async function announceUnassigned(unit: Unit, subject: Subject): Promise<void> {
-  if (subject.ticketId !== null) await notifyUnassigned(unit, subject);
 }
 
 async function isAssignable(tx: Tx, placeId: string, userId: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import { sql, type Updateable } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { Availability, Database, Role, Seat } from '#db/schema.ts';
 import { claimMailbox, mailboxAddress, releaseUserMailbox } from './mailboxes.ts';
+import { requireName } from './names.ts';
 import { AlreadyExists, Forbidden, InvalidInput, NotFound, type Problem } from './refusals.ts';
 import { hashToken } from './secrets.ts';
 import type { Unit } from './unit.ts';
@@ -174,12 +175,6 @@ function isTimeZone(name: string): boolean {
   } catch {
     return false;
   }
-}
-
-function requireName(name: string): string {
-  const trimmed = name.trim();
-  if (trimmed === '') throw new InvalidInput([{ path: 'name', message: 'must not be empty' }]);
-  return trimmed;
 }
 
 /** Without one nobody could make another. Every super admin is locked, so that two do not remove one another at once. */

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { StatusCategory } from '#db/schema.ts';
+import { requireName } from './names.ts';
 import { AlreadyExists, InvalidInput, NotFound, type Problem } from './refusals.ts';
 import type { Unit } from './unit.ts';
 
@@ -96,12 +97,6 @@ function statusProblems(statuses: readonly StatusInput[]): Problem[] {
     if (!statuses.some((one) => one.category === category)) problems.push({ path: 'statuses', message: `at least one of category ${category}` });
   }
   return problems;
-}
-
-function requireName(name: string): string {
-  const trimmed = name.trim();
-  if (trimmed === '') throw new InvalidInput([{ path: 'name', message: 'must not be empty' }]);
-  return trimmed;
 }
 
 /** Changes of one pipeline's statuses come one after the other. */

@@ -2,7 +2,8 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
 import { decideOwner, type Candidate, type Rule } from '#domain/routing.ts';
-import { announceUnassigned, changeOwner } from './owners.ts';
+import { notifyUnassigned } from './notifications.ts';
+import { changeOwner } from './owners.ts';
 import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
 import { transact, type Committed } from './unit.ts';
 
@@ -43,7 +44,7 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number): Pro
       .execute();
     unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome });
     await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED');
-    if (decision.ownerId === null) await announceUnassigned(unit, subject);
+    if (decision.ownerId === null && subject.ticketId !== null) await notifyUnassigned(unit, subject);
     wakeTicket(unit, subject);
     return { decided: true, ownerId: decision.ownerId };
   });

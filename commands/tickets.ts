@@ -3,6 +3,7 @@ import type { Db, Tx } from '#db/database.ts';
 import type { Priority, StatusCategory } from '#db/schema.ts';
 import { newId } from '#db/ids.ts';
 import { explainInWords, type Explanation } from '#domain/routing.ts';
+import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { helpDeskId, lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import type { Unit } from './unit.ts';
@@ -20,8 +21,7 @@ export interface NewTicket {
 
 /** A ticket from an outside channel: it has no conversation, shows in the help desk, and waits for triage (MODEL-8, MODEL-9). */
 export async function createTicket(unit: Unit, input: NewTicket): Promise<{ ticketId: string }> {
-  const name = input.name.trim();
-  if (name === '') throw new InvalidInput([{ path: 'name', message: 'must not be empty' }]);
+  const name = requireName(input.name);
   const status = await resolveStatus(unit.tx, input.pipelineId ?? null, input.statusId ?? null);
   const placeId = await helpDeskId(unit.tx);
   const closed = status.category === 'CLOSED';

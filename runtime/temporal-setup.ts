@@ -1,18 +1,19 @@
 import type { Connection } from '@temporalio/client';
 import { msToTs } from '@temporalio/common/lib/time.js';
+import { SEARCH_ATTRIBUTES as NAMED } from '#workflows/contract.ts';
 
 /** The kinds of search attribute in use, with their numbers in Temporal's `IndexedValueType`. */
 const KINDS = { Keyword: 2, Int: 3 } as const;
 
 /** What an operator filters by in the UI. Ids and enumerated values only: they are never encrypted. */
 export const SEARCH_ATTRIBUTES = {
-  TrunklineChannel: 'Keyword',
-  TrunklinePlugin: 'Keyword',
-  TrunklineTicket: 'Int',
-  TrunklineTicketStatus: 'Keyword',
-  TrunklineOwner: 'Keyword',
-  TrunklineSlaState: 'Keyword',
-  TrunklineMigrationState: 'Keyword',
+  [NAMED.channel]: 'Keyword',
+  [NAMED.plugin]: 'Keyword',
+  [NAMED.ticket]: 'Int',
+  [NAMED.ticketStatus]: 'Keyword',
+  [NAMED.owner]: 'Keyword',
+  [NAMED.slaState]: 'Keyword',
+  [NAMED.migrationState]: 'Keyword',
 } as const satisfies Record<string, keyof typeof KINDS>;
 
 /** Days a closed workflow is kept. The dev server's own default, one day, loses the story before anybody asks. */

@@ -1,21 +1,11 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { seeded } from '#scripts/chaos/random.ts';
 import { decideOwner, explainInWords, type Candidate, type Rule } from '#domain/routing.ts';
 
 const rule: Rule = { id: 'rule-1', kind: 'SPECIFIC', method: 'RANDOM', availableOnly: true };
 const now = new Date('2026-03-01T10:00:00Z');
 const eligible = (userId: string): Candidate => ({ userId, deactivated: false, hasSeat: true, hasAccess: true, available: true });
-
-/** A small seeded generator (mulberry32), so that 10,000 decisions are the same in every run. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 it('chooses each eligible user equally often: chi-squared over 10,000 seeded decisions [ROUTE-7, ROUTE-15]', () => {
   const pool = Array.from({ length: 10 }, (_, index) => eligible(`user-${index}`));
