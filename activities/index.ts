@@ -18,7 +18,7 @@ export interface ActivitySet {
 
 /** Binds the activities to what they need. The caller closes them after the workers have stopped. */
 export function createActivities(dependencies: Dependencies): ActivitySet {
-  const pool = createParsePool(dependencies.configUrl);
+  const pool = createParsePool(dependencies.configUrl, dependencies.keys.signingKey);
   const engine: Engine = { ...dependencies, pool };
   return { activities: activitiesOf(engine), engine, close: () => pool.close() };
 }

@@ -130,6 +130,7 @@ async function loadSending(engine: Engine, conversationId: string): Promise<Send
   if (loaded === undefined) return null;
   const contextFor = (signal?: AbortSignal): PluginContext<unknown> =>
     createPluginContext(loaded.info, {
+      sign: (text) => keys.signFor(loaded.key, text),
       log: (message, fields) => engine.log.info({ ...fields }, message),
       now: engine.now,
       ...(signal === undefined ? {} : { signal }),

@@ -10,6 +10,8 @@ export interface ThreadData {
 export interface ParseRequest {
   readonly id: number;
   readonly channel: ChannelInfo<unknown>;
+  /** The key behind the channel's `sign`. */
+  readonly signingKey: Uint8Array;
   readonly raw: RawDelivery;
 }
 

@@ -24,7 +24,7 @@ const WATCH_MS = 200;
  * Threads kept warm, one for each channel: a plugin that loops, crashes or swells takes its own channel's thread with it and no other
  * (PLUG-11). At most `parseThreads` at a time; the longest idle one makes room.
  */
-export function createParsePool(configUrl: string, limits: ParseLimits = LIMITS): ParsePool {
+export function createParsePool(configUrl: string, signingKey: (channelKey: string) => Uint8Array, limits: ParseLimits = LIMITS): ParsePool {
   const threads = new Map<string, Thread>();
   const queues = new Map<string, Promise<unknown>>();
   const waiting: (() => void)[] = [];
@@ -58,7 +58,7 @@ export function createParsePool(configUrl: string, limits: ParseLimits = LIMITS)
   async function parseOne(name: string, pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery): Promise<Parsed> {
     const thread = await acquire(name, pluginKey);
     try {
-      return await thread.parse(channel, raw);
+      return await thread.parse(channel, signingKey(channel.key), raw);
     } finally {
       thread.busy = false;
       thread.usedAt = Date.now();
@@ -96,7 +96,7 @@ interface Thread {
   busy: boolean;
   usedAt: number;
   readonly dead: boolean;
-  parse(channel: ChannelInfo<unknown>, raw: RawDelivery): Promise<Parsed>;
+  parse(channel: ChannelInfo<unknown>, signingKey: Uint8Array, raw: RawDelivery): Promise<Parsed>;
   end(): Promise<void>;
 }
 
@@ -149,7 +149,7 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
     get dead() {
       return dead;
     },
-    async parse(channel, raw) {
+    async parse(channel, signingKey, raw) {
       const timer = deadline(limits.parseStartMs, () => void end(failed('Crashed', 'the plugin did not load in time')));
       const outcome = Promise.withResolvers<Parsed>();
       settle = outcome.resolve;
@@ -174,7 +174,7 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
       }, WATCH_MS);
       try {
         const body = new Uint8Array(raw.body);
-        const request: ParseRequest = { id, channel, raw: { ...raw, body } };
+        const request: ParseRequest = { id, channel, signingKey, raw: { ...raw, body } };
         try {
           worker.postMessage(request, [body.buffer]);
         } catch {

@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { isChannelFailure, type Plugin } from '@trunkline/channel-sdk';
+import { signText } from '#commands/secrets.ts';
 import { cleanText } from './clean-text.ts';
 import type { ParseAnswer, ParseRequest, ThreadData } from './parse-messages.ts';
 
@@ -19,12 +20,13 @@ async function main(): Promise<void> {
   answer({ type: 'ready' });
 }
 
-async function parse(plugin: Plugin, { id, channel, raw }: ParseRequest): Promise<ParseAnswer> {
+async function parse(plugin: Plugin, { id, channel, signingKey, raw }: ParseRequest): Promise<ParseAnswer> {
   try {
     const events: unknown = await plugin.parse(raw, {
       channel,
       now: () => Date.now(),
       fetch: () => Promise.reject(new Error('parse must not call anybody')),
+      sign: (text) => signText(signingKey, text),
       log: () => undefined,
       signal: new AbortController().signal,
     });

@@ -6,6 +6,7 @@ import config from '#config';
 import { keysFrom } from '#commands/secrets.ts';
 import { openDatabase } from '#db/database.ts';
 import { pendingMigrations } from '#db/migrate.ts';
+import { createDns } from '#runtime/dns.ts';
 import { environmentOrExit } from '#runtime/environment.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
@@ -39,6 +40,7 @@ const graphql = createGraphqlHandler({
   dispatch: createDispatch(waker, (workflowId) => log.warn({ workflowId }, 'Temporal was not woken; the guardian will')),
   pluginContext: (plugin, channel) =>
     createPluginContext(channel, {
+      sign: (text) => keys.signFor(channel.key, text),
       log: (message, fields) => log.info({ ...fields, plugin }, message),
       webhookUrl: `${env.publicUrl}/hooks/${plugin}/${channel.key}`,
     }),
@@ -51,6 +53,7 @@ const doors = createDoors({
   keys,
   plugins: config.plugins,
   waker,
+  resolveDns: createDns(env.dnsServers),
   log: (message, fields) => log.info(fields, message),
   env: { publicUrl: env.publicUrl, listen: { host: env.smtpHost, ports: listenPorts() } },
 });

@@ -71,6 +71,10 @@ export const CHANNEL_COLUMNS = [
   'connected_at',
   'disconnected_at',
   'version',
+  'on_contact_reply_status_id',
+  'on_agent_reply_status_id',
+  'on_close_message',
+  'checked_at',
 ] as const;
 
 /** Without the body and the headers, which hold what people wrote. */

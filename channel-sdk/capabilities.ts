@@ -62,6 +62,8 @@ export interface Capabilities {
     readonly subject: boolean;
     readonly attachments: AttachmentLimits | null;
   };
+  /** What a contact may attach; more is refused with the reason, the message is kept (CH-6). Absent: as `outboundContent.attachments`. */
+  readonly inboundAttachments?: AttachmentLimits;
   /** Delivery states it reports beyond the send's own answer. */
   readonly receipts: readonly ('sent' | 'delivered' | 'read' | 'failed')[];
   readonly windows: readonly MessagingWindow[];

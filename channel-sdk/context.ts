@@ -28,6 +28,8 @@ export interface PluginContext<Settings> {
   now(): number;
   /** `fetch` with a time limit and a size limit. */
   readonly fetch: typeof fetch;
+  /** A keyed hash of a text, the same in every process and for ever, different for every channel: 52 lower-case letters and digits (base32). For tokens that come back to us: in an address, in a page. The key never leaves the engine. */
+  sign(text: string): string;
   /** Ids and codes only: never an address, a name, a text or a secret. */
   log(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
   /** The channel's public webhook address, as the provider is told it. Absent in `parse` and `reserve`. */
@@ -47,6 +49,8 @@ export interface ListenContext<Settings> {
   findChannel(by: { readonly key: string } | { readonly address: string }): Promise<ChannelInfo<Settings> | undefined>;
   /** Stores it durably for that channel; only once this has resolved may the server tell the sender that it is taken. Rejects with `Unavailable`. */
   deliver(channelKey: string, raw: RawDelivery): Promise<void>;
+  /** Asks DNS, with a time limit and a cache; rejects like `dns.promises.resolve` (`ENOTFOUND`, `ENODATA`, `ETIMEOUT`). A test stands in for it. */
+  resolveDns(name: string, type: string): Promise<readonly unknown[]>;
   now(): number;
   log(message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
 }

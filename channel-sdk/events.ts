@@ -29,10 +29,22 @@ interface EventBase {
 
 /** Where a message belongs. Keys are opaque to the engine and unique within one channel. */
 export interface Thread {
+  /** Keys that something only we could have signed named (a token in our own Reply-To address), best first. They come before `joins`, and join also where the sender's authentication is not `pass`. */
+  readonly proven?: readonly string[];
   /** Keys of conversations it may continue, best first: the first known one counts. */
   readonly joins: readonly string[];
   /** Keys that lead to its conversation from now on. */
   readonly keys: readonly string[];
+}
+
+/** What is known of whether the sender is who they say they are. */
+export interface Authentication {
+  /** `pass`: the sender's own domain vouches for it. `fail`: it denies it. `unknown`: nobody said; thread keys alone do not join then (EMAIL-8). */
+  readonly verdict: 'pass' | 'fail' | 'unknown';
+  /** Who judged: fixed words of the plugin's ('forwarder', 'arc', 'direct'), for people. */
+  readonly by: string;
+  /** Each check by its name ('spf', 'dkim', 'dmarc', 'arc') with its result in one word ('pass', 'fail', 'none', 'temperror', …). */
+  readonly checks: Readonly<Record<string, string>>;
 }
 
 /** Something said by a contact, or by us elsewhere (`echo`: sent from the provider's own app, or our own send coming back). */
@@ -47,9 +59,16 @@ export interface InboundMessage extends EventBase {
   readonly participants: readonly Identity[];
   readonly thread: Thread;
   readonly subject?: string;
+  /** What is new in it; quoted history stands in `quoted`. */
   readonly text: string;
-  /** As it came; the engine sanitises it before it is shown. */
+  /** As it came, quoted history left out; the engine sanitises it before it is shown. */
   readonly html?: string;
+  /** The history it quotes, split off: shown on demand (CH-7). */
+  readonly quoted?: { readonly text: string; readonly html?: string };
+  /** All of the HTML as it came, where `html` leaves something out: kept, never shown. */
+  readonly originalHtml?: string;
+  /** Absent: the plugin's provider vouches for every sender. */
+  readonly authentication?: Authentication;
   readonly attachments: readonly AttachmentRef[];
   /** For an echo: our own `OutboundMessage.id`, where the provider carries one through; so an echo before the send's answer is known (FB-7). */
   readonly outboundId?: string;

@@ -42,6 +42,15 @@ export interface OutboundMessage {
   readonly template?: { readonly name: string; readonly language: string; readonly parameters: readonly string[] };
 }
 
+/** One thing that would be seen outside, for a preview. */
+export interface Preview {
+  /** What it is: 'From', 'Signature'. */
+  readonly label: string;
+  readonly text: string;
+  /** Sanitised by the plugin. */
+  readonly html?: string;
+}
+
 /** The ids a message will carry, where the plugin (not the provider) chooses them. */
 export interface ReservedIds {
   readonly providerMessageId: string;

@@ -22,8 +22,10 @@ export type PageNews =
   | { readonly type: 'joined'; readonly author: string }
   | { readonly type: 'closed' };
 
-/** What a public page can do beyond `PluginContext`. Nobody is signed in: the plugin proves who a visitor is by a token it signed. */
+/** What a public page can do beyond `PluginContext`. Nobody is signed in: the plugin proves who a visitor is by a token it signed (`sign`). */
 export interface PageContext<Settings> extends PluginContext<Settings> {
+  /** The page's own public address, without a slash at its end: `https://help.acme.com/pages/<plugin>/<channel key>`. */
+  readonly pageUrl: string;
   /** Takes a delivery in, as if a provider had sent it: stored durably once this resolves, then parsed. Rejects with `Unavailable`. */
   deliver(raw: RawDelivery): Promise<void>;
   /** A visitor's conversation, oldest first, after a message or from the start; at most 100. */
@@ -34,8 +36,6 @@ export interface PageContext<Settings> extends PluginContext<Settings> {
   tell(visitor: Identity, what: 'typing' | 'here' | 'gone'): void;
   /** Whether somebody would answer now, by the channel's own rule (CHAT-3). */
   available(): Promise<boolean>;
-  /** A key of this channel for signing visitor tokens and form times. Never leaves the server. */
-  signingKey(): Promise<CryptoKey>;
   /** Counts a request against the limits of its origin. False: too many, answer 429. */
   allow(origin: string): Promise<boolean>;
 }

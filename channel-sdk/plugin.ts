@@ -3,7 +3,7 @@ import type { Capabilities } from './capabilities.ts';
 import type { CallInstruction, CallQuestion, OutboundCall } from './calls.ts';
 import type { ListenContext, Listener, PluginContext } from './context.ts';
 import type { AttachmentRef, InboundEvent } from './events.ts';
-import type { OutboundMessage, ReservedIds, SendReceipt, Template } from './outbound.ts';
+import type { Author, OutboundMessage, Preview, ReservedIds, SendReceipt, Template } from './outbound.ts';
 import type { PageContext } from './page.ts';
 import type { RawDelivery } from './raw-delivery.ts';
 
@@ -92,6 +92,10 @@ export interface PluginDefinition<Settings = unknown> {
   catchUp?(cursor: string | undefined, context: PluginContext<Settings>): Promise<CatchUpPage>;
   /** Public pages of a channel: widget, form. */
   page?(request: Request, context: PageContext<Settings>): Promise<Response>;
+  /** How a message of this author would look outside: from name and signature, greetings. Pure; for the admin who edits the settings. */
+  preview?(settings: Settings, author: Author): readonly Preview[];
+  /** Where `repliesThrough` is declared: the key of the channel by which answers go unless the agent picks another. The engine checks that it can. Pure. */
+  replyChannel?(settings: Settings): string | undefined;
   /** Whom the settings name as targets of a hand-off. Pure. */
   routingTargets?(settings: Settings): RoutingTargets;
   /** Why a channel with these settings can not be moved, by the plugin's own lights. Pure; fixed phrases. */

@@ -8,6 +8,10 @@ export interface Keys {
   open(channelKey: string, sealed: Buffer): Record<string, unknown>;
   /** A keyed hash of a dedupe key: the same for the same key, and tells nothing of it. */
   hashEventKey(key: string): Buffer;
+  /** A keyed hash for one channel's plugin: 52 lower-case letters and digits. */
+  signFor(channelKey: string, text: string): string;
+  /** The key behind `signFor`, for a parsing thread, which has no other. */
+  signingKey(channelKey: string): Uint8Array;
   /** A keyed hash of a command's arguments, which can hold a password: without the key it can not be guessed from the row. */
   hashArguments(text: string): Buffer;
 }
@@ -18,6 +22,7 @@ export function keysFrom(secret: string): Keys {
   if (bytes.length < 32) throw new Error('TRUNKLINE_SECRET: at least 32 bytes, as hex or base64');
   const sealing = Buffer.from(hkdfSync('sha256', bytes, '', 'trunkline channel secrets', 32));
   const hashing = Buffer.from(hkdfSync('sha256', bytes, '', 'trunkline event keys', 32));
+  const signingKey = (channelKey: string): Uint8Array => new Uint8Array(hkdfSync('sha256', bytes, '', `trunkline channel signatures ${channelKey}`, 32));
   return {
     seal(channelKey, secrets) {
       const iv = randomBytes(12);
@@ -31,10 +36,26 @@ export function keysFrom(secret: string): Keys {
       const text = Buffer.concat([decipher.update(sealed.subarray(28)), decipher.final()]).toString('utf8');
       return JSON.parse(text) as Record<string, unknown>;
     },
+    signingKey,
+    signFor: (channelKey, text) => signText(signingKey(channelKey), text),
     hashArguments: (text) => createHmac('sha256', hashing).update('arguments\0').update(text).digest(),
     hashEventKey: (key) => createHmac('sha256', hashing).update(key).digest(),
   };
 }
+
+/** 52 characters of base32 (RFC 4648's alphabet, lower case, no padding): they survive in a mail address. */
+export function signText(key: Uint8Array, text: string): string {
+  const digest = createHmac('sha256', key).update(text).digest();
+  let bits = BigInt(`0x${digest.toString('hex')}`) << 4n;
+  let letters = '';
+  for (let place = 0; place < 52; place += 1) {
+    letters = BASE32.charAt(Number(bits & 31n)) + letters;
+    bits >>= 5n;
+  }
+  return letters;
+}
+
+const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 
 /** How a bearer token is stored. */
 export function hashToken(token: string): Buffer {

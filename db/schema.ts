@@ -36,6 +36,20 @@ export interface Database {
   notification: NotificationTable;
   notification_off: NotificationOffTable;
   idempotency_key: IdempotencyKeyTable;
+  blob: { sha256: Buffer; bytes: number; created_at: Defaulted<Date> };
+  blob_piece: { sha256: Buffer; place: number; data: Buffer };
+  upload: UploadTable;
+  attachment: AttachmentTable;
+  filtered_message: FilteredMessageTable;
+  sender_rule: SenderRuleTable;
+  notification_mail_off: { user_id: string; kind: string };
+  system_sender: SystemSenderTable;
+  system_mail: SystemMailTable;
+  form_submission: FormSubmissionTable;
+  ticket_import: TicketImportTable;
+  ticket_import_problem: { import_id: string; line: number; problems: Json<object[]> };
+  sign_in_identity: SignInIdentityTable;
+  rate_limit: { key: string; points: Defaulted<number>; expire: number | null };
 }
 
 export type Role = 'AGENT' | 'ADMIN' | 'SUPER_ADMIN';
@@ -52,7 +66,13 @@ export type Direction = 'INBOUND' | 'OUTBOUND' | 'COMMENT';
 export type DeliveryState = 'QUEUED' | 'SENDING' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED' | 'MAYBE_SENT';
 export type RawState = 'WAITING' | 'DONE' | 'SET_ASIDE';
 export type Actor = 'USER' | 'CONTACT' | 'ROUTING' | 'CHANNEL' | 'SYSTEM';
-export type NotificationKind = 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED';
+export type NotificationKind = 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED' | 'CHANNEL_HEALTH';
+export type AttachmentState = 'WAITING' | 'STORED' | 'REFUSED' | 'FAILED';
+export type FilteredKind = 'FILTERED' | 'SPAM';
+export type SenderList = 'ALLOW' | 'DENY';
+export type SystemMailState = 'QUEUED' | 'SENDING' | 'SENT' | 'FAILED' | 'MAYBE_SENT' | 'UNSENT';
+export type ImportFormat = 'NDJSON' | 'CSV';
+export type ImportState = 'RUNNING' | 'DONE' | 'FAILED';
 
 /** Set by the database unless given. */
 type Defaulted<T> = Generated<T>;
@@ -100,6 +120,17 @@ export interface ApiTokenTable {
   token_hash: Buffer;
   created_at: Defaulted<Date>;
   revoked_at: Date | null;
+  scopes: Defaulted<string[]>;
+  expires_at: Date | null;
+  last_used_at: Date | null;
+  created_by: string | null;
+  revoked_by: string | null;
+}
+export interface SignInIdentityTable {
+  issuer: string;
+  subject: string;
+  user_id: string;
+  created_at: Defaulted<Date>;
 }
 export interface PlaceTable {
   id: Defaulted<string>;
@@ -165,6 +196,10 @@ export interface ChannelTable {
   connected_at: Defaulted<Date>;
   disconnected_at: Date | null;
   version: Defaulted<number>;
+  on_contact_reply_status_id: string | null;
+  on_agent_reply_status_id: string | null;
+  on_close_message: string | null;
+  checked_at: Defaulted<Date>;
 }
 export interface MailboxTable {
   address: string;
@@ -176,6 +211,7 @@ export interface ContactTable {
   name: string | null;
   owner_id: string | null;
   created_at: Defaulted<Date>;
+  erased_at: Date | null;
 }
 export interface ContactIdentityTable {
   kind: string;
@@ -220,6 +256,8 @@ export interface TicketTable {
   created_at: Defaulted<Date>;
   closed_at: Date | null;
   version: Defaulted<number>;
+  external_id: string | null;
+  import_id: string | null;
 }
 export interface AssignmentView {
   conversation_id: string | null;
@@ -258,6 +296,107 @@ export interface MessageTable {
   received_at: Defaulted<Date>;
   arrival: Defaulted<number>;
   raw_delivery_id: number | null;
+  html_safe: string | null;
+  quoted_text: string | null;
+  quoted_html_safe: string | null;
+  authentication: ColumnType<object | null, string | null | undefined, string | null>;
+}
+export interface UploadTable {
+  id: Defaulted<string>;
+  user_id: string;
+  sha256: Buffer;
+  file_name: string;
+  type: string;
+  bytes: number;
+  created_at: Defaulted<Date>;
+}
+export interface AttachmentTable {
+  id: Defaulted<string>;
+  message_id: string;
+  position: number;
+  file_name: string;
+  type: string;
+  bytes: number | null;
+  content_id: string | null;
+  ref: string | null;
+  state: AttachmentState;
+  reason: string | null;
+  sha256: Buffer | null;
+  tries: Defaulted<number>;
+  not_before: Defaulted<Date>;
+}
+export interface FilteredMessageTable {
+  id: Defaulted<string>;
+  channel_id: string;
+  raw_delivery_id: number | null;
+  provider_message_id: string;
+  kind: FilteredKind;
+  reason: string;
+  sender: ColumnType<StoredIdentity | null, string | null | undefined, string | null>;
+  subject: string | null;
+  text: string;
+  received_at: Date;
+  released_at: Date | null;
+}
+export interface SenderRuleTable {
+  id: Defaulted<string>;
+  list: SenderList;
+  pattern: string;
+  created_at: Defaulted<Date>;
+}
+export interface SystemSenderTable {
+  id: Defaulted<boolean>;
+  channel_id: string | null;
+  settings: ColumnType<Record<string, unknown> | null, string | null | undefined, string | null>;
+  secrets: Buffer | null;
+  changed_at: Defaulted<Date>;
+}
+export interface SystemMailTable {
+  id: Defaulted<string>;
+  kind: string;
+  user_id: string | null;
+  contact_id: string | null;
+  recipient: string;
+  subject: string;
+  text: string;
+  html: string | null;
+  notification_id: string | null;
+  conversation_id: string | null;
+  ticket_id: string | null;
+  state: Defaulted<SystemMailState>;
+  reason: string | null;
+  attempt: Defaulted<number>;
+  not_before: Defaulted<Date>;
+  sending_since: Date | null;
+  created_at: Defaulted<Date>;
+  settled_at: Date | null;
+}
+export interface FormSubmissionTable {
+  message_id: string;
+  channel_id: string;
+  contact_id: string | null;
+  fields: Json<object[]>;
+  submitted_at: Date;
+}
+export interface TicketImportTable {
+  id: Defaulted<string>;
+  user_id: string;
+  name: string;
+  format: ImportFormat;
+  sha256: Buffer;
+  pipeline_id: string;
+  state: Defaulted<ImportState>;
+  reason: string | null;
+  bytes: number;
+  position: Defaulted<number>;
+  line: Defaulted<number>;
+  header: ColumnType<string[] | null, string | null | undefined, string | null>;
+  created: Defaulted<number>;
+  known: Defaulted<number>;
+  bad: Defaulted<number>;
+  started_at: Defaulted<Date>;
+  progressed_at: Defaulted<Date>;
+  ended_at: Date | null;
 }
 export interface OutboundTable {
   message_id: string;
@@ -290,6 +429,7 @@ export interface RawDeliveryTable {
   failure_code: string | null;
   failure_reason: string | null;
   settled_at: Date | null;
+  released: Defaulted<boolean>;
 }
 export interface SeenEventTable {
   channel_id: string;
@@ -328,6 +468,7 @@ export interface NotificationTable {
   conversation_id: string | null;
   created_at: Defaulted<Date>;
   read_at: Date | null;
+  channel_id: string | null;
 }
 export interface NotificationOffTable {
   user_id: string;

@@ -25,6 +25,8 @@ export type Environment = {
   readonly mode: Mode;
   /** Where the outside world reaches the API, without a slash at the end. */
   readonly publicUrl: string;
+  /** In place of the machine's own; empty: those. */
+  readonly dnsServers: readonly string[];
   readonly logLevel: LogLevel;
 };
 
@@ -73,6 +75,7 @@ export function readEnvironment(source: NodeJS.ProcessEnv = process.env): Enviro
     secretKey: decodeSecret(values.TRUNKLINE_SECRET) ?? new Uint8Array(),
     mode: values.TRUNKLINE_MODE,
     publicUrl: (values.PUBLIC_URL ?? url).replace(/\/+$/, ''),
+    dnsServers: values.DNS_SERVERS,
     logLevel: values.LOG_LEVEL,
   };
 }
@@ -166,6 +169,19 @@ const variables = z.object({
     .transform(parseListenPorts)
     .refine((ports) => ports !== undefined, 'is not <plugin>=<port>, with commas between several, such as sms=2600,other=0')
     .optional(),
+  DNS_SERVERS: z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((one) => one.trim())
+        .filter((one) => one !== ''),
+    )
+    .refine(
+      (servers) => servers.every((one) => /^(\[[0-9a-fA-F:]+\]|[0-9a-fA-F:.]+)(:\d{1,5})?$/.test(one)),
+      'is not addresses with commas between, such as 127.0.0.1:5353',
+    )
+    .default([]),
   TRUNKLINE_SECRET: z
     .string('is not set; 32 bytes as 64 hex digits or base64, for example from `openssl rand -hex 32`')
     .refine((text) => decodeSecret(text) !== undefined, 'is not 32 bytes as 64 hex digits or base64'),

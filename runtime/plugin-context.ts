@@ -10,6 +10,8 @@ export const MAX_RESPONSE_BYTES = 50 * 1024 * 1024;
 const MAX_REDIRECTS = 5;
 
 export interface ContextOptions {
+  /** The channel's keyed hash (`Keys.signFor`). */
+  readonly sign: (text: string) => string;
   /** Gets ids and codes only. */
   readonly log: (message: string, fields?: Fields) => void;
   readonly now?: () => number;
@@ -29,6 +31,7 @@ export function createPluginContext(channel: ChannelInfo<unknown>, options: Cont
   return {
     channel,
     signal,
+    sign: options.sign,
     now: options.now ?? Date.now,
     fetch: limitedFetch({
       fetch: options.fetch ?? fetch,

@@ -39,7 +39,12 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
     const plugin = channel === undefined ? undefined : byKey.get(channel.plugin);
     if (channel === undefined || plugin === undefined) return undefined;
     const webhookUrl = `${publicUrl}/hooks/${plugin.key}/${channel.key}`;
-    const context = createPluginContext(channel.info, { signal, webhookUrl, log: (message, fields) => log(message, fields ?? {}) });
+    const context = createPluginContext(channel.info, {
+      signal,
+      webhookUrl,
+      sign: (text) => keys.signFor(channel.key, text),
+      log: (message, fields) => log(message, fields ?? {}),
+    });
     return { plugin, channel, context };
   }
 

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import type { Listener, Plugin } from '@trunkline/channel-sdk';
 import type { Keys } from '#commands/secrets.ts';
 import type { Db } from '#db/database.ts';
+import type { ResolveDns } from '#runtime/dns.ts';
 import type { Waker } from '#workflows/contract.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { createIntakeWake } from './intake-wake.ts';
@@ -18,6 +19,8 @@ export interface DoorsDeps {
   readonly keys: Keys;
   readonly plugins: readonly Plugin[];
   readonly waker: Waker;
+  /** DNS for the plugins' own servers. */
+  readonly resolveDns: ResolveDns;
   /** Gets ids and codes only. */
   readonly log: (message: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
   readonly env: {
@@ -37,7 +40,7 @@ export interface Doors {
 }
 
 /** Every way in from outside. */
-export function createDoors({ db, keys, plugins, waker, log, env }: DoorsDeps): Doors {
+export function createDoors({ db, keys, plugins, waker, resolveDns, log, env }: DoorsDeps): Doors {
   const ending = new AbortController();
   const wake = createIntakeWake({ db, waker, log });
   const keeper = createDoorkeeper({ db, keys, plugins, publicUrl: env.publicUrl, wake, signal: ending.signal, log });
@@ -50,12 +53,12 @@ export function createDoors({ db, keys, plugins, waker, log, env }: DoorsDeps): 
     const env: Bindings = c.env;
     return receiveWebhook(keeper, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery }, env?.incoming);
   });
-  app.all('/pages/:plugin/:channelKey/*', (c) => servePage(keeper, keys, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey') }));
+  app.all('/pages/:plugin/:channelKey/*', (c) => servePage(keeper, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey') }));
 
   return {
     app,
     async listen() {
-      listeners = await startListeners(keeper, plugins, env.listen);
+      listeners = await startListeners(keeper, plugins, { ...env.listen, resolveDns });
       return listeners.map(({ plugin, listener }) => ({ plugin, port: listener.port }));
     },
     async close() {

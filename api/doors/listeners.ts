@@ -1,4 +1,5 @@
-import { ChannelFailure, type Listener, type Plugin } from '@trunkline/channel-sdk';
+import { ChannelFailure, type ListenContext, type Listener, type Plugin } from '@trunkline/channel-sdk';
+import type { ResolveDns } from '#runtime/dns.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 
 /** Where the plugins' own servers listen. */
@@ -12,7 +13,7 @@ export interface ListenSettings {
 export async function startListeners(
   keeper: Doorkeeper,
   plugins: readonly Plugin[],
-  { host, ports }: ListenSettings,
+  { host, ports, resolveDns }: ListenSettings & { readonly resolveDns: ResolveDns },
 ): Promise<readonly { readonly plugin: string; readonly listener: Listener }[]> {
   const started: { readonly plugin: string; readonly listener: Listener }[] = [];
   try {
@@ -23,7 +24,7 @@ export async function startListeners(
         keeper.log('a plugin has a server of its own, but LISTEN_PORTS names no port for it', { plugin: plugin.key });
         continue;
       }
-      started.push({ plugin: plugin.key, listener: await listen(keeper, plugin, host, port) });
+      started.push({ plugin: plugin.key, listener: await listen(keeper, plugin, { host, port, resolveDns }) });
     }
   } catch (error) {
     await Promise.all(started.map(({ listener }) => listener.close()));
@@ -32,11 +33,10 @@ export async function startListeners(
   return started;
 }
 
-async function listen(keeper: Doorkeeper, plugin: Plugin, host: string, port: number): Promise<Listener> {
+async function listen(keeper: Doorkeeper, plugin: Plugin, at: Pick<ListenContext<unknown>, 'host' | 'port' | 'resolveDns'>): Promise<Listener> {
   if (plugin.listen === undefined) throw new TypeError(`plugin "${plugin.key}" has no server of its own`);
   return plugin.listen({
-    host,
-    port,
+    ...at,
     now: () => keeper.now(),
     log: (message, fields) => keeper.log(message, { ...fields, plugin: plugin.key }),
     async findChannel(by) {

@@ -91,6 +91,7 @@ export const NotificationKindEnum = words('NotificationKind', 'What a user is to
   TICKET_ASSIGNED: 'A ticket became theirs.',
   TICKET_UNASSIGNED: 'A new ticket waits for somebody.',
   MESSAGE_IN_CLOSED: 'A contact wrote in a conversation that stays closed.',
+  CHANNEL_HEALTH: 'A channel lost its provider, or got it back.',
 });
 
 const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {

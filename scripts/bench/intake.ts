@@ -15,6 +15,7 @@ import testPlugin, { testDelivery } from '#test/support/test-plugin.ts';
 import { bareWorkflowsPerSecond, layGround, type Ground } from './ground.ts';
 import { listStatements } from './list-statements.ts';
 import { median, percentile, printTable, rounded, type Row } from './statistics.ts';
+import { noDns } from '#runtime/dns.ts';
 
 const ROUNDS = 3;
 const BARE = 300;
@@ -183,6 +184,7 @@ async function doorRates(ground: Ground): Promise<{ readonly ours: number; reado
     ...ground,
     plugins: config.plugins,
     waker: { signalWithStart: async () => undefined },
+    resolveDns: noDns,
     log: () => undefined,
     env: { publicUrl: 'http://127.0.0.1', listen: { host: '127.0.0.1', ports: new Map([[email.key, 0]]) } },
   });
@@ -250,6 +252,7 @@ async function acknowledgements(ground: Ground): Promise<{ readonly ours: readon
     ...ground,
     plugins,
     waker: { signalWithStart: async () => undefined },
+    resolveDns: noDns,
     log: () => undefined,
     env: { publicUrl: 'http://127.0.0.1', listen: { host: '127.0.0.1', ports: new Map() } },
   });

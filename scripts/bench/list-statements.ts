@@ -23,7 +23,7 @@ export async function listStatements({ databaseUrl, keys }: Ground): Promise<rea
       plugins: config.plugins,
       feed,
       dispatch: () => undefined,
-      pluginContext: (_plugin, channel) => createPluginContext(channel, { log: () => undefined }),
+      pluginContext: (_plugin, channel) => createPluginContext(channel, { sign: (text) => text, log: () => undefined }),
       graphiql: false,
       onError: (errorId) => console.error(`bench: the API failed (${errorId})`),
     });

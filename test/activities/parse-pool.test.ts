@@ -8,7 +8,7 @@ import type { Delivery } from '../workflows/scripted-plugin.ts';
 vi.setConfig({ testTimeout: 30_000 });
 
 const configUrl = new URL('../workflows/scripted-config.ts', import.meta.url).href;
-const pool = createParsePool(configUrl, { ...LIMITS, parseMs: 3_000, parseMegabytes: 32, parseThreads: 2 });
+const pool = createParsePool(configUrl, () => new Uint8Array(32), { ...LIMITS, parseMs: 3_000, parseMegabytes: 32, parseThreads: 2 });
 afterAll(() => pool.close());
 
 const message: Delivery = { do: 'message', id: 'm', from: 'ada', text: 'hello' };
@@ -44,7 +44,7 @@ test.each([
 });
 
 test('buffers outside the heap count as memory too [PLUG-11]', async () => {
-  const roomy = createParsePool(configUrl, { ...LIMITS, parseMegabytes: 64 });
+  const roomy = createParsePool(configUrl, () => new Uint8Array(32), { ...LIMITS, parseMegabytes: 64 });
   const info = { key: 'sick', address: 'a', name: 'Test', enabled: true, settings: { name: 'a' } };
   const raw = { method: 'TEST', url: 'test:', headers: {}, body: Buffer.from('{"do":"swell-outside"}'), receivedAt: '2026-01-01T00:00:00.000Z' };
   expect(await roomy.parse('scripted', info, raw)).toMatchObject({ ok: false, code: 'TooMuchMemory' });

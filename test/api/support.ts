@@ -97,7 +97,7 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
     plugins: options.plugins ?? [plainPlugin],
     feed,
     dispatch: (some) => void wakes.push(...some),
-    pluginContext: (_plugin, channel) => createPluginContext(channel, { log: () => undefined }),
+    pluginContext: (_plugin, channel) => createPluginContext(channel, { sign: (text) => text, log: () => undefined }),
     graphiql: options.graphiql ?? false,
     onError: (errorId, error) => void errors.push({ errorId, error }),
   });

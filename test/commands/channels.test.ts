@@ -141,10 +141,12 @@ describe('connecting a channel', () => {
   it('asks the provider before anything is kept; its no names the settings and no content [CH-3]', async () => {
     const refusing = { ...testhook, connect: () => Promise.reject(new ChannelFailure({ code: 'Rejected', reason: 'code 190' })) };
     const input = hook();
-    const prepared = prepareConnection(refusing, { name: 'Hook', settings: input.settings }, (info) => createPluginContext(info, { log: () => undefined }));
+    const prepared = prepareConnection(refusing, { name: 'Hook', settings: input.settings }, (info) =>
+      createPluginContext(info, { sign: (text) => text, log: () => undefined }),
+    );
     await expect(prepared).rejects.toMatchObject({ problems: [{ path: 'settings', message: 'Rejected: code 190' }] });
     const { key } = await prepareConnection(testhook, { name: 'Hook', settings: input.settings }, (info) =>
-      createPluginContext(info, { log: () => undefined }),
+      createPluginContext(info, { sign: (text) => text, log: () => undefined }),
     );
     expect((await connect({ ...input, key })).key).toBe(key);
   });

@@ -8,6 +8,7 @@ import { createDoors, type Doors } from '#api/doors/index.ts';
 import config from '../support/config.ts';
 import { placeId } from '../support/email-channel.ts';
 import { testDelivery, type TestPayload } from '../support/test-plugin.ts';
+import { noDns } from '#runtime/dns.ts';
 
 export const keys = keysFrom('ef'.repeat(32));
 export const APP_SECRET = 'app-secret-of-tests';
@@ -44,7 +45,7 @@ export interface TestDoors extends Doors {
 export function testDoors(db: Db, waker: Waker, ports: ReadonlyMap<string, number> = new Map(), plugins: readonly Plugin[] = config.plugins): TestDoors {
   const lines: string[] = [];
   const log = (message: string, fields: object): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
-  const doors = createDoors({ db, keys, plugins, waker, log, env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports } } });
+  const doors = createDoors({ db, keys, plugins, waker, resolveDns: noDns, log, env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports } } });
   return { ...doors, lines };
 }
 

@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => stopServer(server));
 
-const context = (options: Partial<ContextOptions> = {}) => createPluginContext(channel, { log: () => undefined, ...options });
+const context = (options: Partial<ContextOptions> = {}) => createPluginContext(channel, { sign: (text) => text, log: () => undefined, ...options });
 
 describe("a plugin's network", () => {
   it('follows a redirect on its own host and hands back one to another, with its token unsent [PLUG-5]', async () => {

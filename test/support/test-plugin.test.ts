@@ -9,7 +9,7 @@ let context: PluginContext<unknown>;
 beforeEach(async () => {
   provider = await fakeProvider();
   const settings = { page: 'p', provider: provider.url, appSecret: 'a-long-secret', sendTimeoutMs: 100 };
-  context = createPluginContext({ key: 'testhook-1', address: 'p', name: 'P', enabled: true, settings }, { log: () => undefined });
+  context = createPluginContext({ key: 'testhook-1', address: 'p', name: 'P', enabled: true, settings }, { sign: (text) => text, log: () => undefined });
 });
 afterEach(() => provider.close());
 

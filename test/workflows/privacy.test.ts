@@ -16,6 +16,7 @@ import { testDelivery } from '../support/test-plugin.ts';
 import { everyString } from './every-string.ts';
 import config from './privacy-config.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
+import { noDns } from '#runtime/dns.ts';
 
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
@@ -105,6 +106,7 @@ test('nor by the real doors: a mail, a webhook, a request that fails, an answer 
     keys,
     plugins: config.plugins,
     waker,
+    resolveDns: noDns,
     log: (message, fields) => log.info(fields, message),
     env: { publicUrl: 'https://desk.example', listen: { host: '127.0.0.1', ports: new Map([['email', 0]]) } },
   });
@@ -172,7 +174,7 @@ test('nor by the real doors: a mail, a webhook, a request that fails, an answer 
       plugins: config.plugins,
       feed,
       dispatch: () => undefined,
-      pluginContext: (_plugin, channel) => createPluginContext(channel, { log: (message, fields) => log.info({ ...fields }, message) }),
+      pluginContext: (_plugin, channel) => createPluginContext(channel, { sign: (text) => text, log: (message, fields) => log.info({ ...fields }, message) }),
       graphiql: false,
       onError: (errorId, error) => log.error({ errorId, err: error }, 'an unexpected error'),
     });

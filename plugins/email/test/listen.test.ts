@@ -24,6 +24,7 @@ async function receiver(store: (stored: Stored) => Promise<void>, options: Liste
       port: 0,
       findChannel: async (by) => channels.find((one) => ('key' in by ? one.key === by.key : one.address === by.address)),
       deliver: (key, raw) => store({ key, raw }),
+      resolveDns: () => Promise.reject(Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })),
       now: () => Date.UTC(2026, 0, 2, 3, 4, 5),
       log: (message, fields) => void lines.push(`${message} ${JSON.stringify(fields ?? {})}`),
     },

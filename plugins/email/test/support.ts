@@ -1,4 +1,5 @@
 import type { ChannelInfo, Identity, InboundMessage, OutboundMessage, PluginContext, RawDelivery } from '@trunkline/channel-sdk';
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parse } from '../parse.ts';
 import { settingsSchema, type EmailSettings } from '../settings.ts';
@@ -27,6 +28,7 @@ export function pluginContext(info: ChannelInfo<EmailSettings> = channel()): Plu
   return {
     channel: info,
     now: () => Date.UTC(2026, 0, 2, 3, 4, 5),
+    sign: (text) => createHash('sha256').update(text).digest('hex').slice(0, 52),
     fetch: () => Promise.reject(new Error('the email plugin speaks no HTTP')),
     log: (message, fields) => void lines.push(`${message} ${JSON.stringify(fields ?? {})}`),
     signal: new AbortController().signal,
