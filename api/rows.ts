@@ -15,6 +15,7 @@ import type {
   RoutingDecisionTable,
   RoutingRuleTable,
   TeamTable,
+  TicketImportTable,
   TicketStatusTable,
   TicketTable,
   UserTable,
@@ -27,7 +28,7 @@ export type PlaceRow = Selectable<PlaceTable>;
 export type AccessEntryRow = Selectable<AccessEntryTable>;
 export type PipelineRow = Selectable<PipelineTable>;
 export type StatusRow = Selectable<TicketStatusTable>;
-export type ChannelRow = Omit<Selectable<ChannelTable>, 'secrets' | 'cursor'>;
+export type ChannelRow = Omit<Selectable<ChannelTable>, 'secrets' | 'cursor' | 'check_failures'>;
 export type ContactRow = Selectable<ContactTable>;
 export type IdentityRow = Selectable<ContactIdentityTable>;
 export type ConversationRow = Selectable<ConversationTable>;
@@ -38,6 +39,7 @@ export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;
 export type NotificationRow = Selectable<NotificationTable>;
+export type TicketImportRow = Selectable<TicketImportTable>;
 export type DeliveryRow = Pick<
   Selectable<RawDeliveryTable>,
   'id' | 'channel_id' | 'method' | 'received_at' | 'state' | 'tries' | 'failure_code' | 'failure_reason' | 'settled_at'

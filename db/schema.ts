@@ -200,6 +200,7 @@ export interface ChannelTable {
   on_agent_reply_status_id: string | null;
   on_close_message: string | null;
   checked_at: Defaulted<Date>;
+  check_failures: Defaulted<number>;
 }
 export interface MailboxTable {
   address: string;
@@ -350,6 +351,7 @@ export interface SystemSenderTable {
   settings: ColumnType<Record<string, unknown> | null, string | null | undefined, string | null>;
   secrets: Buffer | null;
   changed_at: Defaulted<Date>;
+  send_after: Defaulted<Date>;
 }
 export interface SystemMailTable {
   id: Defaulted<string>;
@@ -370,6 +372,7 @@ export interface SystemMailTable {
   sending_since: Date | null;
   created_at: Defaulted<Date>;
   settled_at: Date | null;
+  queued_at: Defaulted<Date>;
 }
 export interface FormSubmissionTable {
   message_id: string;
