@@ -6,6 +6,22 @@ export const LIMITS = {
   depth: 16,
   /** Fields of the whole document, aliases included. */
   breadth: 400,
+  /** Fields that the document gives another name. */
+  aliases: 50,
+  /** Fields of the operation itself: queries, or mutations one after the other. */
+  rootFields: 20,
+  /** Characters of the document. */
+  documentCharacters: 50_000,
+  /** Words, numbers and signs of the document. */
+  documentTokens: 5_000,
+  /** Variables given. */
+  variables: 100,
+  /** Levels of nesting of what is given, as a variable or in the document. */
+  inputDepth: 20,
+  /** Values of one list that is given. */
+  listInput: 500,
+  /** Characters of an id or a cursor. */
+  idCharacters: 500,
   /** Edges of one page. */
   pageSize: 100,
   /** Edges where the client names no number. */
@@ -14,4 +30,22 @@ export const LIMITS = {
   bodyBytes: 2_000_000,
   /** Events a stream reads from the database at once. */
   feedPage: 500,
+  /** Open streams of one user at one process. */
+  streamsPerUser: 50,
+  /** Seconds a JWT counts after it was issued, whatever it says itself. */
+  tokenAgeSeconds: 86_400,
+  /** Seconds by which a provider's clock may differ from ours. */
+  clockSkewSeconds: 60,
 } as const;
+
+/** How often, for each key and minute, counted for all processes together. */
+export const RATES = {
+  /** A user's requests, whichever of their tokens they come with. */
+  callerPerMinute: 1_200,
+  /** Requests without a valid token, for each address. */
+  unauthenticatedPerMinute: 30,
+  /** Requests to public pages, for each address. */
+  pagePerMinute: 120,
+} as const;
+
+export type RateLimitName = keyof typeof RATES;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LIMITS as PARSE_LIMITS } from '#activities/limits.ts';
-import { LIMITS as API_LIMITS } from '#api/limits.ts';
+import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
@@ -12,6 +12,7 @@ const named = (prefix: string, limits: Readonly<Record<string, number>>) =>
 const constants = new Map<string, number>([
   ...named('activities', PARSE_LIMITS),
   ...named('api', API_LIMITS),
+  ...named('api', RATES),
   ['commands.INTAKE_AHEAD_SECONDS', INTAKE_AHEAD_SECONDS],
   ['commands.MAX_TRIES', MAX_TRIES],
   ['commands.RETENTION_DAYS.idempotencyKeys', RETENTION_DAYS.idempotencyKeys],
