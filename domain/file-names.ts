@@ -1,0 +1,103 @@
+/** Bytes of a file's name, in UTF-8. */
+export const MAX_FILE_NAME_BYTES = 200;
+/** Bytes of what is kept as an extension, its dot included; a longer one is part of the name. */
+const MAX_EXTENSION_BYTES = 20;
+
+/** What shows nothing, or shows something other than it is: controls, direction overrides, private and half characters, fillers. Joiners are letters' and emoji's. */
+const UNSEEN = /(?![\u200C\u200D])[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\u115F\u1160\u2800\u3164\uFFA0]/gu;
+/** What some file system takes for something else. */
+const SPECIAL = /[<>:"|?*]/g;
+/** Devices of Windows, whatever their extension. */
+const RESERVED = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\s*(\.|$)/i;
+
+/**
+ * A file's name that is safe to store, to show and to save under on every system: no path, nothing unseen, no name of a device, at most
+ * `MAX_FILE_NAME_BYTES` bytes with its extension kept, never empty. Made safe again it is the same.
+ */
+export function safeFileName(given: string, fallback = 'attachment'): string {
+  const last = given
+    .toWellFormed()
+    .replace(UNSEEN, (one) => (/\s/.test(one) ? ' ' : ''))
+    .normalize('NFC')
+    .split(/[/\\]/)
+    .map(trimmed)
+    .findLast((part) => part !== '');
+  const name = trimmed((last ?? '').replace(SPECIAL, '_').replace(/\s+/gu, ' '));
+  if (/^[\s\u200C\u200D]*$/u.test(name)) return fallback;
+  const short = shortened(name);
+  return RESERVED.test(short) ? shortened(`_${short}`) : short;
+}
+
+/** The same names, where one comes twice the later ones numbered: `a.txt`, `a (2).txt`. Case makes no difference, as on most systems. */
+export function distinctFileNames(names: readonly string[]): string[] {
+  const wanted = new Set(names.map(folded));
+  const taken = new Set<string>();
+  return names.map((name) => {
+    let free = name;
+    for (let number = 2; taken.has(folded(free)) || (number > 2 && wanted.has(folded(free))); number += 1) free = numbered(name, number);
+    taken.add(folded(free));
+    return free;
+  });
+}
+
+/** A MIME type as it is compared and stored: lower case, without parameters; whatever is none is bytes. */
+export function normalType(given: string): string {
+  const type = (given.split(';', 1)[0] ?? '').trim().toLowerCase();
+  if (!/^[a-z0-9][a-z0-9!#$&^_.+-]{0,99}\/[a-z0-9][a-z0-9!#$&^_.+-]{0,99}$/.test(type)) return 'application/octet-stream';
+  return ALIASES.get(type) ?? type;
+}
+
+/** Names that programs write for a type that is registered under another. */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['image/jpg', 'image/jpeg'],
+  ['image/pjpeg', 'image/jpeg'],
+  ['image/x-png', 'image/png'],
+  ['application/x-pdf', 'application/pdf'],
+  ['application/x-zip-compressed', 'application/zip'],
+]);
+
+/** No dots in front, which hide it, and none behind, which Windows cuts off. */
+function trimmed(text: string): string {
+  return text.replace(/^[\s.]+/u, '').replace(/[\s.]+$/u, '');
+}
+
+function folded(name: string): string {
+  return name.toLowerCase();
+}
+
+/** The stem and the extension with its dot, which may be empty. */
+function parts(name: string): readonly [string, string] {
+  const dot = name.lastIndexOf('.');
+  const extension = dot > 0 ? name.slice(dot) : '';
+  return extension === '' || bytesOf(extension) > MAX_EXTENSION_BYTES || /\s/u.test(extension) ? [name, ''] : [name.slice(0, dot), extension];
+}
+
+function shortened(name: string, addition = ''): string {
+  const [stem, extension] = parts(name);
+  return `${cut(stem, MAX_FILE_NAME_BYTES - bytesOf(extension) - bytesOf(addition))}${addition}${extension}`;
+}
+
+function numbered(name: string, number: number): string {
+  return shortened(name, ` (${number})`);
+}
+
+/** At most so many bytes of a text, whole characters as people see them. */
+function cut(text: string, bytes: number): string {
+  if (bytesOf(text) <= bytes) return text;
+  let kept = '';
+  let used = 0;
+  for (const { segment } of SEGMENTS.segment(text)) {
+    used += bytesOf(segment);
+    if (used > bytes) break;
+    kept += segment;
+  }
+  return trimmed(kept) === '' ? '_' : trimmed(kept);
+}
+
+const SEGMENTS = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+function bytesOf(text: string): number {
+  return ENCODER.encode(text).length;
+}
+
+const ENCODER = new TextEncoder();
