@@ -1,4 +1,4 @@
-import type { ChannelInfo, Plugin } from '@trunkline/channel-sdk';
+import type { ChannelInfo, IdentityKind, Plugin } from '@trunkline/channel-sdk';
 import type { Db, Tx } from '#db/database.ts';
 import { InvalidInput, type Problem } from './refusals.ts';
 import type { Keys } from './secrets.ts';
@@ -93,6 +93,41 @@ export async function settingsProblems(plugin: Plugin, input: unknown): Promise<
     secrets: Object.fromEntries(entries.filter((entry) => isSecret(entry) && entry[1] !== undefined)),
     all: result.value,
   };
+}
+
+/** What is stored with the changes over it (null takes one away), parsed as a whole: fields may depend on one another. The address stays. */
+export async function changedSettings(
+  plugin: Plugin | undefined,
+  channel: { readonly address: string; readonly settings: object },
+  secrets: Fields,
+  changes: unknown,
+): Promise<ValidSettings | { readonly problems: readonly Problem[] }> {
+  if (plugin === undefined) return { problems: [{ path: 'settings', message: 'the plugin of this channel is not configured' }] };
+  if (!isRecord(changes)) return { problems: [{ path: 'settings', message: 'must be an object' }] };
+  const merged = Object.entries({ ...channel.settings, ...secrets, ...changes }).filter(([, value]) => value !== null);
+  const valid = await settingsProblems(plugin, Object.fromEntries(merged));
+  if ('problems' in valid || plugin.address(valid.all) === channel.address) return valid;
+  return { problems: [{ path: 'settings', message: 'the connected address can not be changed: connect the other one as a channel of its own' }] };
+}
+
+/** Whether a plugin can write the first message to such an identity. */
+export function canStartWith({ capabilities }: Plugin, kind: IdentityKind): boolean {
+  return capabilities.outbound === 'start' && capabilities.identities[0] === kind;
+}
+
+/** The path of the first setting that is this text: where a plugin names a text and not its field. */
+export function settingPath(settings: unknown, text: string): string {
+  return ['settings', ...(pathOf(settings, text) ?? [])].join('.');
+}
+
+function pathOf(value: unknown, wanted: string): readonly string[] | undefined {
+  if (value === wanted) return [];
+  if (typeof value !== 'object' || value === null) return undefined;
+  for (const [name, part] of Object.entries(value)) {
+    const rest = pathOf(part, wanted);
+    if (rest !== undefined) return [name, ...rest];
+  }
+  return undefined;
 }
 
 /** Sealed for the row, or null where there are none. */

@@ -4,10 +4,12 @@ import { sql, type Insertable, type Updateable } from 'kysely';
 import { lockChannelExclusive } from '#db/locks.ts';
 import type { Db, Tx } from '#db/database.ts';
 import type { Database, Reopening } from '#db/schema.ts';
-import { isRecord, openSecrets, sealSecrets, settingsProblems, validateSettings, type ValidSettings } from './channel-settings.ts';
+import { chooseAutomation, type AutomationInput } from './automation.ts';
+import { changedSettings, isRecord, openSecrets, sealSecrets, settingsProblems, validateSettings } from './channel-settings.ts';
 import { claimMailbox, mailboxAddress, releaseChannelMailbox } from './mailboxes.ts';
 import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
 import { channelAnswers, deliveryChanged } from './outbox.ts';
+import { replyChannelProblem } from './reply-channels.ts';
 import { defaultMethod, insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
 import { chooseTicketDefaults, type TicketDefaultsInput } from './ticket-defaults.ts';
@@ -29,6 +31,8 @@ export interface ConnectInput {
   /** Only looked at in an inbox: in the help desk every conversation has a ticket (CH-1). */
   readonly createTickets?: boolean;
   readonly ticketDefaults?: TicketDefaultsInput;
+  /** None: nothing of it (CH-8). */
+  readonly automation?: AutomationInput;
   /** None: nothing is assigned (ROUTE-6). */
   readonly routing?: RuleInput;
   /** The key `prepareConnection` gave; a new one unless given. */
@@ -83,7 +87,7 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
     .where(sql<string>`id::text`, '=', input.placeId)
     .executeTakeFirst();
   if (place === undefined) throw new NotFound('place', input.placeId);
-  const { valid, name, defaults } = await checkInput(tx, plugin, input);
+  const { valid, name, defaults, automation } = await checkInput(tx, plugins, plugin, input);
   const ruleId =
     input.routing === undefined
       ? await insertDefaultRule(tx)
@@ -102,6 +106,7 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
       secrets: sealSecrets(keys, key, valid.secrets),
       create_tickets: input.createTickets ?? false,
       ...defaults,
+      ...automation,
       routing_rule_id: ruleId,
     };
   });
@@ -113,16 +118,21 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
 }
 
 /** Everything that is wrong with the input, in one answer. */
-async function checkInput(tx: Tx, plugin: Plugin, input: ConnectInput) {
+async function checkInput(tx: Tx, plugins: readonly Plugin[], plugin: Plugin, input: ConnectInput) {
   const problems: Problem[] = [];
   const name = input.name.trim();
   if (name === '') problems.push({ path: 'name', message: 'must not be empty' });
   const valid = await settingsProblems(plugin, input.settings);
   if ('problems' in valid) problems.push(...valid.problems);
+  const replies = 'problems' in valid ? undefined : await replyChannelProblem(tx, plugins, plugin, valid.all);
+  if (replies !== undefined) problems.push(replies);
   const defaults = await chooseTicketDefaults(tx, input.ticketDefaults ?? {});
   if ('problems' in defaults) problems.push(...defaults.problems);
-  if ('problems' in valid || 'problems' in defaults || problems.length > 0) throw new InvalidInput(problems);
-  return { valid, name, defaults };
+  const pipelineId = 'problems' in defaults ? null : defaults.default_pipeline_id;
+  const automation = await chooseAutomation(tx, input.automation ?? {}, { pipelineId, capabilities: plugin.capabilities });
+  if ('problems' in automation) problems.push(...automation.problems);
+  if ('problems' in valid || 'problems' in defaults || 'problems' in automation || problems.length > 0) throw new InvalidInput(problems);
+  return { valid, name, defaults, automation };
 }
 
 type NewChannel = Insertable<Database['channel']>;
@@ -174,19 +184,63 @@ export interface UpdateInput {
   readonly settings?: unknown;
   readonly createTickets?: boolean;
   readonly ticketDefaults?: TicketDefaultsInput;
+  readonly automation?: AutomationInput;
   /** `days` goes with `NEW_AFTER` (MODEL-6). */
   readonly reopening?: { readonly mode: Reopening; readonly days?: number | null };
   /** Who is told of tickets nobody got (MODEL-12). */
   readonly unassignedNoticeUserIds?: readonly string[];
 }
 
-/** Edits a connected channel; every wrong field is named in one answer. The address stays: another one is another channel. Throws `NotFound`, `NotPossible`, `ChangedMeanwhile`, `InvalidInput`. */
-export async function updateChannel(unit: Unit, { plugins, keys }: ChannelDeps, input: UpdateInput): Promise<{ readonly version: number }> {
+/** The version of a channel whose provider was told of the edit. */
+export interface PreparedUpdate {
+  readonly version: number;
+}
+
+/**
+ * The part of editing that tells the provider what it shows itself. Called before the transaction, and only where the plugin wants to know; what is
+ * wrong with the settings, or the provider's no, is an `InvalidInput`. Its answer goes to `updateChannel`.
+ */
+export async function prepareUpdate(
+  db: Db,
+  { plugins, keys }: ChannelDeps,
+  input: UpdateInput,
+  context: (pluginKey: string, info: ChannelInfo<unknown>) => PluginContext<unknown>,
+): Promise<PreparedUpdate | undefined> {
+  if (input.settings === undefined && input.name === undefined) return undefined;
+  const channel = await db
+    .selectFrom('channel')
+    .selectAll()
+    .where(sql<string>`id::text`, '=', input.channelId)
+    .executeTakeFirst();
+  const plugin = plugins.find(({ key }) => key === channel?.plugin);
+  if (channel === undefined || plugin?.update === undefined) return undefined;
+  const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings ?? {});
+  if ('problems' in changed) throw new InvalidInput(changed.problems);
+  const { key, address, enabled } = channel;
+  try {
+    await plugin.update(context(plugin.key, { key, address, enabled, name: input.name?.trim() ?? channel.name, settings: changed.all }));
+  } catch (error) {
+    throw refusedByProvider(error) ?? error;
+  }
+  return { version: channel.version };
+}
+
+/**
+ * Edits a connected channel; every wrong field is named in one answer. The address stays: another one is another channel. Where the provider was told of
+ * another version than the one that stands there, somebody else was faster. Throws `NotFound`, `NotPossible`, `ChangedMeanwhile`, `InvalidInput`.
+ */
+export async function updateChannel(
+  unit: Unit,
+  { plugins, keys }: ChannelDeps,
+  input: UpdateInput,
+  prepared?: PreparedUpdate,
+): Promise<{ readonly version: number }> {
   const { tx } = unit;
   // New settings may let waiting messages go: their rows are locked after the channel's, as everywhere.
   if (input.settings !== undefined) await lockChannelExclusive(tx, input.channelId);
   const channel = await lockConnected(tx, input.channelId);
-  if (input.expectedVersion !== undefined && input.expectedVersion !== channel.version) throw new ChangedMeanwhile('channel');
+  if ([input.expectedVersion, prepared?.version].some((seen) => seen !== undefined && seen !== channel.version)) throw new ChangedMeanwhile('channel');
+  const plugin = plugins.find(({ key }) => key === channel.plugin);
   const problems: Problem[] = [];
   const set: Updateable<Database['channel']> = {};
   if (input.name !== undefined) {
@@ -195,13 +249,21 @@ export async function updateChannel(unit: Unit, { plugins, keys }: ChannelDeps, 
   }
   if (input.createTickets !== undefined) set.create_tickets = input.createTickets;
   if (input.settings !== undefined) {
-    const plugin = plugins.find(({ key }) => key === channel.plugin);
     const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings);
     if ('problems' in changed) problems.push(...changed.problems);
     else Object.assign(set, { settings: JSON.stringify(changed.settings), secrets: sealSecrets(keys, channel.key, changed.secrets) });
+    const replies = 'problems' in changed || plugin === undefined ? undefined : await replyChannelProblem(tx, plugins, plugin, changed.all);
+    if (replies !== undefined) problems.push(replies);
   }
+  let pipelineId: string | null = channel.default_pipeline_id;
   if (input.ticketDefaults !== undefined) {
     const chosen = await chooseTicketDefaults(tx, input.ticketDefaults, channel);
+    if ('problems' in chosen) problems.push(...chosen.problems);
+    else Object.assign(set, chosen);
+    pipelineId = 'problems' in chosen ? null : chosen.default_pipeline_id;
+  }
+  if (input.ticketDefaults !== undefined || input.automation !== undefined) {
+    const chosen = await chooseAutomation(tx, input.automation ?? {}, { pipelineId, capabilities: plugin?.capabilities, before: channel });
     if ('problems' in chosen) problems.push(...chosen.problems);
     else Object.assign(set, chosen);
   }
@@ -227,21 +289,6 @@ export async function updateChannel(unit: Unit, { plugins, keys }: ChannelDeps, 
   // Mended settings are believed until a send says otherwise (CH-4).
   if (input.settings !== undefined) await channelAnswers(unit, channel.id);
   return { version };
-}
-
-/** What is stored with the changes over it, parsed as a whole: fields may depend on one another. */
-async function changedSettings(
-  plugin: Plugin | undefined,
-  channel: { readonly address: string; readonly settings: object },
-  secrets: Readonly<Record<string, unknown>>,
-  changes: unknown,
-): Promise<ValidSettings | { readonly problems: readonly Problem[] }> {
-  if (plugin === undefined) return { problems: [{ path: 'settings', message: 'the plugin of this channel is not configured' }] };
-  if (!isRecord(changes)) return { problems: [{ path: 'settings', message: 'must be an object' }] };
-  const merged = Object.entries({ ...channel.settings, ...secrets, ...changes }).filter(([, value]) => value !== null);
-  const valid = await settingsProblems(plugin, Object.fromEntries(merged));
-  if ('problems' in valid || plugin.address(valid.all) === channel.address) return valid;
-  return { problems: [{ path: 'settings', message: 'the connected address can not be changed: connect the other one as a channel of its own' }] };
 }
 
 async function unknownUsers(tx: Tx, ids: readonly string[]): Promise<readonly Problem[]> {
@@ -272,12 +319,15 @@ export async function setChannelEnabled(unit: Unit, { channelId, enabled }: { re
  * Disconnects a channel for good (CH-10): conversations stay where they are, its address is free, what waits to be sent fails and stays
  * readable. What is being sent just now ends as it ends. Doing it again changes nothing. Throws `NotFound`.
  */
-export async function disconnectChannel(unit: Unit, { channelId }: { readonly channelId: string }): Promise<{ readonly failedMessages: number }> {
+export async function disconnectChannel(
+  unit: Unit,
+  { channelId }: { readonly channelId: string },
+): Promise<{ readonly disconnected: boolean; readonly failedMessages: number }> {
   const { tx } = unit;
   // Nobody gives a message to this channel from here to the commit: it would be queued for ever. Before the row, as everybody else does.
   await lockChannelExclusive(tx, channelId);
   const found = await lockChannel(tx, channelId);
-  if (found.disconnected_at !== null) return { failedMessages: 0 };
+  if (found.disconnected_at !== null) return { disconnected: false, failedMessages: 0 };
   await tx
     .updateTable('channel')
     .set((eb) => ({ disconnected_at: sql<Date>`now()`, version: eb('version', '+', 1) }))
@@ -295,7 +345,7 @@ export async function disconnectChannel(unit: Unit, { channelId }: { readonly ch
     await deliveryChanged(unit, conversationId, channelId, messageId, 'FAILED');
   }
   unit.record({ kind: 'CHANNEL_DISCONNECTED', channelId, placeId: found.place_id });
-  return { failedMessages: failed.length };
+  return { disconnected: true, failedMessages: failed.length };
 }
 
 async function lockConnected(tx: Tx, channelId: string) {

@@ -2,7 +2,9 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import type { Priority, StatusCategory } from '#db/schema.ts';
 import { newId } from '#db/ids.ts';
+import { lockChannelShared } from '#db/locks.ts';
 import { explainInWords, type Explanation } from '#domain/routing.ts';
+import { onClose, reopeningStatus } from './automation.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { helpDeskId, lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
@@ -79,6 +81,7 @@ export async function makeTicket(unit: Unit, input: { readonly conversationId: s
 
 /** Sets a status of any pipeline; crossing between open and closed takes the conversation along (MODEL-13). */
 export async function setTicketStatus(unit: Unit, input: { readonly ticketId: string; readonly statusId: string }): Promise<{ ticketId: string }> {
+  await lockCurrentChannel(unit.tx, input);
   const subject = await lockSubject(unit.tx, { ticketId: input.ticketId });
   const status = await unit.tx.selectFrom('ticket_status').selectAll().where('id', '=', input.statusId).executeTakeFirst();
   if (status === undefined) throw new NotFound('ticket status', input.statusId);
@@ -88,10 +91,18 @@ export async function setTicketStatus(unit: Unit, input: { readonly ticketId: st
 
 /** Closes a conversation with its ticket, or a ticket alone; doing it twice changes nothing (MODEL-13). */
 export async function close(unit: Unit, ref: SubjectRef): Promise<Subject> {
+  await lockCurrentChannel(unit.tx, ref);
   return setOpen(unit, ref, false, 'BY_HAND');
 }
 
-/** Reopens likewise. */
+/** Closing may write to the contact: the channel, shared, comes before the conversation. Should it change in between, the outbox finds out whether it can send. */
+async function lockCurrentChannel(tx: Tx, ref: SubjectRef): Promise<void> {
+  const query = tx.selectFrom('conversation').select('channel_id');
+  const row = await ('ticketId' in ref ? query.where('ticket_id', '=', ref.ticketId) : query.where('id', '=', ref.conversationId)).executeTakeFirst();
+  if (row !== undefined) await lockChannelShared(tx, row.channel_id);
+}
+
+/** Reopens likewise; `CONTACT_WROTE` gives the status that the channel names for it. */
 export async function reopen(unit: Unit, ref: SubjectRef, why = 'BY_HAND'): Promise<Subject> {
   return setOpen(unit, ref, true, why);
 }
@@ -116,16 +127,16 @@ async function setOpen(unit: Unit, ref: SubjectRef, open: boolean, why: string):
     await setConversationOpen(unit, subject, open, why);
     return subject;
   }
-  // The first status of that category in the ticket's own pipeline; a channel's automation will name another (CH-8).
-  const status = await unit.tx
+  const named = why === 'CONTACT_WROTE' ? await reopeningStatus(unit.tx, subject) : undefined;
+  // Else the first status of that category in the ticket's own pipeline (MODEL-13).
+  const first = unit.tx
     .selectFrom('ticket_status')
     .selectAll()
     .where('pipeline_id', '=', subject.pipelineId)
     .where('category', '=', open ? 'OPEN' : 'CLOSED')
     .orderBy('position')
-    .limit(1)
-    .executeTakeFirstOrThrow();
-  await moveToStatus(unit, subject, status, why);
+    .limit(1);
+  await moveToStatus(unit, subject, named ?? (await first.executeTakeFirstOrThrow()), why);
   return subject;
 }
 
@@ -170,6 +181,7 @@ async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, 
   if (subject.ticketId === null) {
     unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { category: open ? 'OPEN' : 'CLOSED' } });
   }
+  if (!open) await onClose(unit, subject);
 }
 
 async function resolveStatus(tx: Tx, pipelineId: string | null, statusId: string | null): Promise<StatusRow> {
