@@ -4,6 +4,7 @@ import { createIntakeActivities } from './intake.ts';
 import { createOutboxActivities } from './outbox.ts';
 import { createParsePool } from './parse-pool.ts';
 import { createRoutingActivities } from './routing.ts';
+import { createTicketImportActivities } from './ticket-import.ts';
 import { createTicketActivities } from './tickets.ts';
 
 /** Everything the workflows call. */
@@ -30,5 +31,6 @@ function activitiesOf(engine: Engine) {
     ...createIntakeActivities(engine),
     ...createOutboxActivities(engine),
     ...createGuardianActivities(engine),
+    ...createTicketImportActivities(engine),
   };
 }

@@ -29,6 +29,7 @@ export interface Visibility {
   readonly event: RawBuilder<boolean>;
   readonly notification: RawBuilder<boolean>;
   readonly raw_delivery: RawBuilder<boolean>;
+  readonly ticket_import: RawBuilder<boolean>;
   /** Users, teams, pipelines and statuses: any user sees them. */
   readonly anybody: RawBuilder<boolean>;
 }
@@ -77,6 +78,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
     event: sql<boolean>`case when event.place_id is null
       then ${admin}::boolean or event.user_id = ${viewer.userId}::uuid else ${inPlaces('event.place_id')} end`,
     notification: sql<boolean>`notification.user_id = ${viewer.userId}::uuid`,
+    ticket_import: admin ? yes : no,
     raw_delivery: admin ? sql<boolean>`raw_delivery.state = 'SET_ASIDE'` : no,
   };
 }

@@ -1,16 +1,27 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import DataLoader from 'dataloader';
 import { sql, type RawBuilder, type SelectQueryBuilder } from 'kysely';
+import { replyChannelsOf } from '#commands/reply-channels.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
 import type { Visibility } from './access.ts';
 import { onPage, pageRequest, toConnection, type Connection, type Keyed, type Order, type PageArguments } from './page.ts';
-import { CHANNEL_COLUMNS, DELIVERY_COLUMNS, type AccessEntryRow, type IdentityRow, type MessageRow, type OutboundRow, type StatusRow } from './rows.ts';
+import {
+  CHANNEL_COLUMNS,
+  DELIVERY_COLUMNS,
+  type AccessEntryRow,
+  type IdentityRow,
+  type MessageRow,
+  type OutboundRow,
+  type ReplyChannelRow,
+  type StatusRow,
+} from './rows.ts';
 
 /** One request's reads: every fetch by id and every nested page goes through here, so a list of any length costs the same number of statements (API-8). */
 export type Loaders = ReturnType<typeof createLoaders>;
 
 /** `see` is asked once and narrows every statement. */
-export function createLoaders(db: Db, see: () => Promise<Visibility>) {
+export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins, userId }: { readonly plugins: readonly Plugin[]; readonly userId: string }) {
   const nested = new Map<string, DataLoader<string, Connection<unknown>>>();
 
   const loaders = {
@@ -98,6 +109,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>) {
         .where((await see()).notification)
         .execute(),
     ),
+    ticketImport: byId(async (ids) =>
+      db
+        .selectFrom('ticket_import')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).ticket_import)
+        .execute(),
+    ),
     delivery: byId(async (ids) =>
       db
         .selectFrom('raw_delivery')
@@ -150,6 +169,10 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>) {
       (ids) => db.selectFrom('notification_off').selectAll().where('user_id', 'in', ids).execute(),
       (row) => row.user_id,
     ),
+    replyChannelsOf: new DataLoader<string, readonly ReplyChannelRow[]>(async (conversationIds) => {
+      const found = await replyChannelsOf(db, plugins, userId, conversationIds);
+      return conversationIds.map((id) => found.get(id) ?? []);
+    }),
     lastMessageOf: new DataLoader<string, MessageRow | null>(async (conversationIds) => {
       const { rows } = await sql<MessageRow>`
         select newest.* from unnest(${[...conversationIds]}::uuid[]) as asked (id)

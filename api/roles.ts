@@ -31,6 +31,7 @@ export const ROLES = {
   createInbox: 'ADMIN',
   setAccessList: 'ADMIN',
   createPipeline: 'ADMIN',
+  startTicketImport: 'ADMIN',
   addStatus: 'ADMIN',
   // People.
   createUser: 'SUPER_ADMIN',

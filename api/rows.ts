@@ -40,6 +40,7 @@ export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;
 export type NotificationRow = Selectable<NotificationTable>;
 export type TicketImportRow = Selectable<TicketImportTable>;
+export type { ReplyChannelRow } from '#commands/reply-channels.ts';
 export type DeliveryRow = Pick<
   Selectable<RawDeliveryTable>,
   'id' | 'channel_id' | 'method' | 'received_at' | 'state' | 'tries' | 'failure_code' | 'failure_reason' | 'settled_at'

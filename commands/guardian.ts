@@ -7,7 +7,7 @@ export interface Stuck {
   readonly wake: Wake;
   /** Seconds beyond the moment at which it should have gone on. */
   readonly overdueSeconds: number;
-  readonly why: 'DELIVERY_WAITS' | 'DECISION_WAITS' | 'MESSAGE_WAITS';
+  readonly why: 'DELIVERY_WAITS' | 'DECISION_WAITS' | 'MESSAGE_WAITS' | 'IMPORT_WAITS';
 }
 
 /** A conversation without a ticket whose decision waits: it has no workflow of its own, so whoever finds it decides it. */
@@ -17,7 +17,7 @@ export interface UndecidedConversation {
 
 /** What should have gone on and has not, judged by the rows alone, most overdue first: Temporal may say `RUNNING` of a workflow that is paused. */
 export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck: readonly Stuck[]; readonly undecided: readonly UndecidedConversation[] }> {
-  const { rows } = await sql<{ kind: 'intake' | 'ticket' | 'outbox'; key: string; channel_key: string | null; plugin: string | null; overdue: number }>`
+  const { rows } = await sql<{ kind: keyof typeof WHY; key: string; channel_key: string | null; plugin: string | null; overdue: number }>`
     select * from (
       select 'intake' as kind, h.key, h.key as channel_key, h.plugin, extract(epoch from now() - min(r.received_at)) - 10 as overdue
       from raw_delivery r join channel h on h.id = r.channel_id
@@ -33,6 +33,9 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       where o.state in ('QUEUED', 'SENDING')
         and greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after)) < now() - interval '30 s'
         and not exists (select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state in ('QUEUED', 'SENDING'))
+      union all
+      select 'ticket-import', i.id::text, null, null, extract(epoch from now() - i.progressed_at) - 20
+      from ticket_import i where i.state = 'RUNNING' and i.progressed_at < now() - interval '20 s'
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`
     select id from conversation where route_pending_since < now() - interval '10 s' order by route_pending_since limit ${limit}`.execute(db);
@@ -42,14 +45,16 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
   };
 }
 
-const WHY = { intake: 'DELIVERY_WAITS', ticket: 'DECISION_WAITS', outbox: 'MESSAGE_WAITS' } as const;
+const WHY = { intake: 'DELIVERY_WAITS', ticket: 'DECISION_WAITS', outbox: 'MESSAGE_WAITS', 'ticket-import': 'IMPORT_WAITS' } as const;
 
-function wakeOf(row: { kind: 'intake' | 'ticket' | 'outbox'; key: string; channel_key: string | null; plugin: string | null }): Wake {
+function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string | null; plugin: string | null }): Wake {
   switch (row.kind) {
     case 'intake':
       return { kind: 'intake', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'ticket':
       return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };
+    case 'ticket-import':
+      return { kind: 'ticket-import', importId: row.key };
     case 'outbox':
       return { kind: 'outbox', conversationId: row.key, channelKey: row.channel_key ?? '', plugin: row.plugin ?? '' };
   }

@@ -44,6 +44,7 @@ export const EVENT_KINDS = [
   'DELIVERY_SET_ASIDE',
   'PEOPLE_CHANGED',
   'PIPELINES_CHANGED',
+  'TICKET_IMPORT_CHANGED',
   'NOTIFIED',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];

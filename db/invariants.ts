@@ -140,6 +140,13 @@ export const INVARIANTS: readonly Invariant[] = [
     count: `select count(*) as violations from message m join raw_delivery r on r.id = m.raw_delivery_id where r.state = 'WAITING'`,
   },
   {
+    rule: 'MODEL-8',
+    holds: 'an import has made as many tickets as it says, and lists no more bad lines than it counted',
+    count: `select count(*) as violations from ticket_import i
+      where i.created <> (select count(*) from ticket t where t.import_id = i.id)
+        or i.bad < (select count(*) from ticket_import_problem p where p.import_id = i.id)`,
+  },
+  {
     rule: 'API-4',
     holds: 'every idempotency key that is committed has its answer',
     count: `select count(*) as violations from idempotency_key where answer is null`,

@@ -8,10 +8,17 @@ import type { Tx } from './database.ts';
 const CHANNEL = 1;
 const INTAKE = 2;
 const ROUTING = 3;
+const IMPORT = 4;
 
 /** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
 export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
   await sql`select pg_advisory_xact_lock_shared(${CHANNEL}, hashtext(${channelId}))`.execute(tx);
+}
+
+/** The same without waiting, for who holds a lock that comes later in the order already: false where it would have to wait. */
+export async function tryLockChannelShared(tx: Tx, channelId: string): Promise<boolean> {
+  const { rows } = await sql<{ taken: boolean }>`select pg_try_advisory_xact_lock_shared(${CHANNEL}, hashtext(${channelId})) as taken`.execute(tx);
+  return rows[0]?.taken === true;
 }
 
 /** Keeps everybody out who gives a conversation this channel or its place. */
@@ -23,6 +30,11 @@ export async function lockChannelExclusive(tx: Tx, channelId: string): Promise<v
 export async function tryLockIntake(tx: Tx, channelId: string): Promise<boolean> {
   const { rows } = await sql<{ taken: boolean }>`select pg_try_advisory_xact_lock(${INTAKE}, hashtext(${channelId})) as taken`.execute(tx);
   return rows[0]?.taken === true;
+}
+
+/** Batches of one source's imports come one after the other: two that meet the same external ids in another order would wait for each other. */
+export async function lockImportSource(tx: Tx, source: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${IMPORT}, hashtext(${source}))`.execute(tx);
 }
 
 /** One automatic routing decision at a time in the account, for pools overlap (ROUTE-15). */

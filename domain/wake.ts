@@ -2,6 +2,7 @@
 export type Wake =
   | { readonly kind: 'intake'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'ticket'; readonly number: number; readonly channelKey: string | null; readonly plugin: string | null }
+  | { readonly kind: 'ticket-import'; readonly importId: string }
   | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
 
 /** One string for each thing woken, so that a transaction wakes it once. */
@@ -11,6 +12,8 @@ export function wakeKey(wake: Wake): string {
       return `intake/${wake.channelKey}`;
     case 'ticket':
       return `ticket/${wake.number}`;
+    case 'ticket-import':
+      return `ticket-import/${wake.importId}`;
     case 'outbox':
       return `outbox/${wake.conversationId}`;
   }

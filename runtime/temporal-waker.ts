@@ -19,7 +19,7 @@ export function createWaker(client: Client): TemporalWaker {
       await limited(() =>
         client.workflow.signalWithStart(request.workflowType, {
           workflowId: request.workflowId,
-          taskQueue: TASK_QUEUE,
+          taskQueue: request.taskQueue ?? TASK_QUEUE,
           args: [...request.args],
           signal: WAKE_SIGNAL,
           signalArgs: [],

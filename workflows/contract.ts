@@ -13,6 +13,7 @@ export const GUARDIAN_SCHEDULE = 'guardian';
 
 export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
 export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;
+export const ticketImportWorkflowId = (importId: string): string => `ticket-import/${importId}`;
 export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
 
 /** Search attributes, registered by `npm run temporal:setup`. Ids and enumerated values only. */
@@ -28,9 +29,11 @@ export const SEARCH_ATTRIBUTES = {
 
 /** What starts (or finds running) the workflow that a wake is for. */
 export interface StartRequest {
-  readonly workflowType: 'ticket' | 'channelIntake' | 'outbox';
+  readonly workflowType: 'ticket' | 'channelIntake' | 'outbox' | 'ticketImport';
   readonly workflowId: string;
   readonly args: readonly [string | number];
+  /** Left out: the live one. */
+  readonly taskQueue?: typeof BULK_TASK_QUEUE;
   /** Read by people in Temporal UI's list. */
   readonly summary: string;
   readonly searchAttributes: Readonly<Record<string, string | number>>;
@@ -63,6 +66,15 @@ export function startRequest(wake: Wake): StartRequest {
           ...(wake.channelKey === null ? {} : { [SEARCH_ATTRIBUTES.channel]: wake.channelKey }),
           ...(wake.plugin === null ? {} : { [SEARCH_ATTRIBUTES.plugin]: wake.plugin }),
         },
+      };
+    case 'ticket-import':
+      return {
+        workflowType: 'ticketImport',
+        workflowId: ticketImportWorkflowId(wake.importId),
+        args: [wake.importId],
+        taskQueue: BULK_TASK_QUEUE,
+        summary: `takes a file of tickets in, import ${wake.importId}`,
+        searchAttributes: {},
       };
     case 'outbox':
       return {

@@ -2,4 +2,5 @@
 export { ticket } from './ticket.ts';
 export { channelIntake } from './channel-intake.ts';
 export { outbox } from './outbox.ts';
+export { ticketImport } from './ticket-import.ts';
 export { guardian } from './guardian.ts';

@@ -80,6 +80,15 @@ export const RawStateEnum = words('RawDeliveryState', 'What became of what a pro
   DONE: 'Taken in.',
   SET_ASIDE: 'Could not be read three times; it waits for a person.',
 });
+export const ImportFormatEnum = words('TicketImportFormat', 'How a file of tickets is written.', {
+  NDJSON: 'A JSON object a line.',
+  CSV: 'A table with a header; commas, semicolons or tabs between the cells.',
+});
+export const ImportStateEnum = words('TicketImportState', 'How far an import is.', {
+  RUNNING: 'Lines are still to be read.',
+  DONE: 'The whole file was read.',
+  FAILED: 'The file can not be read any further; what was read stays.',
+});
 export const ActorEnum = words('ActorKind', 'Who did something.', {
   USER: 'A user.',
   CONTACT: 'The contact.',
@@ -113,6 +122,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   CHANNEL_HEALTH_CHANGED: 'A channel’s health changed.',
   DELIVERY_SET_ASIDE: 'An inbound delivery could not be read and waits for a person.',
   PEOPLE_CHANGED: 'Users, teams or access changed.',
+  TICKET_IMPORT_CHANGED: 'An import of tickets began, came further or ended.',
   PIPELINES_CHANGED: 'Pipelines or statuses changed.',
   NOTIFIED: 'A user was notified.',
 };

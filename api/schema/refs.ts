@@ -14,6 +14,7 @@ import type {
   RuleRow,
   StatusRow,
   TeamRow,
+  TicketImportRow,
   TicketRow,
   UserRow,
 } from '../rows.ts';
@@ -31,6 +32,7 @@ export const ContactRef = builder.objectRef<ContactRow>('Contact');
 export const ConversationRef = builder.objectRef<ConversationRow>('Conversation');
 export const MessageRef = builder.objectRef<MessageRow>('Message');
 export const TicketRef = builder.objectRef<TicketRow>('Ticket');
+export const TicketImportRef = builder.objectRef<TicketImportRow>('TicketImport');
 export const RuleRef = builder.objectRef<RuleRow>('RoutingRule');
 export const DecisionRef = builder.objectRef<DecisionRow>('RoutingDecision');
 export const EventRef = builder.objectRef<EventRow>('Event');
@@ -55,6 +57,7 @@ export const ChannelConnection = connectionOf(ChannelRef, 'Channel', 'channels')
 export const ConversationConnection = connectionOf(ConversationRef, 'Conversation', 'conversations');
 export const MessageConnection = connectionOf(MessageRef, 'Message', 'messages');
 export const TicketConnection = connectionOf(TicketRef, 'Ticket', 'tickets');
+export const TicketImportConnection = connectionOf(TicketImportRef, 'TicketImport', 'imports of tickets');
 export const DecisionConnection = connectionOf(DecisionRef, 'RoutingDecision', 'routing decisions');
 export const EventConnection = connectionOf(EventRef, 'Event', 'events');
 export const NotificationConnection = connectionOf(NotificationRef, 'Notification', 'notifications');

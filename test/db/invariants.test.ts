@@ -54,6 +54,11 @@ const BREAKS: readonly (readonly string[])[] = [
   [`update ticket set closed_at = now(), route_pending_since = now()`],
   [`insert into raw_delivery (channel_id, method, url, headers, body, tries) select id, '', '', '{}', '', 4 from channel limit 1`],
   [`update raw_delivery set state = 'WAITING', settled_at = null`],
+  [
+    `insert into blob (sha256, bytes) values (sha256('x'), 0)`,
+    `insert into ticket_import (user_id, name, format, sha256, pipeline_id, bytes, created)
+       select u.id, 'x', 'CSV', sha256('x'), p.id, 0, 5 from app_user u, pipeline p limit 1`,
+  ],
   [`insert into idempotency_key (caller, key, operation, arguments_hash) values ('a', 'b', 'c', '')`],
 ];
 
