@@ -1,21 +1,31 @@
 import { Worker } from 'node:worker_threads';
-import type { ChannelInfo, Failure, InboundEvent, RawDelivery } from '@trunkline/channel-sdk';
-import { checkEvents } from './inbound-schema.ts';
+import type { AttachmentRef, ChannelInfo, Failure, InboundEvent, RawDelivery } from '@trunkline/channel-sdk';
+import type { SafeParts } from '#commands/safe-html.ts';
+import { checkEvents, checkSafe } from './inbound-schema.ts';
 import { LIMITS } from './limits.ts';
 import type { ParseAnswer, ParseRequest, ThreadData } from './parse-messages.ts';
 
-/** What became of one delivery's parsing. `code` and `reason` hold no content. */
-export type Parsed = { readonly ok: true; readonly events: readonly InboundEvent[] } | { readonly ok: false; readonly code: string; readonly reason: string };
+/** What became of one delivery's parsing; `safe` is what may be shown of each event's HTML, empty where none brings any. `code` and `reason` hold no content. */
+export type Parsed =
+  | { readonly ok: true; readonly events: readonly InboundEvent[]; readonly safe: readonly (SafeParts | null)[] }
+  | { readonly ok: false; readonly code: string; readonly reason: string };
+
+/** What was taken out of a delivery, in the order that was asked for; null: it has none such. */
+export type Extracted =
+  | { readonly ok: true; readonly files: readonly (Uint8Array | null)[] }
+  | { readonly ok: false; readonly code: string; readonly reason: string };
 
 export interface ParsePool {
   /** Parses one delivery in a thread of its channel's own. Never rejects for what the plugin does. */
   parse(pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery): Promise<Parsed>;
+  /** Takes attachments out of one delivery, in another thread of the channel, so that what arrives is not held up. Never rejects for what the plugin does. */
+  extract(pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery, refs: readonly AttachmentRef[]): Promise<Extracted>;
   /** Ends every thread. */
   close(): Promise<void>;
 }
 
 /** Times and sizes, replaced in tests. */
-export type ParseLimits = Readonly<Record<'parseMs' | 'parseMegabytes' | 'parseStartMs' | 'parseThreads' | 'parseIdleMs', number>>;
+export type ParseLimits = Readonly<Record<'parseMs' | 'sanitiseMs' | 'parseMegabytes' | 'parseStartMs' | 'parseThreads' | 'parseIdleMs', number>>;
 
 /** How often a busy thread's memory outside the heap is looked at: buffers do not count against the heap's own limit. */
 const WATCH_MS = 200;
@@ -55,10 +65,10 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
     }
   }
 
-  async function parseOne(name: string, pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery): Promise<Parsed> {
+  async function askOne(name: string, pluginKey: string, question: Question): Promise<Answered> {
     const thread = await acquire(name, pluginKey);
     try {
-      return await thread.parse(channel, signingKey(channel.key), raw);
+      return await thread.ask(question);
     } finally {
       thread.busy = false;
       thread.usedAt = Date.now();
@@ -71,17 +81,25 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
   }, 10_000);
   sweep.unref();
 
+  /** One after the other for each name. */
+  function inTurn(name: string, pluginKey: string, question: Question): Promise<Answered> {
+    const ask = (): Promise<Answered> => askOne(name, pluginKey, question);
+    const turn = (queues.get(name) ?? Promise.resolve()).then(ask, ask);
+    queues.set(name, turn);
+    const forget = (): void => void (queues.get(name) === turn && queues.delete(name));
+    turn.then(forget, forget);
+    return turn;
+  }
+
   return {
-    parse(pluginKey, channel, raw) {
-      const name = `${pluginKey}/${channel.key}`;
-      const turn = (queues.get(name) ?? Promise.resolve()).then(
-        () => parseOne(name, pluginKey, channel, raw),
-        () => parseOne(name, pluginKey, channel, raw),
-      );
-      queues.set(name, turn);
-      const forget = (): void => void (queues.get(name) === turn && queues.delete(name));
-      turn.then(forget, forget);
-      return turn;
+    async parse(pluginKey, channel, raw) {
+      const answered = await inTurn(`${pluginKey}/${channel.key}`, pluginKey, { channel, signingKey: signingKey(channel.key), raw });
+      return 'files' in answered ? failed('Malformed', 'events') : answered;
+    },
+    async extract(pluginKey, channel, raw, refs) {
+      const answered = await inTurn(`${pluginKey}/${channel.key}/attachments`, pluginKey, { channel, signingKey: signingKey(channel.key), raw, refs });
+      if (!answered.ok) return answered;
+      return 'files' in answered && answered.files.length === refs.length ? answered : failed('Malformed', 'attachments');
     },
     async close() {
       closed = true;
@@ -92,11 +110,14 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
   };
 }
 
+type Question = Omit<ParseRequest, 'id'>;
+type Answered = Parsed | Extracted;
+
 interface Thread {
   busy: boolean;
   usedAt: number;
   readonly dead: boolean;
-  parse(channel: ChannelInfo<unknown>, signingKey: Uint8Array, raw: RawDelivery): Promise<Parsed>;
+  ask(question: Question): Promise<Answered>;
   end(): Promise<void>;
 }
 
@@ -114,31 +135,43 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
   worker.unref();
   let nextId = 0;
   let dead = false;
-  let settle: ((parsed: Parsed) => void) | undefined;
+  let settle: ((answered: Answered) => void) | undefined;
   let awaited = -1;
+  /** The events of the delivery under way, while their HTML is made harmless. */
+  let held: Extract<Parsed, { ok: true }> | undefined;
+  let sanitising: NodeJS.Timeout | undefined;
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => undefined);
 
-  const finish = (parsed: Parsed): void => {
+  const finish = (answered: Answered): void => {
     const done = settle;
     settle = undefined;
-    done?.(parsed);
+    held = undefined;
+    clearTimeout(sanitising);
+    done?.(answered);
   };
-  const gone = (parsed: Parsed): void => {
+  const gone = (answered: Answered): void => {
     if (!dead) {
       dead = true;
       onGone();
     }
     ready.reject(new Error('the parsing thread ended before it was ready'));
-    finish(parsed);
+    // Its events are there already: only the looks of their HTML are lost.
+    finish(held ?? answered);
   };
-  const end = async (reason: Parsed = failed('Crashed', 'the parsing thread was ended')): Promise<void> => {
+  const end = async (reason: Answered = failed('Crashed', 'the parsing thread was ended')): Promise<void> => {
     gone(reason);
     await worker.terminate();
   };
   worker.on('message', (answer: ParseAnswer) => {
     if (answer.type === 'ready') ready.resolve();
-    else if (answer.id === awaited) finish(readAnswer(answer));
+    else if (answer.id === awaited && answer.type === 'safe') finish({ ...(held ?? NOTHING), safe: checkSafe(answer.safe) });
+    else if (answer.id === awaited && answer.type !== 'safe') {
+      const answered = readAnswer(answer);
+      if (answer.type !== 'events' || !answer.html || !answered.ok || 'files' in answered) return finish(answered);
+      held = answered;
+      sanitising = deadline(limits.sanitiseMs, () => void end());
+    }
   });
   worker.on('error', (error) => gone(crashed(error)));
   worker.on('exit', () => gone(failed('Crashed', 'the parsing thread ended')));
@@ -149,9 +182,9 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
     get dead() {
       return dead;
     },
-    async parse(channel, signingKey, raw) {
+    async ask(question) {
       const timer = deadline(limits.parseStartMs, () => void end(failed('Crashed', 'the plugin did not load in time')));
-      const outcome = Promise.withResolvers<Parsed>();
+      const outcome = Promise.withResolvers<Answered>();
       settle = outcome.resolve;
       try {
         await ready.promise;
@@ -173,8 +206,8 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
         );
       }, WATCH_MS);
       try {
-        const body = new Uint8Array(raw.body);
-        const request: ParseRequest = { id, channel, signingKey, raw: { ...raw, body } };
+        const body = new Uint8Array(question.raw.body);
+        const request: ParseRequest = { ...question, id, raw: { ...question.raw, body } };
         try {
           worker.postMessage(request, [body.buffer]);
         } catch {
@@ -190,17 +223,23 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
   };
 }
 
-function readAnswer(answer: Exclude<ParseAnswer, { type: 'ready' }>): Parsed {
+function readAnswer(answer: Exclude<ParseAnswer, { type: 'ready' | 'safe' }>): Answered {
   switch (answer.type) {
     case 'failure':
       return failed(answer.failure.code, reasonOf(answer.failure));
     case 'error':
       return failed('Unexpected', `the plugin threw ${answer.error}`);
+    case 'files':
+      return isFiles(answer.files) ? { ok: true, files: answer.files } : failed('Malformed', 'attachments');
     case 'events': {
       const checked = checkEvents(answer.events);
-      return 'events' in checked ? { ok: true, events: checked.events } : failed('Malformed', checked.where);
+      return 'events' in checked ? { ok: true, events: checked.events, safe: [] } : failed('Malformed', checked.where);
     }
   }
+}
+
+function isFiles(given: unknown): given is readonly (Uint8Array | null)[] {
+  return Array.isArray(given) && given.every((file) => file === null || file instanceof Uint8Array);
 }
 
 function reasonOf(failure: Failure): string {
@@ -212,7 +251,7 @@ function crashed(error: unknown): Parsed {
   return code === 'ERR_WORKER_OUT_OF_MEMORY' ? failed('TooMuchMemory', 'parse needed too much memory') : failed('Crashed', 'the parsing thread crashed');
 }
 
-function failed(code: string, reason: string): Parsed {
+function failed(code: string, reason: string): { readonly ok: false; readonly code: string; readonly reason: string } {
   return { ok: false, code, reason };
 }
 

@@ -32,6 +32,8 @@ export interface AttachmentLimits {
   readonly maxCount: number;
   /** Bytes of one attachment. */
   readonly maxBytes: number;
+  /** Bytes of all of one message together; absent: as many as there may be. */
+  readonly maxTotalBytes?: number;
   /** MIME types, or '*' for any. */
   readonly types: readonly string[] | '*';
 }

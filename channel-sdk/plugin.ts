@@ -64,7 +64,9 @@ export interface PluginDefinition<Settings = unknown> {
   send?(message: OutboundMessage, context: PluginContext<Settings>): Promise<SendReceipt>;
   /** Asks the provider whether it has that message; undefined: it certainly has not. Settles a `MaybeSent`. */
   findSent?(message: OutboundMessage, context: PluginContext<Settings>): Promise<SendReceipt | undefined>;
-  /** Fetches what an event referred to. Called after the message is in, so that a slow download holds nobody up. `raw`: the delivery the event came from, for what is carried in it; null after `catchUp`. */
+  /** Takes attachments out of the delivery they came in, all at once, in the order of `refs`; null for one that is not in it. As `parse`: depends on bytes and settings only, runs in a thread of its own with the same limits, must not call anybody. Where it is there, `fetchAttachment` is asked only for events without a delivery. */
+  extractAttachments?(refs: readonly AttachmentRef[], raw: RawDelivery, context: PluginContext<Settings>): Promise<readonly (Uint8Array | null)[]>;
+  /** Fetches from the provider what an event referred to. Called after the message is in, so that a slow download holds nobody up. `raw`: the delivery the event came from; null after `catchUp`. */
   fetchAttachment?(ref: AttachmentRef, context: PluginContext<Settings>, raw: RawDelivery | null): Promise<Uint8Array>;
 
   /** The provider's templates, as an agent may choose them (WA-2). */

@@ -1,4 +1,4 @@
-import { ChannelFailure, type AttachmentRef, type RawDelivery } from '@trunkline/channel-sdk';
+import type { AttachmentRef, RawDelivery } from '@trunkline/channel-sdk';
 import type { Attachment, Email } from 'postal-mime';
 import { cleanLine } from './clean.ts';
 import { messageIds } from './message-id.ts';
@@ -18,12 +18,13 @@ export function attachmentRefs(email: Email): AttachmentRef[] {
   });
 }
 
-/** Takes one out of the stored mail again. Malformed: the mail has none at that place. */
-export async function fetchAttachment(ref: AttachmentRef, raw: RawDelivery | null): Promise<Uint8Array> {
-  const { email } = await readMail(raw?.body ?? new Uint8Array());
-  const attachment = /^\d{1,5}$/.test(ref.ref) ? email.attachments[Number(ref.ref)] : undefined;
-  if (attachment === undefined) throw new ChannelFailure({ code: 'Malformed', where: 'no attachment at that place of the mail' });
-  return bytesOf(attachment);
+/** Takes them out of the stored mail again, which is read once for all; null where the mail has none at that place. */
+export async function extractAttachments(refs: readonly AttachmentRef[], raw: RawDelivery): Promise<(Uint8Array | null)[]> {
+  const { email } = await readMail(raw.body);
+  return refs.map(({ ref }) => {
+    const attachment = /^\d{1,5}$/.test(ref) ? email.attachments[Number(ref)] : undefined;
+    return attachment === undefined ? null : bytesOf(attachment);
+  });
 }
 
 /** The Message-ID of the mail a bounce brings back: many bounces name it nowhere else. */

@@ -1,5 +1,5 @@
 import { CONTRACT_VERSION, definePlugin } from '@trunkline/channel-sdk';
-import { fetchAttachment } from './attachments.ts';
+import { extractAttachments } from './attachments.ts';
 import { listen, MAX_MAIL_BYTES } from './listen.ts';
 import { parse } from './parse.ts';
 import { check, connect, reserve, send } from './send.ts';
@@ -27,9 +27,11 @@ export default definePlugin<EmailSettings>({
       maxTextLength: null,
       html: true,
       subject: true,
-      // Together with Base64 this stays under the 25 MB most servers take.
-      attachments: { maxCount: 20, maxBytes: 15 * 1024 * 1024, types: '*' },
+      // Base64 makes four bytes of three: this stays under the 25 MB most servers take.
+      attachments: { maxCount: 20, maxBytes: 15 * 1024 * 1024, maxTotalBytes: 18 * 1024 * 1024, types: '*' },
     },
+    // Whatever fitted into a mail.
+    inboundAttachments: { maxCount: 100, maxBytes: MAX_MAIL_BYTES, types: '*' },
     receipts: [],
     windows: [],
     templates: false,
@@ -43,7 +45,7 @@ export default definePlugin<EmailSettings>({
   parse,
   reserve,
   send: (message, context) => send(message, context),
-  fetchAttachment: (ref, _context, raw) => fetchAttachment(ref, raw),
+  extractAttachments: (refs, raw) => extractAttachments(refs, raw),
   listen: (context) => listen(context),
   connect: (context) => connect(context),
   check: (context) => check(context),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import plugin from '../index.ts';
-import { fetchAttachment } from '../attachments.ts';
+import { extractAttachments } from '../attachments.ts';
 import { htmlToText } from '../html-text.ts';
 import { delivery, fixture, parsed, person } from './support.ts';
 
@@ -46,7 +46,7 @@ describe('a mail', () => {
     expect(mail.html).toContain('<p>Grüße');
   });
 
-  it('refers to its attachments and fetches them from the stored delivery [CH-6, PLUG-4]', async () => {
+  it('refers to its attachments and takes them from the stored delivery [CH-6, PLUG-4]', async () => {
     const mail = await parsed(fixture('answer'));
     expect(mail.attachments).toEqual([
       { ref: '0', fileName: 'attachment-1', type: 'image/png', bytes: 8, contentId: 'lamp@photo' },
@@ -54,8 +54,8 @@ describe('a mail', () => {
     ]);
     const [, bill] = mail.attachments;
     if (bill === undefined) throw new Error('no attachment');
-    expect(new TextDecoder().decode(await fetchAttachment(bill, delivery(fixture('answer'))))).toBe('%PDF-1.4\n');
-    await expect(fetchAttachment({ ...bill, ref: '7' }, delivery(fixture('answer')))).rejects.toMatchObject({ failure: { code: 'Malformed' } });
+    const files = await extractAttachments([bill, { ...bill, ref: '7' }, { ...bill, ref: 'x' }], delivery(fixture('answer')));
+    expect(files.map((file) => file && new TextDecoder().decode(file))).toEqual(['%PDF-1.4\n', null, null]);
   });
 });
 
