@@ -41,7 +41,7 @@ export function createContext(deps: ApiDeps, caller: Viewer, signal: AbortSignal
   const viewer = { ...caller };
   let visible: Promise<Visibility> | undefined;
   const see = () => (visible ??= visibilityOf(deps.db, viewer));
-  const load = createLoaders(deps.db, see);
+  const load = createLoaders(deps.db, see, { plugins: deps.plugins, userId: viewer.userId });
   return {
     deps,
     db: deps.db,

@@ -2,12 +2,14 @@ import type { Capabilities, Identity, Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
-import { lockChannelShared } from '#db/locks.ts';
+import { lockChannelShared, tryLockChannelShared } from '#db/locks.ts';
 import type { StoredIdentity } from '#db/schema.ts';
 import { ticketName } from '#domain/threading.ts';
+import { onAgentReply } from './automation.ts';
 import { ensureContacts, identityKey } from './contacts.ts';
 import { takeByReply } from './owners.ts';
-import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
+import { ChangedMeanwhile, InvalidInput, NotFound, NotPossible } from './refusals.ts';
+import { chooseChannel } from './reply-channels.ts';
 import { lockSubject, subjectIds, type Subject } from './subjects.ts';
 import type { Unit } from './unit.ts';
 
@@ -15,24 +17,47 @@ export interface Reply {
   readonly conversationId: string;
   readonly text: string;
   readonly html?: string | null;
+  /** The channel to answer through; none: the conversation's current one, or where that can not send, the one its settings prefer (FORM-3). */
+  readonly channelId?: string | null;
 }
 
 /**
- * Writes an agent's reply and queues it on the conversation's current channel; if nobody has the conversation it becomes the sender's (ROUTE-2).
- * Throws `NotFound`, `NotPossible`, `InvalidInput`. The unit's actor must be a user.
+ * Writes an agent's reply and queues it; the channel it goes through is the conversation's current one from then on (MODEL-5). If nobody has the
+ * conversation it becomes the sender's (ROUTE-2). Throws `NotFound`, `NotPossible`, `NoReplyChannel`, `ChangedMeanwhile`, `InvalidInput`. The unit's actor
+ * must be a user.
  */
 export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply): Promise<{ messageId: string }> {
+  const { tx } = unit;
   const userId = acting(unit);
-  const channelId = await currentChannel(unit.tx, input.conversationId);
-  await lockChannelShared(unit.tx, channelId);
-  const subject = await lockSubject(unit.tx, { conversationId: input.conversationId });
-  // Should a message of another channel have come between, the outbox finds out if that one is disconnected meanwhile.
-  const channel = await sendingChannel(unit.tx, plugins, subject.channelId ?? channelId);
+  const { subject, channelId } = await lockForReply(tx, plugins, userId, input);
+  const channel = await sendingChannel(tx, plugins, channelId);
   checkText(input.text, channel.capabilities);
-  const recipient = await recipientOf(unit.tx, input.conversationId, channel.capabilities);
-  const messageId = await writeOutbound(unit, subject, userId, { text: input.text, html: input.html ?? null, recipient, kind: 'REPLY', subject: null });
+  const recipient = await recipientOf(tx, input.conversationId, channel.capabilities);
+  const start = channelId === subject.channelId ? null : await startsThread(tx, input.conversationId, channelId);
+  const messageId = await writeOutbound(unit, subject, channel, {
+    userId,
+    text: input.text,
+    html: input.html ?? null,
+    recipient,
+    kind: start === null ? 'REPLY' : 'START',
+    subject: start?.subject ?? null,
+  });
   await takeByReply(unit, subject, userId);
+  await onAgentReply(unit, subject);
   return { messageId };
+}
+
+/** Chooses the channel, takes its lock and that of the current one, then the conversation's. What another message changed in between is chosen anew. */
+async function lockForReply(tx: Tx, plugins: readonly Plugin[], userId: string, input: Reply): Promise<{ subject: Subject; channelId: string }> {
+  const asked = { conversationId: input.conversationId, userId, channelId: input.channelId ?? null };
+  const { channelId, currentId } = await chooseChannel(tx, plugins, asked);
+  for (const id of [...new Set([channelId, currentId])].toSorted()) await lockChannelShared(tx, id);
+  const subject = await lockSubject(tx, { conversationId: input.conversationId });
+  if (subject.channelId === currentId) return { subject, channelId };
+  const now = await chooseChannel(tx, plugins, asked);
+  // Locks of channels come before the conversation's: with it held already, waiting for one could be for ever.
+  if (!(await tryLockChannelShared(tx, now.channelId))) throw new ChangedMeanwhile('conversation');
+  return { subject, channelId: now.channelId };
 }
 
 /** An internal comment: never sent, changes neither current channel nor owner. */
@@ -109,11 +134,19 @@ export async function startConversation(
     unit.wake({ kind: 'ticket', number: subject.ticketNumber ?? 0, channelKey: subject.channelKey, plugin: subject.plugin });
   }
   unit.record({ kind: 'OWNER_CHANGED', ...subjectIds(subject), userId, why: 'STARTED_IT', data: { from: null, to: userId, fromTeam: null, toTeam: null } });
-  const messageId = await writeOutbound(unit, subject, userId, { text: input.text, html: null, recipient: to, kind: 'START', subject: input.subject ?? null });
+  const messageId = await writeOutbound(unit, subject, channel, {
+    userId,
+    text: input.text,
+    html: null,
+    recipient: to,
+    kind: 'START',
+    subject: input.subject ?? null,
+  });
   return { conversationId, messageId };
 }
 
 interface Outgoing {
+  readonly userId: string;
   readonly text: string;
   readonly html: string | null;
   readonly subject: string | null;
@@ -121,23 +154,32 @@ interface Outgoing {
   readonly kind: 'REPLY' | 'START';
 }
 
-async function writeOutbound(unit: Unit, subject: Subject, userId: string, outgoing: Outgoing): Promise<string> {
+/** The subject must be locked, and the channel: it becomes the conversation's current one. */
+async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChannel, outgoing: Outgoing): Promise<string> {
   const { tx } = unit;
-  const { conversationId, channelId, channelKey, plugin } = subject;
-  if (conversationId === null || channelId === null || channelKey === null || plugin === null) throw new NotPossible('CHANNEL_CANNOT_SEND');
+  const { conversationId } = subject;
+  if (conversationId === null) throw new NotPossible('CHANNEL_CANNOT_SEND');
+  // Dated after what came while this transaction waited for its locks: the current channel is that of the newest message (MODEL-5). The moment
+  // travels as text, for a date of JavaScript's loses the microseconds that tell the two apart.
+  const { at } = await tx
+    .updateTable('conversation')
+    .set({ channel_id: channel.id, last_message_at: sql<Date>`greatest(last_message_at, clock_timestamp())` })
+    .where('id', '=', conversationId)
+    .returning(sql<string>`last_message_at::text`.as('at'))
+    .executeTakeFirstOrThrow();
   const message = await tx
     .insertInto('message')
     .values({
       id: newId(),
       conversation_id: conversationId,
-      channel_id: channelId,
+      channel_id: channel.id,
       direction: 'OUTBOUND',
-      author_user_id: userId,
+      author_user_id: outgoing.userId,
       subject: outgoing.subject,
       text: outgoing.text,
       html: outgoing.html,
-      occurred_at: sql<Date>`now()`,
-      received_at: sql<Date>`now()`,
+      occurred_at: sql<Date>`${at}::timestamptz`,
+      received_at: sql<Date>`${at}::timestamptz`,
     })
     .returning(['id', 'arrival'])
     .executeTakeFirstOrThrow();
@@ -146,7 +188,7 @@ async function writeOutbound(unit: Unit, subject: Subject, userId: string, outgo
     .values({
       message_id: message.id,
       conversation_id: conversationId,
-      channel_id: channelId,
+      channel_id: channel.id,
       arrival: message.arrival,
       kind: outgoing.kind,
       sender: 'PERSON',
@@ -154,39 +196,49 @@ async function writeOutbound(unit: Unit, subject: Subject, userId: string, outgo
     })
     .execute();
   await tx
-    .updateTable('conversation')
-    .set({ last_message_at: sql<Date>`greatest(last_message_at, now())` })
-    .where('id', '=', conversationId)
-    .execute();
-  await tx
     .insertInto('participant')
     .values({ conversation_id: conversationId, kind: outgoing.recipient.kind, value: outgoing.recipient.value })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  unit.record({ kind: 'MESSAGE_WRITTEN', ...subjectIds(subject), messageId: message.id, why: outgoing.kind });
-  unit.wake({ kind: 'outbox', conversationId, channelKey, plugin });
+  const ids = { ...subjectIds(subject), channelId: channel.id };
+  // The conversation keeps its place. One that is in an inbox and now goes on through a channel that was moved with all of its conversations follows
+  // it to the help desk; that is the move's doing (MODEL-10), which finds it by this event and by the row.
+  if (channel.id !== subject.channelId) {
+    unit.record({ kind: 'CURRENT_CHANNEL_CHANGED', ...ids, why: 'REPLY', data: { from: subject.channelId, to: channel.id } });
+  }
+  unit.record({ kind: 'MESSAGE_WRITTEN', ...ids, messageId: message.id, why: outgoing.kind });
+  unit.wake({ kind: 'outbox', conversationId, channelKey: channel.key, plugin: channel.plugin });
   return message.id;
 }
 
 interface SendingChannel {
+  readonly id: string;
+  readonly key: string;
+  readonly plugin: string;
   readonly place: 'INBOX' | 'HELP_DESK';
   readonly place_id: string;
   readonly capabilities: Capabilities;
 }
 
 async function sendingChannel(tx: Tx, plugins: readonly Plugin[], channelId: string): Promise<SendingChannel> {
-  const channel = await tx.selectFrom('channel').select(['place', 'place_id', 'plugin', 'disconnected_at']).where('id', '=', channelId).executeTakeFirst();
+  const channel = await tx
+    .selectFrom('channel')
+    .select(['id', 'key', 'place', 'place_id', 'plugin', 'disconnected_at'])
+    .where('id', '=', channelId)
+    .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');
   const plugin = plugins.find((one) => one.key === channel.plugin);
   if (plugin === undefined || plugin.capabilities.outbound === 'none') throw new NotPossible('CHANNEL_CANNOT_SEND');
-  return { place: channel.place, place_id: channel.place_id, capabilities: plugin.capabilities };
+  return { ...channel, capabilities: plugin.capabilities };
 }
 
-async function currentChannel(tx: Tx, conversationId: string): Promise<string> {
-  const row = await tx.selectFrom('conversation').select('channel_id').where('id', '=', conversationId).executeTakeFirst();
-  if (row === undefined) throw new NotFound('conversation', conversationId);
-  return row.channel_id;
+/** Nothing of the conversation has come or gone through this channel yet: it has no thread there to answer in. The subject to begin one with. */
+async function startsThread(tx: Tx, conversationId: string, channelId: string): Promise<{ readonly subject: string | null } | null> {
+  const { rows } = await sql<{ subject: string | null }>`
+    select c.subject from conversation c where c.id = ${conversationId}
+      and not exists (select 1 from message m where m.conversation_id = c.id and m.channel_id = ${channelId})`.execute(tx);
+  return rows[0] ?? null;
 }
 
 /** Whom a reply goes to: who wrote last on this channel, else an identity of the contact that the channel can reach. */

@@ -97,6 +97,33 @@ export class NotPossible extends Refusal {
   }
 }
 
+/** Answers go through another channel, and there is none to choose, or several of which the answer names none (FORM-3). */
+export class NoReplyChannel extends Refusal {
+  readonly reason: 'NONE_CONNECTED' | 'CHOOSE_ONE';
+  constructor(reason: NoReplyChannel['reason']) {
+    super(reason === 'NONE_CONNECTED' ? 'no connected channel can carry the answer' : 'several channels can carry the answer: name one');
+    this.reason = reason;
+  }
+}
+
+/** A file that can not be attached: `most` is the limit, in files or bytes, where there is one. */
+export interface RefusedFile {
+  readonly uploadId: string;
+  readonly code: 'NOT_FOUND' | 'NONE_TAKEN' | 'TYPE_NOT_TAKEN' | 'TOO_MANY' | 'TOO_LARGE' | 'TOO_LARGE_TOGETHER';
+  readonly most: number | null;
+  /** Why, for people. */
+  readonly reason: string;
+}
+
+/** Files that the channel does not take, or that are no unused uploads of the caller's, each with why (CH-6). */
+export class FilesRefused extends Refusal {
+  readonly files: readonly RefusedFile[];
+  constructor(files: readonly RefusedFile[]) {
+    super(`can not be attached: ${files.map((one) => `${one.uploadId} (${one.code})`).join(', ')}`);
+    this.files = files;
+  }
+}
+
 /** The same idempotency key came with another operation or other arguments (API-4). */
 export class IdempotencyKeyReused extends Refusal {
   readonly operation: string;

@@ -35,6 +35,8 @@ export async function lockSubject(tx: Tx, ref: SubjectRef): Promise<Subject> {
     if (found === undefined) throw new NotFound('ticket', ticketId);
     conversationId = found.conversation_id;
   }
+  // Locked by itself: in one statement with the channel, one that got another channel while the lock was waited for would not be found.
+  if (conversationId !== null) await tx.selectFrom('conversation').select('id').where('id', '=', conversationId).forNoKeyUpdate().execute();
   const conversation =
     conversationId === null
       ? undefined
@@ -54,7 +56,6 @@ export async function lockSubject(tx: Tx, ref: SubjectRef): Promise<Subject> {
             'channel.plugin',
           ])
           .where('conversation.id', '=', conversationId)
-          .forNoKeyUpdate('conversation')
           .executeTakeFirst();
   if (conversationId !== null && conversation === undefined) throw new NotFound('conversation', conversationId);
   ticketId = conversation?.ticket_id ?? ticketId;

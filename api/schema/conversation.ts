@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { builder } from '../builder.ts';
 import type { ApiContext } from '../context.ts';
 import { promised } from '../promised.ts';
-import type { ConversationRow } from '../rows.ts';
+import type { ConversationRow, ReplyChannelRow } from '../rows.ts';
 import { CategoryEnum, ListOrderEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
 import {
@@ -29,6 +29,19 @@ async function holder(conversation: ConversationRow, { load }: ApiContext) {
   return conversation.ticket_id === null ? conversation : promised(await load.ticket.load(conversation.ticket_id));
 }
 
+const ReplyChannelRef = builder.objectRef<ReplyChannelRow>('ReplyChannel').implement({
+  description: 'A channel through which a conversation can be answered.',
+  fields: (t) => ({
+    channel: t.field({
+      type: ChannelRef,
+      nullable: true,
+      description: 'The channel; null where the viewer may answer through it but not see it.',
+      resolve: ({ channelId }, _args, { load }) => load.channel.load(channelId),
+    }),
+    isDefault: t.exposeBoolean('isDefault', { description: 'Whether an answer goes through it that names no channel.' }),
+  }),
+});
+
 builder.node(ConversationRef, {
   description: 'A thread with a contact. Seen by whoever has access to its place, whoever owns it.',
   id: { resolve: (conversation) => conversation.id },
@@ -46,6 +59,11 @@ builder.node(ConversationRef, {
       nullable: true,
       description: 'The channel of its newest message, through which replies go; null where the viewer may not see that channel.',
       resolve: (conversation, _args, { load }) => load.channel.load(conversation.channel_id),
+    }),
+    replyChannels: t.field({
+      type: [ReplyChannelRef],
+      description: 'The channels through which the viewer can answer it, the current one first; empty: it can only be read.',
+      resolve: async (conversation, _args, { load }) => [...(await load.replyChannelsOf.load(conversation.id))],
     }),
     originChannel: t.field({
       type: ChannelRef,

@@ -99,6 +99,19 @@ builder.objectType(refusals.NotPossible, {
   interfaces,
   fields: (t) => ({ reason: t.exposeString('reason', { description: 'A code: CHANNEL_DISCONNECTED, CHANNEL_CANNOT_SEND, HAS_TICKET, …' }) }),
 });
+const NoReplyChannelReasonEnum = builder.enumType('NoReplyChannelReason', {
+  description: 'Why no channel can carry an answer.',
+  values: {
+    NONE_CONNECTED: { description: 'No connected channel that the viewer may use can write to the contact.' },
+    CHOOSE_ONE: { description: 'There are several: name one of the conversation’s reply channels.' },
+  } as const,
+});
+builder.objectType(refusals.NoReplyChannel, {
+  name: 'NoReplyChannel',
+  description: 'The conversation’s channel can not send; answers go through another one, and which is not certain.',
+  interfaces,
+  fields: (t) => ({ reason: t.field({ type: NoReplyChannelReasonEnum, description: 'Why.', resolve: (error) => error.reason }) }),
+});
 builder.objectType(refusals.IdempotencyKeyReused, {
   name: 'IdempotencyKeyReused',
   description: 'The same idempotency key came with another operation or other arguments.',

@@ -51,6 +51,7 @@ const SHORT_LISTS = new Set([
   'Plugin.secretSettings',
   'Channel.unassignedNoticeUsers',
   'Contact.identities',
+  'Conversation.replyChannels',
   'Message.participants',
   'Message.attachments',
   'RoutingRule.users',

@@ -1,7 +1,7 @@
 import { comment, reply, startConversation } from '#commands/conversations.ts';
 import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
 import { assign } from '#commands/owners.ts';
-import { ChangedMeanwhile, InvalidInput, NotAssignable, NotPossible } from '#commands/refusals.ts';
+import { ChangedMeanwhile, InvalidInput, NoReplyChannel, NotAssignable, NotPossible } from '#commands/refusals.ts';
 import { close, makeTicket, reopen } from '#commands/tickets.ts';
 import { builder } from '../../builder.ts';
 import type { ApiContext } from '../../context.ts';
@@ -15,17 +15,21 @@ const ticket = ({ ticketId }: { readonly ticketId: string }, { load }: ApiContex
 
 mutation('reply', {
   description:
-    'Answers the contact through the conversation’s current channel. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
+    'Answers the contact through the conversation’s current channel, or through the one that is named, which is its current one from then on. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
   type: MessageRef,
-  refusals: [NotPossible],
+  refusals: [ChangedMeanwhile, NoReplyChannel, NotPossible],
   input: (t) => ({
     conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
     text: t.string({ required: true, description: 'What to say, as plain text; at most as many characters as the channel allows.' }),
     html: t.string({ description: 'The same as HTML, where the channel can send it.' }),
+    channelId: t.globalID({
+      for: [ChannelRef],
+      description: 'One of the conversation’s reply channels; none: its default one.',
+    }),
   }),
-  work: async ({ conversationId, text, html }, { unit, visible, context }) => {
+  work: async ({ conversationId, text, html, channelId }, { unit, visible, context }) => {
     await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
-    return reply(unit, context.deps.plugins, { conversationId: conversationId.id, text, html: html ?? null });
+    return reply(unit, context.deps.plugins, { conversationId: conversationId.id, text, html: html ?? null, channelId: channelId?.id ?? null });
   },
   read: message,
 });
