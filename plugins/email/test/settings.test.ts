@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import plugin from '../index.ts';
 import { canonicalAddress } from '../address.ts';
-import { typedSettings } from './support.ts';
+import { channel, typedSettings } from './support.ts';
 
 async function issues(settings: unknown): Promise<Record<string, string>> {
   const result = await plugin.settings['~standard'].validate(settings);
@@ -27,6 +27,30 @@ describe('settings', () => {
     const smtp = { host: 'smtp.acme.example', port: 587, secure: 'none', username: 'ada' };
     expect(Object.keys(await issues({ ...typedSettings(), smtp }))).toEqual(['smtpPassword', 'smtp.secure']);
     expect(Object.keys(await issues({ ...typedSettings(), smtpPassword: 'secret' }))).toEqual(['smtp.username']);
+  });
+
+  it('has defaults for what is new, and what was saved is saved again unchanged [CH-3]', async () => {
+    const { settings } = channel({ signature: { html: '<b>{{ sender.fullName }}</b>' } });
+    expect(settings).toMatchObject({ forwards: 'original-sender', signature: { kind: 'simple' } });
+    expect(await plugin.settings['~standard'].validate(settings)).toEqual({ value: settings });
+  });
+
+  it('names the wrong field among the new ones [CH-3, EMAIL-2, EMAIL-3, EMAIL-5, EMAIL-8]', async () => {
+    const { inboundDomain: _, ...without } = typedSettings();
+    const wrong = await issues({
+      ...without,
+      fromAddress: 'nobody',
+      replyTo: 'elsewhere',
+      forwards: 'me',
+      trustedAuthenticator: 'two words',
+      trustedSealers: ['google.com', ''],
+      signature: { kind: 'loud', html: '' },
+    });
+    const paths = ['forwards', 'fromAddress', 'replyTo', 'signature.html', 'signature.kind', 'trustedAuthenticator', 'trustedSealers.1'];
+    expect(Object.keys(wrong).toSorted()).toEqual(paths);
+    expect(Object.keys(await issues({ ...without, replyTo: 'forwarding' }))).toEqual(['inboundDomain']);
+    expect(await issues({ ...typedSettings(), replyTo: 'forwarding', fromAddress: 'Help@Acme.example' })).toEqual({});
+    expect(channel({ fromAddress: 'Help@Acme.example' }).settings.fromAddress).toBe('help@acme.example');
   });
 
   it('has one form for an address however it is written, so that it is connected once [CH-2]', () => {
