@@ -1,35 +1,88 @@
-import { sql } from 'kysely';
-import type { NotificationKind } from '#db/schema.ts';
+import { sql, type RawBuilder } from 'kysely';
+import type { Health, NotificationKind } from '#db/schema.ts';
+import { notificationMail, type MailWords, type TicketWords } from '#domain/system-mail.ts';
 import { NotFound } from './refusals.ts';
 import { subjectIds, type Subject } from './subjects.ts';
+import { firstState } from './system-mail.ts';
 import type { Unit } from './unit.ts';
 
-/** Tells users of something, except who did it themself and who has that kind switched off (MODEL-12). */
-export async function notify(unit: Unit, kind: NotificationKind, userIds: readonly string[], subject: Subject): Promise<void> {
+/** Tells users of something, in the API and by mail, except who did it themself and who has that kind switched off there (MODEL-12). */
+export async function notify(unit: Unit, kind: SubjectKind, userIds: readonly string[], subject: Subject): Promise<void> {
   if (userIds.length === 0) return;
-  const { rows } = await sql<{ user_id: string }>`
-    insert into notification (user_id, kind, ticket_id, conversation_id)
-    select u.id, ${kind}, ${subject.ticketId}, ${subject.conversationId}
-    from app_user u
-    where u.id = any(${userIds}::uuid[]) and u.deactivated_at is null and u.id is distinct from ${doer(unit)}
-      and not exists (select 1 from notification_off o where o.user_id = u.id and o.kind = ${kind})
-    returning user_id`.execute(unit.tx);
-  announceTo(unit, kind, rows, subject);
+  await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who: sql<boolean>`u.id = any(${[...userIds]}::uuid[])` });
 }
 
 /** *Ticket created, unassigned*: to those the channel names, else to all with access to its place (MODEL-12). */
 export async function notifyUnassigned(unit: Unit, subject: Subject): Promise<void> {
-  const kind: NotificationKind = 'TICKET_UNASSIGNED';
-  const { rows } = await sql<{ user_id: string }>`
-    insert into notification (user_id, kind, ticket_id, conversation_id)
-    select u.id, ${kind}, ${subject.ticketId}, ${subject.conversationId}
-    from app_user u join place_member m on m.user_id = u.id and m.place_id = ${subject.placeId}
-    where u.deactivated_at is null and u.id is distinct from ${doer(unit)}
-      and not exists (select 1 from notification_off o where o.user_id = u.id and o.kind = ${kind})
-      and coalesce((select u.id = any(c.unassigned_notice_user_ids) or c.unassigned_notice_user_ids = '{}'
-                    from channel c where c.id = ${subject.channelId}), true)
-    returning user_id`.execute(unit.tx);
-  announceTo(unit, kind, rows, subject);
+  const kind = 'TICKET_UNASSIGNED';
+  const who = sql<boolean>`exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})
+    and coalesce((select u.id = any(c.unassigned_notice_user_ids) or c.unassigned_notice_user_ids = '{}'
+                  from channel c where c.id = ${subject.channelId}), true)`;
+  await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who });
+}
+
+/** A channel lost its provider, has trouble, or is back: every admin is told (CH-4). Called once a change, by whoever changed the row. */
+export async function notifyHealth(
+  unit: Unit,
+  channel: { readonly id: string; readonly key: string; readonly name: string },
+  health: Health,
+  reason: string | null,
+): Promise<void> {
+  const { key, name } = channel;
+  await tell(unit, {
+    kind: 'CHANNEL_HEALTH',
+    channelId: channel.id,
+    mail: notificationMail({ kind: 'CHANNEL_HEALTH', channel: { key, name, health, reason } }),
+    who: sql<boolean>`u.role in ('ADMIN', 'SUPER_ADMIN')`,
+  });
+}
+
+type SubjectKind = Exclude<NotificationKind, 'CHANNEL_HEALTH'>;
+
+/** The name stands in the mail and nowhere else: events and logs have the ids. */
+async function mailOf(unit: Unit, kind: SubjectKind, subject: Subject): Promise<MailWords> {
+  const ticket: TicketWords | undefined =
+    subject.ticketId === null
+      ? undefined
+      : await unit.tx.selectFrom('ticket').select(['number', 'name']).where('id', '=', subject.ticketId).executeTakeFirstOrThrow();
+  return notificationMail({ kind, ticket: ticket ?? null });
+}
+
+interface Telling {
+  readonly kind: NotificationKind;
+  readonly subject?: Subject;
+  readonly channelId?: string;
+  readonly mail: MailWords;
+  /** Over `app_user u`. */
+  readonly who: RawBuilder<boolean>;
+}
+
+/** One statement for any number of users: the notifications, and a mail each, apart from one another by their own switches. */
+async function tell(unit: Unit, { kind, subject, channelId, mail, who }: Telling): Promise<void> {
+  const { state, reason, settledAt } = firstState();
+  const [ticketId, conversationId] = [subject?.ticketId ?? null, subject?.conversationId ?? null];
+  const { rows } = await sql<{ told: string[] | null; queued: boolean }>`
+    with recipient as (
+      select u.id, u.email from app_user u
+      where ${who} and u.deactivated_at is null and u.id is distinct from ${doer(unit)}
+    ), told as (
+      insert into notification (user_id, kind, ticket_id, conversation_id, channel_id)
+      select r.id, ${kind}, ${ticketId}, ${conversationId}, ${channelId ?? null} from recipient r
+      where not exists (select 1 from notification_off o where o.user_id = r.id and o.kind = ${kind})
+      returning id, user_id
+    ), mailed as (
+      insert into system_mail (kind, user_id, recipient, subject, text, notification_id, conversation_id, ticket_id, state, reason, settled_at)
+      select 'NOTIFICATION', r.id, r.email, ${mail.subject}, ${mail.text}, t.id, ${conversationId}, ${ticketId}, ${state}, ${reason}, ${settledAt}
+      from recipient r left join told t on t.user_id = r.id
+      where not exists (select 1 from notification_mail_off o where o.user_id = r.id and o.kind = ${kind})
+      returning state
+    )
+    select (select array_agg(user_id) from told) as told, exists (select 1 from mailed where state = 'QUEUED') as queued`.execute(unit.tx);
+  const [row] = rows;
+  const about = subject === undefined ? { channelId: channelId ?? null } : { ...subjectIds(subject) };
+  // One event each, so that subscriptions reach whom they are for.
+  for (const userId of row?.told ?? []) unit.record({ kind: 'NOTIFIED', ...about, placeId: null, userId, why: kind });
+  if (row?.queued === true) unit.wake({ kind: 'system-mail' });
 }
 
 /** Marks one of the caller's own as read. Throws `NotFound`. */
@@ -45,29 +98,31 @@ export async function markRead(unit: Unit, input: { readonly notificationId: str
   return { notificationId: row.id };
 }
 
-/** Switches one kind on or off for one user. */
+/** Where a user is told: in the API (query and subscription), or by mail. */
+export type ToldBy = 'API' | 'MAIL';
+
+/** Switches one kind on or off for one user, in one way of being told or in both. */
 export async function setNotificationSwitch(
   unit: Unit,
-  input: { readonly userId: string; readonly kind: NotificationKind; readonly on: boolean },
-): Promise<{ kind: NotificationKind; on: boolean }> {
-  const { userId, kind, on } = input;
-  if (on) {
-    await unit.tx.deleteFrom('notification_off').where('user_id', '=', userId).where('kind', '=', kind).execute();
-  } else {
-    await unit.tx
-      .insertInto('notification_off')
-      .values({ user_id: userId, kind })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+  input: { readonly userId: string; readonly kind: NotificationKind; readonly on: boolean; readonly by?: ToldBy | null },
+): Promise<void> {
+  const { userId, kind, on, by = null } = input;
+  for (const [way, table] of [
+    ['API', 'notification_off'],
+    ['MAIL', 'notification_mail_off'],
+  ] as const) {
+    if (by !== null && by !== way) continue;
+    if (on) await unit.tx.deleteFrom(table).where('user_id', '=', userId).where('kind', '=', kind).execute();
+    else {
+      await unit.tx
+        .insertInto(table)
+        .values({ user_id: userId, kind })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+    }
   }
-  return { kind, on };
 }
 
 function doer(unit: Unit): string | null {
   return unit.actor.actor === 'USER' ? unit.actor.userId : null;
-}
-
-/** One event each, so that subscriptions reach whom they are for. */
-function announceTo(unit: Unit, kind: NotificationKind, rows: readonly { readonly user_id: string }[], subject: Subject): void {
-  for (const row of rows) unit.record({ kind: 'NOTIFIED', ...subjectIds(subject), placeId: null, userId: row.user_id, why: kind });
 }

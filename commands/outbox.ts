@@ -4,7 +4,7 @@ import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
 import type { StoredIdentity } from '#db/schema.ts';
 import { backOffSeconds, GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
-import { setHealth } from './receipts.ts';
+import { channelAnswers, setHealth } from './channel-health.ts';
 import { NotFound, NotPossible } from './refusals.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
@@ -251,28 +251,6 @@ async function claimed(tx: Tx, conversationId: string, row: QueuedRow, attempt: 
 function authorOf(fullName: string): { fullName: string; firstName: string; lastName: string } {
   const [firstName = fullName, ...rest] = fullName.split(/\s+/);
   return { fullName, firstName, lastName: rest.join(' ') };
-}
-
-/** A provider that takes a message is there again: what waited for it goes on (CH-4). */
-export async function channelAnswers(unit: Unit, channelId: string): Promise<void> {
-  const back = await unit.tx
-    .updateTable('channel')
-    .set({ health: 'CONNECTED', health_reason: null, health_since: sql<Date>`now()`, send_after: sql<Date>`now()` })
-    .where('id', '=', channelId)
-    .where('health', '<>', 'CONNECTED')
-    .where('disconnected_at', 'is', null)
-    .returning(['key', 'plugin', 'place_id'])
-    .executeTakeFirst();
-  if (back === undefined) return;
-  unit.record({ kind: 'CHANNEL_HEALTH_CHANGED', channelId, placeId: null, why: 'CONNECTED' });
-  const waiting = await unit.tx
-    .selectFrom('outbound')
-    .select('conversation_id')
-    .distinct()
-    .where('channel_id', '=', channelId)
-    .where('state', '=', 'QUEUED')
-    .execute();
-  for (const { conversation_id: conversationId } of waiting) unit.wake({ kind: 'outbox', conversationId, channelKey: back.key, plugin: back.plugin });
 }
 
 /** The ids it carries, so that answers, receipts and echoes find it. */

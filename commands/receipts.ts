@@ -1,7 +1,8 @@
 import type { InboundEvent, ReceiptEvent } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
-import type { DeliveryState, Health } from '#db/schema.ts';
+import type { DeliveryState } from '#db/schema.ts';
 import { receiptMovesOn } from '#domain/outbox.ts';
+import { setHealth } from './channel-health.ts';
 import { ownId } from './own-ids.ts';
 import type { Unit } from './unit.ts';
 
@@ -15,18 +16,6 @@ export async function applyReceipts(unit: Unit, channelId: string, events: reado
     // Watermarks name no message: they move everything sent to that contact before their moment.
     if (event.type === 'watermark') await applyWatermark(unit, channelId, event.contact, STATES[event.state], event.through);
   }
-}
-
-/** The channel's health as the provider, or a failed send, tells it; admins see it as an event (CH-4). */
-export async function setHealth(unit: Unit, channelId: string, health: Health, reason: string | null): Promise<void> {
-  const changed = await unit.tx
-    .updateTable('channel')
-    .set({ health, health_reason: health === 'CONNECTED' ? null : (reason ?? 'unknown'), health_since: sql<Date>`now()` })
-    .where('id', '=', channelId)
-    .where('health', '<>', health)
-    .returning(['place_id'])
-    .executeTakeFirst();
-  if (changed !== undefined) unit.record({ kind: 'CHANNEL_HEALTH_CHANGED', channelId, placeId: null, why: health });
 }
 
 async function applyReceipt(unit: Unit, channelId: string, event: ReceiptEvent): Promise<void> {

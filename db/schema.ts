@@ -71,6 +71,8 @@ export type AttachmentState = 'WAITING' | 'STORED' | 'REFUSED' | 'FAILED';
 export type FilteredKind = 'FILTERED' | 'SPAM';
 export type SenderList = 'ALLOW' | 'DENY';
 export type SystemMailState = 'QUEUED' | 'SENDING' | 'SENT' | 'FAILED' | 'MAYBE_SENT' | 'UNSENT';
+/** What a token may do besides reading; `*`: all its user may. */
+export type TokenScope = '*' | 'read' | 'work' | 'configure' | 'people';
 export type ImportFormat = 'NDJSON' | 'CSV';
 export type ImportState = 'RUNNING' | 'DONE' | 'FAILED';
 
@@ -120,7 +122,7 @@ export interface ApiTokenTable {
   token_hash: Buffer;
   created_at: Defaulted<Date>;
   revoked_at: Date | null;
-  scopes: Defaulted<string[]>;
+  scopes: Defaulted<TokenScope[]>;
   expires_at: Date | null;
   last_used_at: Date | null;
   created_by: string | null;
@@ -325,6 +327,8 @@ export interface AttachmentTable {
   sha256: Buffer | null;
   tries: Defaulted<number>;
   not_before: Defaulted<Date>;
+  channel_id: string | null;
+  fetching_until: Date | null;
 }
 export interface FilteredMessageTable {
   id: Defaulted<string>;
@@ -373,6 +377,7 @@ export interface SystemMailTable {
   created_at: Defaulted<Date>;
   settled_at: Date | null;
   queued_at: Defaulted<Date>;
+  last_failure: string | null;
 }
 export interface FormSubmissionTable {
   message_id: string;

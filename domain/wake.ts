@@ -3,6 +3,8 @@ export type Wake =
   | { readonly kind: 'intake'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'ticket'; readonly number: number; readonly channelKey: string | null; readonly plugin: string | null }
   | { readonly kind: 'ticket-import'; readonly importId: string }
+  | { readonly kind: 'attachments'; readonly channelKey: string; readonly plugin: string }
+  | { readonly kind: 'system-mail' }
   | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
 
 /** One string for each thing woken, so that a transaction wakes it once. */
@@ -14,6 +16,10 @@ export function wakeKey(wake: Wake): string {
       return `ticket/${wake.number}`;
     case 'ticket-import':
       return `ticket-import/${wake.importId}`;
+    case 'attachments':
+      return `attachments/${wake.channelKey}`;
+    case 'system-mail':
+      return 'system-mail';
     case 'outbox':
       return `outbox/${wake.conversationId}`;
   }

@@ -14,6 +14,8 @@ export const GUARDIAN_SCHEDULE = 'guardian';
 export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
 export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;
 export const ticketImportWorkflowId = (importId: string): string => `ticket-import/${importId}`;
+export const attachmentsWorkflowId = (channelKey: string): string => `attachments/${channelKey}`;
+export const SYSTEM_MAIL_WORKFLOW = 'system-mail';
 export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
 
 /** Search attributes, registered by `npm run temporal:setup`. Ids and enumerated values only. */
@@ -29,9 +31,9 @@ export const SEARCH_ATTRIBUTES = {
 
 /** What starts (or finds running) the workflow that a wake is for. */
 export interface StartRequest {
-  readonly workflowType: 'ticket' | 'channelIntake' | 'outbox' | 'ticketImport';
+  readonly workflowType: 'ticket' | 'channelIntake' | 'channelAttachments' | 'outbox' | 'ticketImport' | 'systemMail';
   readonly workflowId: string;
-  readonly args: readonly [string | number];
+  readonly args: readonly [] | readonly [string | number];
   /** Left out: the live one. */
   readonly taskQueue?: typeof BULK_TASK_QUEUE;
   /** Read by people in Temporal UI's list. */
@@ -74,6 +76,22 @@ export function startRequest(wake: Wake): StartRequest {
         args: [wake.importId],
         taskQueue: BULK_TASK_QUEUE,
         summary: `takes a file of tickets in, import ${wake.importId}`,
+        searchAttributes: {},
+      };
+    case 'attachments':
+      return {
+        workflowType: 'channelAttachments',
+        workflowId: attachmentsWorkflowId(wake.channelKey),
+        args: [wake.channelKey],
+        summary: `fetches what is attached to messages of channel ${wake.channelKey}`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
+      };
+    case 'system-mail':
+      return {
+        workflowType: 'systemMail',
+        workflowId: SYSTEM_MAIL_WORKFLOW,
+        args: [],
+        summary: "sends the account's own mail",
         searchAttributes: {},
       };
     case 'outbox':

@@ -121,9 +121,12 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   CHANNEL_DISCONNECTED: 'A channel was disconnected.',
   CHANNEL_HEALTH_CHANGED: 'A channel’s health changed.',
   DELIVERY_SET_ASIDE: 'An inbound delivery could not be read and waits for a person.',
+  ATTACHMENT_SETTLED: 'What is attached to a message was stored, refused, or could not be fetched.',
   PEOPLE_CHANGED: 'Users, teams or access changed.',
+  CONTACT_ERASED: 'What a contact said, and by what they were known, was removed for good.',
   TICKET_IMPORT_CHANGED: 'An import of tickets began, came further or ended.',
   PIPELINES_CHANGED: 'Pipelines or statuses changed.',
+  SYSTEM_SENDER_CHANGED: 'Who sends the account’s own mail changed.',
   NOTIFIED: 'A user was notified.',
 };
 export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);

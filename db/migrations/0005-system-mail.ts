@@ -8,6 +8,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 const STATEMENTS = /* sql */ `
 -- Since when it waits: a mail that somebody queues again gets its full time again.
 alter table system_mail add column queued_at timestamptz not null default now();
+-- Why the last try failed: a code or a fixed phrase, while it is tried again too.
+alter table system_mail add column last_failure text;
 -- Until then nothing goes out: its server asked for patience, or can not be reached.
 alter table system_sender add column send_after timestamptz not null default '-infinity';
 -- Checks in a row that could not reach the provider.
