@@ -1,3 +1,4 @@
+import { createAttachmentActivities } from './attachments.ts';
 import type { Dependencies, Engine } from './dependencies.ts';
 import { createGuardianActivities } from './guardian.ts';
 import { createIntakeActivities } from './intake.ts';
@@ -29,6 +30,7 @@ function activitiesOf(engine: Engine) {
     ...createTicketActivities(engine),
     ...createRoutingActivities(engine),
     ...createIntakeActivities(engine),
+    ...createAttachmentActivities(engine),
     ...createOutboxActivities(engine),
     ...createGuardianActivities(engine),
     ...createTicketImportActivities(engine),

@@ -15,6 +15,14 @@ export const LIMITS = {
   parseIdleMs: 60_000,
   /** Events one delivery may give. */
   eventsPerDelivery: 1_000,
+  /** Milliseconds a message's HTML may take to be made harmless; what takes longer is shown as text only. */
+  sanitiseMs: 2_000,
+  /** Characters of one text, or of one HTML, of a message. */
+  bodyCharacters: 100_000_000,
+  /** Thread keys of one kind of a message. */
+  threadKeys: 1_000,
+  /** Checks of one sender's authentication. */
+  authenticationChecks: 20,
   /** Tries of a delivery; after the last it is set aside and listed. */
   deliveryTries: MAX_TRIES,
   /** Deliveries written in one transaction. */
@@ -25,6 +33,8 @@ export const LIMITS = {
   drainIdleMs: 1_000,
   /** Seconds `send` may take; then the outcome is unknown. */
   sendSeconds: SEND_LIMIT_SECONDS,
+  /** Seconds `fetchAttachment` may take; then it is tried again later. */
+  fetchSeconds: 30,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
   /** Rows of each kind that are removed in one run of the guardian once they are past their time. */

@@ -7,7 +7,7 @@ export interface Stuck {
   readonly wake: Wake;
   /** Seconds beyond the moment at which it should have gone on. */
   readonly overdueSeconds: number;
-  readonly why: 'DELIVERY_WAITS' | 'DECISION_WAITS' | 'MESSAGE_WAITS' | 'IMPORT_WAITS';
+  readonly why: 'DELIVERY_WAITS' | 'DECISION_WAITS' | 'MESSAGE_WAITS' | 'IMPORT_WAITS' | 'ATTACHMENT_WAITS';
 }
 
 /** A conversation without a ticket whose decision waits: it has no workflow of its own, so whoever finds it decides it. */
@@ -36,6 +36,12 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       union all
       select 'ticket-import', i.id::text, null, null, extract(epoch from now() - i.progressed_at) - 20
       from ticket_import i where i.state = 'RUNNING' and i.progressed_at < now() - interval '20 s'
+      union all
+      select 'attachments', h.key, h.key, h.plugin, extract(epoch from now() - min(a.not_before)) - 10
+      from attachment a join channel h on h.id = a.channel_id
+      where a.state = 'WAITING' and a.not_before < now() - interval '10 s'
+        and not exists (select 1 from attachment f where f.channel_id = a.channel_id and f.state = 'WAITING' and f.fetching_until > now())
+      group by h.id
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`
     select id from conversation where route_pending_since < now() - interval '10 s' order by route_pending_since limit ${limit}`.execute(db);
@@ -45,7 +51,13 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
   };
 }
 
-const WHY = { intake: 'DELIVERY_WAITS', ticket: 'DECISION_WAITS', outbox: 'MESSAGE_WAITS', 'ticket-import': 'IMPORT_WAITS' } as const;
+const WHY = {
+  intake: 'DELIVERY_WAITS',
+  ticket: 'DECISION_WAITS',
+  outbox: 'MESSAGE_WAITS',
+  'ticket-import': 'IMPORT_WAITS',
+  attachments: 'ATTACHMENT_WAITS',
+} as const;
 
 function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string | null; plugin: string | null }): Wake {
   switch (row.kind) {
@@ -53,6 +65,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'intake', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'ticket':
       return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };
+    case 'attachments':
+      return { kind: 'attachments', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'ticket-import':
       return { kind: 'ticket-import', importId: row.key };
     case 'outbox':

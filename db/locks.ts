@@ -9,6 +9,7 @@ const CHANNEL = 1;
 const INTAKE = 2;
 const ROUTING = 3;
 const IMPORT = 4;
+const UPLOADS = 5;
 
 /** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
 export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
@@ -40,4 +41,9 @@ export async function lockImportSource(tx: Tx, source: string): Promise<void> {
 /** One automatic routing decision at a time in the account, for pools overlap (ROUTE-15). */
 export async function lockRouting(tx: Tx): Promise<void> {
   await sql`select pg_advisory_xact_lock(${ROUTING}, 0)`.execute(tx);
+}
+
+/** One upload of a user's is stored at a time, so that they can be counted. Nothing but a blob is locked after it. */
+export async function lockUploads(tx: Tx, userId: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${UPLOADS}, hashtext(${userId}))`.execute(tx);
 }

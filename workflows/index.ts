@@ -1,6 +1,7 @@
 /** The bundle's entry: every workflow, and nothing else, for what is exported here can be started by name. */
 export { ticket } from './ticket.ts';
 export { channelIntake } from './channel-intake.ts';
+export { channelAttachments } from './attachments.ts';
 export { outbox } from './outbox.ts';
 export { ticketImport } from './ticket-import.ts';
 export { guardian } from './guardian.ts';
