@@ -145,11 +145,23 @@ async function loadSending(engine: Engine, conversationId: string): Promise<Send
 
 type ContextFor = (signal: AbortSignal) => PluginContext<unknown>;
 
+/** As the contract has it: a file that can not be read now is the engine's trouble, and nothing was sent. */
+function withReaders(message: OutboundMessage): OutboundMessage {
+  const read = async (file: OutboundMessage['attachments'][number]): Promise<Uint8Array> => {
+    try {
+      return await file.read();
+    } catch (cause) {
+      throw new ChannelFailure({ code: 'Unavailable', reason: 'an attachment could not be read' }, { cause });
+    }
+  };
+  return { ...message, attachments: message.attachments.map((file) => ({ ...file, read: () => read(file) })) };
+}
+
 async function sendOnce(plugin: Plugin | undefined, { message }: Claimed, contextFor: ContextFor): Promise<Outcome | 'ask-later'> {
   const send = plugin?.send;
   if (send === undefined) return failed({ code: 'Unavailable', reason: 'the config names no plugin that can send this' });
   try {
-    const receipt = await within((signal) => send.call(plugin, message, contextFor(signal)));
+    const receipt = await within((signal) => send.call(plugin, withReaders(message), contextFor(signal)));
     return { kind: 'sent', receipt: checkedReceipt(receipt) };
   } catch (error) {
     const failure = failureOf(error, { code: 'MaybeSent', reason: error instanceof TimeUp ? 'no answer in time' : 'the plugin failed unexpectedly' });

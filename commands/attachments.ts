@@ -278,16 +278,19 @@ export interface StoredFile {
   readonly fileName: string;
   readonly type: string;
   readonly bytes: number;
+  readonly contentId?: string;
 }
 
 /** What goes out with a message, in the order in which it was attached. */
 export async function storedFiles(db: Db | Tx, messageId: string): Promise<readonly StoredFile[]> {
   const rows = await db
     .selectFrom('attachment')
-    .select(['sha256', 'file_name', 'type', 'bytes'])
+    .select(['sha256', 'file_name', 'type', 'bytes', 'content_id'])
     .where('message_id', '=', messageId)
     .where('state', '=', 'STORED')
     .orderBy('position')
     .execute();
-  return rows.flatMap(({ sha256, file_name: fileName, type, bytes }) => (sha256 === null ? [] : [{ sha256, fileName, type, bytes: bytes ?? 0 }]));
+  return rows.flatMap(({ sha256, file_name: fileName, type, bytes, content_id: contentId }) =>
+    sha256 === null ? [] : [{ sha256, fileName, type, bytes: bytes ?? 0, ...(contentId === null ? {} : { contentId }) }],
+  );
 }

@@ -11,6 +11,7 @@ import { takeByReply } from './owners.ts';
 import { ChangedMeanwhile, InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { chooseChannel } from './reply-channels.ts';
 import { lockSubject, subjectIds, type Subject } from './subjects.ts';
+import { attachUploads } from './uploads.ts';
 import type { Unit } from './unit.ts';
 
 export interface Reply {
@@ -19,19 +20,21 @@ export interface Reply {
   readonly html?: string | null;
   /** The channel to answer through; none: the conversation's current one, or where that can not send, the one its settings prefer (FORM-3). */
   readonly channelId?: string | null;
+  /** Uploads of the sender's that go along. */
+  readonly uploadIds?: readonly string[];
 }
 
 /**
  * Writes an agent's reply and queues it; the channel it goes through is the conversation's current one from then on (MODEL-5). If nobody has the
- * conversation it becomes the sender's (ROUTE-2). Throws `NotFound`, `NotPossible`, `NoReplyChannel`, `ChangedMeanwhile`, `InvalidInput`. The unit's actor
- * must be a user.
+ * conversation it becomes the sender's (ROUTE-2). Throws `NotFound`, `NotPossible`, `NoReplyChannel`, `ChangedMeanwhile`, `InvalidInput`, `FilesRefused`. The
+ * unit's actor must be a user.
  */
 export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply): Promise<{ messageId: string }> {
   const { tx } = unit;
   const userId = acting(unit);
   const { subject, channelId } = await lockForReply(tx, plugins, userId, input);
   const channel = await sendingChannel(tx, plugins, channelId);
-  checkText(input.text, channel.capabilities);
+  checkText(input.text, channel.capabilities, input.uploadIds);
   const recipient = await recipientOf(tx, input.conversationId, channel.capabilities);
   const start = channelId === subject.channelId ? null : await startsThread(tx, input.conversationId, channelId);
   const messageId = await writeOutbound(unit, subject, channel, {
@@ -41,6 +44,7 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
     recipient,
     kind: start === null ? 'REPLY' : 'START',
     subject: start?.subject ?? null,
+    uploadIds: input.uploadIds ?? [],
   });
   await takeByReply(unit, subject, userId);
   await onAgentReply(unit, subject);
@@ -61,9 +65,12 @@ async function lockForReply(tx: Tx, plugins: readonly Plugin[], userId: string, 
 }
 
 /** An internal comment: never sent, changes neither current channel nor owner. */
-export async function comment(unit: Unit, input: { readonly conversationId: string; readonly text: string }): Promise<{ messageId: string }> {
+export async function comment(
+  unit: Unit,
+  input: { readonly conversationId: string; readonly text: string; readonly uploadIds?: readonly string[] },
+): Promise<{ messageId: string }> {
   const userId = acting(unit);
-  if (input.text.trim() === '') throw new InvalidInput([{ path: 'text', message: 'must not be empty' }]);
+  checkNotEmpty(input.text, input.uploadIds);
   const subject = await lockSubject(unit.tx, { conversationId: input.conversationId });
   const { id } = await unit.tx
     .insertInto('message')
@@ -78,6 +85,7 @@ export async function comment(unit: Unit, input: { readonly conversationId: stri
     })
     .returning('id')
     .executeTakeFirstOrThrow();
+  await attachUploads(unit, id, userId, input.uploadIds ?? [], 'comment');
   unit.record({ kind: 'COMMENT_WRITTEN', ...subjectIds(subject), messageId: id });
   return { messageId: id };
 }
@@ -87,9 +95,10 @@ export interface NewConversation {
   readonly to: StoredIdentity;
   readonly subject?: string | null;
   readonly text: string;
+  readonly uploadIds?: readonly string[];
 }
 
-/** An agent's first message to somebody, where the plugin can start a conversation: the sender owns it (CH-11). Throws `NotFound`, `NotPossible`, `InvalidInput`. */
+/** An agent's first message to somebody, where the plugin can start a conversation: the sender owns it (CH-11). Throws `NotFound`, `NotPossible`, `InvalidInput`, `FilesRefused`. */
 export async function startConversation(
   unit: Unit,
   plugins: readonly Plugin[],
@@ -141,6 +150,7 @@ export async function startConversation(
     recipient: to,
     kind: 'START',
     subject: input.subject ?? null,
+    uploadIds: input.uploadIds ?? [],
   });
   return { conversationId, messageId };
 }
@@ -152,6 +162,7 @@ interface Outgoing {
   readonly subject: string | null;
   readonly recipient: StoredIdentity;
   readonly kind: 'REPLY' | 'START';
+  readonly uploadIds: readonly string[];
 }
 
 /** The subject must be locked, and the channel: it becomes the conversation's current one. */
@@ -195,6 +206,7 @@ async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChann
       recipient: JSON.stringify(outgoing.recipient),
     })
     .execute();
+  await attachUploads(unit, message.id, outgoing.userId, outgoing.uploadIds, channel.capabilities.outboundContent.attachments);
   await tx
     .insertInto('participant')
     .values({ conversation_id: conversationId, kind: outgoing.recipient.kind, value: outgoing.recipient.value })
@@ -257,8 +269,13 @@ async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabil
   return recipient;
 }
 
-function checkText(text: string, capabilities: Capabilities): void {
-  if (text.trim() === '') throw new InvalidInput([{ path: 'text', message: 'must not be empty' }]);
+/** Files may go along without a word. */
+function checkNotEmpty(text: string, uploadIds: readonly string[] = []): void {
+  if (text.trim() === '' && uploadIds.length === 0) throw new InvalidInput([{ path: 'text', message: 'must not be empty' }]);
+}
+
+function checkText(text: string, capabilities: Capabilities, uploadIds: readonly string[] = []): void {
+  checkNotEmpty(text, uploadIds);
   const limit = capabilities.outboundContent.maxTextLength;
   if (limit !== null && text.length > limit)
     throw new InvalidInput([{ path: 'text', message: `is ${text.length} characters long, this channel takes ${limit}` }]);

@@ -4,6 +4,8 @@ import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
 import type { StoredIdentity } from '#db/schema.ts';
 import { backOffSeconds, GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+import { storedFiles } from './attachments.ts';
+import { readWholeBlob } from './blobs.ts';
 import { channelAnswers, setHealth } from './channel-health.ts';
 import { NotFound, NotPossible } from './refusals.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
@@ -51,7 +53,7 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
     const { message_id: messageId } = row;
     if (row.state === 'SENDING') {
       if (row.in_flight) return { kind: 'wait', until: iso(row.limit_at), messageId, why: 'BEING_SENT' };
-      return { kind: 'unknown', claimed: await claimed(tx, conversationId, row, row.attempt) };
+      return { kind: 'unknown', claimed: await claimed(db, tx, conversationId, row, row.attempt) };
     }
     if (row.gone || row.too_old) {
       await fail(
@@ -70,7 +72,7 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       return { kind: 'wait', until: row.waits ? iso(row.not_before) : inSeconds(PROBE_SECONDS), messageId, why: 'CHANNEL_DISCONNECTED' };
     }
     if (row.waits) return { kind: 'wait', until: iso(row.not_before), messageId, why: row.limited ? 'CHANNEL_RATE_LIMITED' : (row.failure_code ?? 'BACK_OFF') };
-    const claim = await claimed(tx, conversationId, row, row.attempt + 1);
+    const claim = await claimed(db, tx, conversationId, row, row.attempt + 1);
     const reserved = await reserve(row.channel_key, claim.message);
     if (reserved !== undefined) await remember(tx, conversationId, row.channel_id, messageId, reserved);
     await tx
@@ -202,7 +204,7 @@ interface QueuedRow {
   readonly failure_code: string | null;
 }
 
-async function claimed(tx: Tx, conversationId: string, row: QueuedRow, attempt: number): Promise<Claimed> {
+async function claimed(db: Db, tx: Tx, conversationId: string, row: QueuedRow, attempt: number): Promise<Claimed> {
   const { rows } = await sql<{
     text: string;
     html: string | null;
@@ -243,7 +245,7 @@ async function claimed(tx: Tx, conversationId: string, row: QueuedRow, attempt: 
       precedingIds: message.ids ?? [],
       inReplyTo: message.inbound,
       ...(message.inbound_at === null ? {} : { lastInboundAt: message.inbound_at.toISOString() }),
-      attachments: [],
+      attachments: (await storedFiles(tx, row.message_id)).map(({ sha256, ...file }) => ({ ...file, read: () => readWholeBlob(db, sha256) })),
     },
   };
 }
