@@ -12,6 +12,8 @@ export interface OutboundAttachment {
   readonly fileName: string;
   readonly type: string;
   readonly bytes: number;
+  /** What the message's HTML calls it in a `cid:` address, without brackets: it goes into the text, not under it. */
+  readonly contentId?: string;
   /** All of it. Rejects with `Unavailable`. */
   read(): Promise<Uint8Array>;
 }

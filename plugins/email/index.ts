@@ -2,7 +2,8 @@ import { CONTRACT_VERSION, definePlugin } from '@trunkline/channel-sdk';
 import { extractAttachments } from './attachments.ts';
 import { listen, MAX_MAIL_BYTES } from './listen.ts';
 import { parse } from './parse.ts';
-import { check, connect, reserve, send } from './send.ts';
+import { preview } from './preview.ts';
+import { check, connect, reserve, send, update } from './send.ts';
 import { settingsSchema, type EmailSettings } from './settings.ts';
 
 /**
@@ -48,5 +49,7 @@ export default definePlugin<EmailSettings>({
   extractAttachments: (refs, raw) => extractAttachments(refs, raw),
   listen: (context) => listen(context),
   connect: (context) => connect(context),
+  update: (context) => update(context),
   check: (context) => check(context),
+  preview,
 });

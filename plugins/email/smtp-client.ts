@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import SMTPConnection, { type SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import { smtpFailure } from './failures.ts';
 import type { RenderedMail } from './render.ts';
+import { askSender, type SenderQuestion } from './sender-question.ts';
 import type { EmailSettings } from './settings.ts';
 
 /** How long each wait may take, in milliseconds. */
@@ -14,10 +15,17 @@ export interface SmtpTimeouts {
 
 export const SMTP_TIMEOUTS: SmtpTimeouts = { connect: 10_000, answer: 60_000 };
 
-/** The mail handed over, or with no mail only a login. Rejects with a `ChannelFailure` and nothing else. */
+/** What a session is for; neither: only to log in. */
+export interface SmtpWork {
+  readonly mail?: RenderedMail;
+  /** Whether the server would let this address send. Nothing is sent. */
+  readonly ask?: SenderQuestion;
+}
+
+/** One session. Rejects with a `ChannelFailure` and nothing else. */
 export function talk(
   settings: EmailSettings,
-  mail: RenderedMail | undefined,
+  { mail, ask }: SmtpWork,
   signal: AbortSignal,
   timeouts: SmtpTimeouts,
 ): Promise<SMTPConnectionSendInfo | undefined> {
@@ -33,7 +41,13 @@ export function talk(
     resolve(info);
     connection.quit();
   };
-  const send = () => {
+  const asked = () => {
+    finish();
+    // The client no longer reads: it would wait for an answer to QUIT.
+    connection.close();
+  };
+  const work = () => {
+    if (ask !== undefined && connection._socket) return void askSender(connection._socket, ask).then(asked, fail);
     if (mail === undefined) return finish();
     // A stream is first read when the server has said "go ahead" to DATA: from then on an end without a reply is uncertain.
     const body = new Readable({
@@ -56,8 +70,8 @@ export function talk(
     connection.connect((error) => {
       if (error) return fail(error);
       const { username } = settings.smtp;
-      if (username === undefined) return send();
-      connection.login({ user: username, pass: settings.smtpPassword ?? '' }, (refused) => (refused ? fail(refused) : send()));
+      if (username === undefined) return work();
+      connection.login({ user: username, pass: settings.smtpPassword ?? '' }, (refused) => (refused ? fail(refused) : work()));
     });
   }
   return promise.finally(() => signal.removeEventListener('abort', aborted));

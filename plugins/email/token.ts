@@ -16,13 +16,18 @@ export function tokenKey(token: string): string {
   return `token:${token}`;
 }
 
+/** Which way answers go where they fit. */
+export function replyMode({ replyTo, inboundDomain }: EmailSettings): NonNullable<EmailSettings['replyTo']> {
+  return replyTo ?? (inboundDomain === undefined ? 'subaddress' : 'forwarding');
+}
+
 /**
  * Where answers go (EMAIL-5): our forwarding address or the connected one, with the token as a subaddress. What does not fit into a
  * local part of 64 characters goes the next way; the last is the connected address as it is, without a token.
  */
 export function replyAddress(channel: Pick<ChannelInfo<EmailSettings>, 'key' | 'settings'>, token: string): string {
   const { address, inboundDomain } = channel.settings;
-  const mode = channel.settings.replyTo ?? (inboundDomain === undefined ? 'subaddress' : 'forwarding');
+  const mode = replyMode(channel.settings);
   const forwarding = `${channel.key}+${token}`;
   if (mode === 'forwarding' && inboundDomain !== undefined && forwarding.length <= LONGEST_LOCAL) return `${forwarding}@${inboundDomain}`;
   const local = address.slice(0, address.lastIndexOf('@'));

@@ -1,8 +1,9 @@
 import PostalMime from 'postal-mime';
+import type { SMTPServerOptions } from 'smtp-server';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ChannelFailure, type OutboundMessage } from '@trunkline/channel-sdk';
 import plugin from '../index.ts';
-import { check, connect, reserve, send } from '../send.ts';
+import { check, connect, reserve, send, update } from '../send.ts';
 import { fakeSmtp, rawServer, refusal, upToTheDot } from './smtp-fake.ts';
 import { channel, pluginContext, person, reply } from './support.ts';
 
@@ -51,11 +52,11 @@ describe('sending', () => {
     expect(mail.text?.trim()).toBe('We send you a new one.');
   });
 
-  it('reserves the same id at every try and takes it as thread key [CH-5]', () => {
+  it('reserves the same id and token at every try and takes them as thread keys [CH-5, EMAIL-5]', () => {
     const ids = reserve(reply(), pluginContext());
     expect(ids).toEqual({
       providerMessageId: '<trunkline.0198c0de-0000-7000-8000-000000000001@acme.example>',
-      keys: ['<trunkline.0198c0de-0000-7000-8000-000000000001@acme.example>'],
+      keys: ['<trunkline.0198c0de-0000-7000-8000-000000000001@acme.example>', expect.stringMatching(/^token:[a-z0-9]{16}$/)],
     });
     expect(reserve(reply(), pluginContext())).toEqual(ids);
   });
@@ -86,6 +87,72 @@ describe('sending', () => {
     await expect(check(wrong, SHORT)).rejects.toMatchObject({ failure: { code: 'Disconnected', reason: 'smtp 535' } });
     await expect(connect(wrong, SHORT)).rejects.toMatchObject({ failure: { code: 'Rejected', reason: 'smtp 535' } });
     await expect(send(reply(), wrong, SHORT)).rejects.toMatchObject({ failure: { code: 'Disconnected', reason: 'smtp 535' } });
+  });
+});
+
+describe('another From address', () => {
+  const asking = (said: string[], no: Record<string, number> = {}): SMTPServerOptions => ({
+    authOptional: false,
+    onAuth: (auth, _session, callback) => callback(auth.password === 'right' ? null : refusal(535), { user: 'ada' }),
+    onMailFrom: ({ address }, _session, callback) => {
+      said.push(`MAIL ${address}`);
+      callback(no['MAIL'] === undefined ? null : refusal(no['MAIL']));
+    },
+    onRcptTo: ({ address }, _session, callback) => {
+      said.push(`RCPT ${address}`);
+      callback(no['RCPT'] === undefined ? null : refusal(no['RCPT']));
+    },
+  });
+  const settings = (port: number, more: Record<string, unknown> = {}) =>
+    pluginContext(
+      channel({ smtp: { host: '127.0.0.1', port, secure: 'none', username: 'ada' }, smtpPassword: 'right', fromAddress: 'help@acme.example', ...more }),
+    );
+
+  it('is asked of the server when saved, and nothing is sent [EMAIL-2]', async () => {
+    const said: string[] = [];
+    const smtp = keep(await fakeSmtp(asking(said)));
+    await connect(settings(smtp.port), SHORT);
+    await update(settings(smtp.port), SHORT);
+    expect(said).toEqual(Array.from({ length: 2 }, () => ['MAIL help@acme.example', 'RCPT support@acme.example']).flat());
+    expect(smtp.mails).toEqual([]);
+  });
+
+  it.each([
+    [{ MAIL: 550 }, { code: 'Rejected', reason: 'smtp 550' }],
+    [{ MAIL: 553 }, { code: 'Rejected', reason: 'smtp 553' }],
+    [{ RCPT: 554 }, { code: 'Rejected', reason: 'smtp 554' }],
+    [{ MAIL: 451 }, { code: 'Unavailable', reason: 'smtp 451' }],
+    [{ MAIL: 421 }, { code: 'Unavailable', reason: 'the SMTP server asked for patience' }],
+  ])('that the server refuses is refused, by its code alone: %o [EMAIL-2, PLUG-6]', async (no, failed) => {
+    const smtp = keep(await fakeSmtp(asking([], no)));
+    for (const save of [connect, update]) await expect(save(settings(smtp.port), SHORT)).rejects.toMatchObject({ failure: failed });
+    await expect(update(settings(smtp.port, { smtpPassword: 'wrong' }), SHORT)).rejects.toMatchObject({ failure: { code: 'Rejected', reason: 'smtp 535' } });
+    expect(smtp.mails).toEqual([]);
+  });
+
+  it('can not be saved where the server says nothing, hangs up, or talks without end [EMAIL-2, PLUG-6]', async () => {
+    for (const answer of ['', 'hang up', `250-${'x'.repeat(60_000)}\r\n`]) {
+      const smtp = keep(
+        await rawServer((socket) => {
+          socket.write('220 ready\r\n');
+          socket.on('data', (data) => {
+            if (!data.toString().startsWith('MAIL')) return void socket.write('250 ok\r\n');
+            if (answer === 'hang up') socket.destroy();
+            else for (let times = 0; times < 3; times += 1) socket.write(answer);
+          });
+        }),
+      );
+      const context = settings(smtp.port, { smtp: { host: '127.0.0.1', port: smtp.port, secure: 'none' }, smtpPassword: undefined });
+      await expect(connect(context, SHORT), answer.slice(0, 8)).rejects.toMatchObject({ failure: { code: 'Unavailable' } });
+    }
+  });
+
+  it('is not asked for where there is none, so that a server that is away keeps nobody from an edit', async () => {
+    const gone = await rawServer(() => {});
+    await gone.close();
+    await update(settings(gone.port, { fromAddress: undefined }), SHORT);
+    await update(settings(gone.port, { fromAddress: 'Support@acme.example' }), SHORT);
+    await expect(update(settings(gone.port), SHORT)).rejects.toMatchObject({ failure: { code: 'Unavailable' } });
   });
 });
 
