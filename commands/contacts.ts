@@ -37,9 +37,12 @@ export async function ensureContacts(tx: Tx, identities: readonly Identity[]): P
 
 async function readContacts(tx: Tx, identities: readonly Identity[]): Promise<Map<string, string>> {
   if (identities.length === 0) return new Map();
+  // Held until the commit, so that none of them is erased meanwhile (OPS-9); one that just was is passed over.
   const { rows } = await sql<{ kind: string; value: string; contact_id: string }>`
     select i.kind, i.value, i.contact_id from contact_identity i
+    join contact c on c.id = i.contact_id and c.erased_at is null
     join unnest(${identities.map((one) => one.kind)}::text[], ${identities.map((one) => one.value)}::text[]) as w (kind, value)
-      on w.kind = i.kind and w.value = i.value`.execute(tx);
+      on w.kind = i.kind and w.value = i.value
+    order by c.id for key share of c`.execute(tx);
   return new Map(rows.map((row) => [identityKey(row), row.contact_id]));
 }

@@ -25,7 +25,7 @@ export const INVARIANTS: readonly Invariant[] = [
   {
     rule: 'MODEL-3',
     holds: 'every contact has an identity',
-    count: `select count(*) as violations from contact c where not exists (select 1 from contact_identity i where i.contact_id = c.id)`,
+    count: `select count(*) as violations from contact c where c.erased_at is null and not exists (select 1 from contact_identity i where i.contact_id = c.id)`,
   },
   {
     rule: 'MODEL-4',

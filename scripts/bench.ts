@@ -1,6 +1,7 @@
 /** `npm run bench -- <name>`: prints a table and, last, one line of JSON with the figures. Exit 2 where a baseline is absurdly slow. */
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<number> }>>> = {
   intake: () => import('./bench/intake.ts'),
+  api: () => import('./bench/api.ts'),
 };
 
 const name = process.argv[2] ?? '';
