@@ -1,11 +1,13 @@
 import { createAttachmentActivities } from './attachments.ts';
 import type { Dependencies, Engine } from './dependencies.ts';
+import { createChannelCheckActivities } from './channel-check.ts';
 import { createGuardianActivities } from './guardian.ts';
 import { createIntakeActivities } from './intake.ts';
 import { createOutboxActivities } from './outbox.ts';
 import { createParsePool } from './parse-pool.ts';
 import { createRoutingActivities } from './routing.ts';
 import { createTicketImportActivities } from './ticket-import.ts';
+import { createSystemMailActivities } from './system-mail.ts';
 import { createTicketActivities } from './tickets.ts';
 
 /** Everything the workflows call. */
@@ -33,6 +35,8 @@ function activitiesOf(engine: Engine) {
     ...createAttachmentActivities(engine),
     ...createOutboxActivities(engine),
     ...createGuardianActivities(engine),
+    ...createSystemMailActivities(engine),
+    ...createChannelCheckActivities(engine),
     ...createTicketImportActivities(engine),
   };
 }

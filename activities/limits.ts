@@ -35,6 +35,12 @@ export const LIMITS = {
   sendSeconds: SEND_LIMIT_SECONDS,
   /** Seconds `fetchAttachment` may take; then it is tried again later. */
   fetchSeconds: 30,
+  /** Mails of the account's own that are sent at the same time. */
+  mailsAtOnce: 4,
+  /** Channels whose provider is asked at the same time whether they are still good. */
+  checksAtOnce: 5,
+  /** Channels checked by one call. */
+  checksPerCall: 50,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
   /** Rows of each kind that are removed in one run of the guardian once they are past their time. */

@@ -1,13 +1,14 @@
 import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
 import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import type { Wake } from '#domain/wake.ts';
 
 export interface Stuck {
   readonly wake: Wake;
   /** Seconds beyond the moment at which it should have gone on. */
   readonly overdueSeconds: number;
-  readonly why: 'DELIVERY_WAITS' | 'DECISION_WAITS' | 'MESSAGE_WAITS' | 'IMPORT_WAITS' | 'ATTACHMENT_WAITS';
+  readonly why: (typeof WHY)[keyof typeof WHY];
 }
 
 /** A conversation without a ticket whose decision waits: it has no workflow of its own, so whoever finds it decides it. */
@@ -42,6 +43,14 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       where a.state = 'WAITING' and a.not_before < now() - interval '10 s'
         and not exists (select 1 from attachment f where f.channel_id = a.channel_id and f.state = 'WAITING' and f.fetching_until > now())
       group by h.id
+      union all
+      -- Many are queued in one moment: that one of them was settled is progress too.
+      select 'system-mail', 'system-mail', null, null, extract(epoch from now() - m.since) - 30
+      from (
+        select greatest(min(case when q.state = 'SENDING' then q.sending_since + make_interval(secs => ${MAIL_LIMIT_SECONDS})
+          else greatest(q.not_before, s.send_after) end), (select max(settled_at) from system_mail)) as since
+        from system_mail q left join system_sender s on true where q.state in ('QUEUED', 'SENDING') having count(*) > 0
+      ) m where m.since < now() - interval '30 s'
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`
     select id from conversation where route_pending_since < now() - interval '10 s' order by route_pending_since limit ${limit}`.execute(db);
@@ -57,6 +66,7 @@ const WHY = {
   outbox: 'MESSAGE_WAITS',
   'ticket-import': 'IMPORT_WAITS',
   attachments: 'ATTACHMENT_WAITS',
+  'system-mail': 'MAIL_WAITS',
 } as const;
 
 function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string | null; plugin: string | null }): Wake {
@@ -69,6 +79,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'attachments', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'ticket-import':
       return { kind: 'ticket-import', importId: row.key };
+    case 'system-mail':
+      return { kind: 'system-mail' };
     case 'outbox':
       return { kind: 'outbox', conversationId: row.key, channelKey: row.channel_key ?? '', plugin: row.plugin ?? '' };
   }

@@ -15,7 +15,7 @@ import { bundleWorkflows } from './bundle.ts';
 import { serveHealth } from './health.ts';
 import { installRuntime, temporalLogger } from './runtime.ts';
 import { runWorkers, type RunningWorkers } from './run.ts';
-import { GUARDIAN_EVERY_MS, keepGuardianSchedule } from './schedule.ts';
+import { GUARDIAN_EVERY_MS, keepChannelCheckSchedule, keepGuardianSchedule } from './schedule.ts';
 
 /** Milliseconds before it looks for Temporal again. */
 const AGAIN_MS = 2_000;
@@ -109,7 +109,7 @@ async function openSession(environment: Environment): Promise<Session> {
   }
 }
 
-/** Looks after the guardian's schedule, and says once what the server lacks. */
+/** Looks after the guardian's schedule and that of the checks, and says once what the server lacks. */
 function keepSchedule(client: Client, connection: Connection, environment: Environment, log: ReturnType<typeof createLogger>): () => void {
   let said = '';
   const look = async (): Promise<void> => {
@@ -119,8 +119,10 @@ function keepSchedule(client: Client, connection: Connection, environment: Envir
       said = missing;
       const done = await keepGuardianSchedule(client, () => Date.now());
       if (done !== null) log.info({ schedule: done }, "the guardian's schedule was mended");
+      const check = await keepChannelCheckSchedule(client, () => Date.now());
+      if (check !== null) log.info({ schedule: check }, "the schedule of the channels' checks was mended");
     } catch (error) {
-      log.warn({ err: error }, "the guardian's schedule could not be looked at");
+      log.warn({ err: error }, 'the schedules could not be looked at');
     }
   };
   void look();

@@ -1,27 +1,63 @@
 import { ScheduleNotFoundError, ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleOptionsAction } from '@temporalio/client';
-import { GUARDIAN_SCHEDULE, TASK_QUEUE } from '#workflows/contract.ts';
+import { CHANNEL_CHECK_SCHEDULE, GUARDIAN_SCHEDULE, TASK_QUEUE } from '#workflows/contract.ts';
 
-/** Milliseconds between two runs of the guardian, and between two looks at its schedule. */
+/** Milliseconds between two runs of the guardian, and between two looks at the schedules. */
 export const GUARDIAN_EVERY_MS = 20_000;
-/** A schedule this late is made anew. */
-const LATE_MS = 3 * GUARDIAN_EVERY_MS;
+const CHECK_EVERY_MS = 10 * 60_000;
 const CALL_MS = 5_000;
+
+/** A workflow that Temporal starts again and again. */
+interface Kept {
+  readonly scheduleId: string;
+  readonly workflowType: 'guardian' | 'channelCheck';
+  readonly everyMs: number;
+  /** Milliseconds one run may take. */
+  readonly runMs: number;
+  readonly summary: string;
+}
+
+const GUARDIAN: Kept = {
+  scheduleId: GUARDIAN_SCHEDULE,
+  workflowType: 'guardian',
+  everyMs: GUARDIAN_EVERY_MS,
+  runMs: 120_000,
+  summary: 'wakes what should have moved',
+};
+const CHANNEL_CHECK: Kept = {
+  scheduleId: CHANNEL_CHECK_SCHEDULE,
+  workflowType: 'channelCheck',
+  everyMs: CHECK_EVERY_MS,
+  // Shorter than the time after which it counts as late.
+  runMs: 2 * CHECK_EVERY_MS,
+  summary: 'asks providers whether their channels are still good',
+};
+
+type Mended = 'made' | 'unpaused' | 'made anew' | null;
 
 /**
  * Sees to it that the guardian's schedule is there and runs: makes it when it is missing, unpauses it when somebody paused it, makes it anew when it is late.
  * Called by every worker, again and again; two at once do no harm. Returns what it did, or null.
  */
-export async function keepGuardianSchedule(client: Client, now: () => number): Promise<'made' | 'unpaused' | 'made anew' | null> {
+export async function keepGuardianSchedule(client: Client, now: () => number): Promise<Mended> {
+  return keep(client, GUARDIAN, now);
+}
+
+/** The same for the check of the channels' credentials (CH-4). */
+export async function keepChannelCheckSchedule(client: Client, now: () => number): Promise<Mended> {
+  return keep(client, CHANNEL_CHECK, now);
+}
+
+async function keep(client: Client, kept: Kept, now: () => number): Promise<Mended> {
   return client.withDeadline(Date.now() + CALL_MS, async () => {
-    const handle = client.schedule.getHandle(GUARDIAN_SCHEDULE);
+    const handle = client.schedule.getHandle(kept.scheduleId);
     try {
       const { state, info } = await handle.describe();
       if (state.paused) {
-        await handle.unpause('a worker: the guardian is never paused for long');
+        await handle.unpause(`a worker: ${kept.scheduleId} is never paused for long`);
         return 'unpaused';
       }
       const last = info.recentActions.at(-1)?.takenAt ?? info.createdAt;
-      if (now() - last.getTime() < LATE_MS) return null;
+      if (now() - last.getTime() < 3 * kept.everyMs) return null;
       // It is late, or a run of it hangs and holds the next back (overlap SKIP).
       await Promise.all(
         info.runningActions.map((action) =>
@@ -32,28 +68,28 @@ export async function keepGuardianSchedule(client: Client, now: () => number): P
         ),
       );
       await handle.delete();
-      return (await make(client)) ? 'made anew' : null;
+      return (await make(client, kept)) ? 'made anew' : null;
     } catch (error) {
       if (!(error instanceof ScheduleNotFoundError)) throw error;
-      return (await make(client)) ? 'made' : null;
+      return (await make(client, kept)) ? 'made' : null;
     }
   });
 }
 
-async function make(client: Client): Promise<boolean> {
+async function make(client: Client, { scheduleId, workflowType, everyMs, runMs, summary }: Kept): Promise<boolean> {
   const action: ScheduleOptionsAction = {
     type: 'startWorkflow',
-    workflowType: 'guardian',
-    workflowId: 'guardian',
+    workflowType,
+    workflowId: scheduleId,
     taskQueue: TASK_QUEUE,
     args: [],
-    workflowRunTimeout: '2m',
-    staticSummary: 'wakes what should have moved',
+    workflowRunTimeout: runMs,
+    staticSummary: summary,
   };
   try {
     await client.schedule.create({
-      scheduleId: GUARDIAN_SCHEDULE,
-      spec: { intervals: [{ every: GUARDIAN_EVERY_MS }] },
+      scheduleId,
+      spec: { intervals: [{ every: everyMs }] },
       action,
       policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: '1m' },
       state: { triggerImmediately: true },

@@ -10,6 +10,7 @@ export const STATUS_QUERY = 'status';
 export const EXPLAIN_QUERY = 'explain';
 
 export const GUARDIAN_SCHEDULE = 'guardian';
+export const CHANNEL_CHECK_SCHEDULE = 'channel-check';
 
 export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
 export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;

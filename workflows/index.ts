@@ -5,3 +5,5 @@ export { channelAttachments } from './attachments.ts';
 export { outbox } from './outbox.ts';
 export { ticketImport } from './ticket-import.ts';
 export { guardian } from './guardian.ts';
+export { systemMail } from './system-mail.ts';
+export { channelCheck } from './channel-check.ts';

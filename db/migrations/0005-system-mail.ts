@@ -10,6 +10,7 @@ const STATEMENTS = /* sql */ `
 alter table system_mail add column queued_at timestamptz not null default now();
 -- Why the last try failed: a code or a fixed phrase, while it is tried again too.
 alter table system_mail add column last_failure text;
+create index system_mail_settled on system_mail (settled_at) where settled_at is not null;
 -- Until then nothing goes out: its server asked for patience, or can not be reached.
 alter table system_sender add column send_after timestamptz not null default '-infinity';
 -- Checks in a row that could not reach the provider.

@@ -1,9 +1,16 @@
 import { expect, test } from 'vitest';
 import { LIMITS as PARSE_LIMITS } from '#activities/limits.ts';
 import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
+import { PIECE_BYTES } from '#commands/blobs.ts';
+import { CHECK_EVERY_MINUTES } from '#commands/channel-health.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
+import { HTML_LIMITS } from '#commands/safe-html.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
+import { UNUSED_UPLOADS } from '#commands/uploads.ts';
+import { FETCH_TRIES } from '#domain/attachments.ts';
+import { MAX_FILE_NAME_BYTES } from '#domain/file-names.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import { tableRows } from './markdown.ts';
 
 const named = (prefix: string, limits: Readonly<Record<string, number>>) =>
@@ -15,10 +22,16 @@ const constants = new Map<string, number>([
   ...named('api', RATES),
   ['commands.INTAKE_AHEAD_SECONDS', INTAKE_AHEAD_SECONDS],
   ['commands.MAX_TRIES', MAX_TRIES],
-  ['commands.RETENTION_DAYS.idempotencyKeys', RETENTION_DAYS.idempotencyKeys],
-  ['commands.RETENTION_DAYS.rawDeliveries', RETENTION_DAYS.rawDeliveries],
+  ...named('commands.HTML_LIMITS', HTML_LIMITS),
+  ...named('commands.RETENTION_DAYS', RETENTION_DAYS),
+  ['commands.PIECE_BYTES', PIECE_BYTES],
+  ['commands.UNUSED_UPLOADS', UNUSED_UPLOADS],
+  ['domain.FETCH_TRIES', FETCH_TRIES],
+  ['domain.MAX_FILE_NAME_BYTES', MAX_FILE_NAME_BYTES],
   ['domain.GIVE_UP_AFTER_SECONDS', GIVE_UP_AFTER_SECONDS],
   ['domain.SEND_LIMIT_SECONDS', SEND_LIMIT_SECONDS],
+  ['domain.MAIL_LIMIT_SECONDS', MAIL_LIMIT_SECONDS],
+  ['commands.CHECK_EVERY_MINUTES', CHECK_EVERY_MINUTES],
 ]);
 
 test('docs/limits.md says what the code does [PLUG-11, API-7]', () => {
