@@ -147,6 +147,13 @@ export const INVARIANTS: readonly Invariant[] = [
         or i.bad < (select count(*) from ticket_import_problem p where p.import_id = i.id)`,
   },
   {
+    rule: 'OPS-9',
+    holds: 'an erased contact has no name, no identity, and no message in its conversations',
+    count: `select count(*) as violations from contact c where c.erased_at is not null and (c.name is not null
+      or exists (select 1 from contact_identity i where i.contact_id = c.id)
+      or exists (select 1 from conversation v join message m on m.conversation_id = v.id where v.contact_id = c.id))`,
+  },
+  {
     rule: 'API-4',
     holds: 'every idempotency key that is committed has its answer',
     count: `select count(*) as violations from idempotency_key where answer is null`,

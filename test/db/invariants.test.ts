@@ -59,6 +59,7 @@ const BREAKS: readonly (readonly string[])[] = [
     `insert into ticket_import (user_id, name, format, sha256, pipeline_id, bytes, created)
        select u.id, 'x', 'CSV', sha256('x'), p.id, 0, 5 from app_user u, pipeline p limit 1`,
   ],
+  [`update contact set erased_at = now()`],
   [`insert into idempotency_key (caller, key, operation, arguments_hash) values ('a', 'b', 'c', '')`],
 ];
 
