@@ -1,9 +1,13 @@
 import { IDENTITY_KINDS, type InboundEvent } from '@trunkline/channel-sdk';
 import { z } from 'zod';
+import type { SafeParts } from '#commands/safe-html.ts';
 import { LIMITS } from './limits.ts';
 
 const moment = z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'not a moment');
 const key = z.string().min(1).max(2_000);
+/** Characters of a text or of HTML: more than any delivery that a door takes can hold. */
+const body = z.string().max(LIMITS.bodyCharacters);
+const keys = z.array(key).max(LIMITS.threadKeys);
 const identity = z.object({ kind: z.enum(IDENTITY_KINDS), value: z.string().min(1).max(2_000), name: z.string().exactOptional() });
 const attachment = z.object({
   ref: z.string(),
@@ -11,6 +15,12 @@ const attachment = z.object({
   type: z.string(),
   bytes: z.number().int().nonnegative().exactOptional(),
   contentId: z.string().exactOptional(),
+});
+const word = z.string().min(1).max(100);
+const authentication = z.object({
+  verdict: z.enum(['pass', 'fail', 'unknown']),
+  by: word,
+  checks: z.record(word, word).refine((checks) => Object.keys(checks).length <= LIMITS.authenticationChecks, 'too many checks'),
 });
 const base = { dedupeKey: key, occurredAt: moment.exactOptional() };
 const outboundId = z.string().exactOptional();
@@ -22,10 +32,13 @@ const message = z.object({
   providerMessageId: key,
   contact: identity.nullable(),
   participants: z.array(identity),
-  thread: z.object({ joins: z.array(key), keys: z.array(key) }),
+  thread: z.object({ proven: keys.exactOptional(), joins: keys, keys }),
   subject: z.string().exactOptional(),
-  text: z.string(),
-  html: z.string().exactOptional(),
+  text: body,
+  html: body.exactOptional(),
+  quoted: z.object({ text: body, html: body.exactOptional() }).exactOptional(),
+  originalHtml: body.exactOptional(),
+  authentication: authentication.exactOptional(),
   attachments: z.array(attachment),
   outboundId,
   choice: z.string().exactOptional(),
@@ -65,6 +78,14 @@ const event = z.discriminatedUnion('type', [
 ]);
 
 const events: z.ZodType<readonly InboundEvent[]> = z.array(event).max(LIMITS.eventsPerDelivery);
+
+const safe: z.ZodType<readonly (SafeParts | null)[]> = z.array(z.object({ html: z.string().nullable(), quoted: z.string().nullable() }).nullable());
+
+/** What the thread says may be shown; of what has another shape nothing is shown. */
+export function checkSafe(given: unknown): readonly (SafeParts | null)[] {
+  const result = safe.safeParse(given);
+  return result.success ? result.data : [];
+}
 
 /** What a plugin gave, if it is what the contract says; else where it is not: a path, never a value. */
 export function checkEvents(given: unknown): { readonly events: readonly InboundEvent[] } | { readonly where: string } {

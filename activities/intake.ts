@@ -153,7 +153,7 @@ async function takeIn(engine: Engine, taken: TakenDeliveries, unsettled: Set<num
     if (watch.stopped()) break;
     const result = await pool.parse(taken.plugin, info, raw);
     if (result.ok) {
-      parsed.push({ deliveryId: id, receivedAt: raw.receivedAt, events: result.events });
+      parsed.push({ deliveryId: id, receivedAt: raw.receivedAt, events: result.events, safe: result.safe });
     } else {
       await fail(engine, id, result.code, result.reason, unsettled, sum);
     }

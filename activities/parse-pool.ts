@@ -165,8 +165,10 @@ function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void):
   };
   worker.on('message', (answer: ParseAnswer) => {
     if (answer.type === 'ready') ready.resolve();
-    else if (answer.id === awaited && answer.type === 'safe') finish({ ...(held ?? NOTHING), safe: checkSafe(answer.safe) });
-    else if (answer.id === awaited && answer.type !== 'safe') {
+    else if (answer.id !== awaited) return;
+    else if (answer.type === 'safe') {
+      if (held !== undefined) finish({ ...held, safe: checkSafe(answer.safe) });
+    } else {
       const answered = readAnswer(answer);
       if (answer.type !== 'events' || !answer.html || !answered.ok || 'files' in answered) return finish(answered);
       held = answered;

@@ -3,10 +3,14 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
-import { applyMessages, type ArrivedMessage } from './intake-messages.ts';
+import { readReleased } from './filtered.ts';
+import type { ArrivedMessage } from './intake-batch.ts';
+import { keptIds } from './intake-known.ts';
+import { applyMessages, threadKeys } from './intake-messages.ts';
 import { ownId } from './own-ids.ts';
 import { applyReceipts } from './receipts.ts';
 import { NotFound } from './refusals.ts';
+import type { SafeParts } from './safe-html.ts';
 import type { Keys } from './secrets.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
@@ -91,6 +95,8 @@ export interface ParsedDelivery {
   readonly deliveryId: number;
   readonly receivedAt: string;
   readonly events: readonly InboundEvent[];
+  /** What may be shown of each event's HTML, made where it was parsed; of what is missing here no HTML is shown. */
+  readonly safe: readonly (SafeParts | null)[];
 }
 
 export interface IntakeDeps {
@@ -116,7 +122,7 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     if (!(await tryLockIntake(tx, channelId))) return { applied: 0, busy: true };
     const waiting = await tx
       .selectFrom('raw_delivery')
-      .select('id')
+      .select(['id', 'released'])
       .where(sql<boolean>`id = any(${parsed.map((one) => one.deliveryId)}::bigint[])`)
       .where('state', '=', 'WAITING')
       .orderBy('id')
@@ -125,13 +131,22 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     const still = new Set(waiting.map((row) => row.id));
     const deliveries = parsed.filter((one) => still.has(one.deliveryId));
     if (deliveries.length === 0) return { applied: 0, busy: false };
-    const fresh = await onlyUnseen(tx, deps.keys, channelId, deliveries);
+    const released = await readReleased(
+      tx,
+      waiting.flatMap((row) => (row.released ? [row.id] : [])),
+    );
+    const fresh = await onlyUnseen(tx, deps.keys, channelId, deliveries, released);
     await lockTouched(
       tx,
       channelId,
       fresh.flatMap((one) => one.events),
     );
-    const filtered = await applyMessages(unit, deps.capabilities, channelId, fresh.flatMap(messagesOf));
+    const filtered = await applyMessages(
+      unit,
+      deps.capabilities,
+      channelId,
+      fresh.flatMap((one) => one.messages),
+    );
     await applyReceipts(
       unit,
       channelId,
@@ -149,7 +164,7 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
   const ownIds: string[] = [];
   const contacts: { readonly kind: string; readonly value: string }[] = [];
   for (const event of events) {
-    if (event.type === 'message') keys.push(...event.thread.joins, ...event.thread.keys);
+    if (event.type === 'message') keys.push(...threadKeys({ event }));
     if (event.type === 'message' || event.type === 'receipt') {
       providerIds.push(event.providerMessageId);
       ownIds.push(...ownId(event.outboundId));
@@ -220,8 +235,17 @@ async function setAsideWornOut(db: Db, channelId: string): Promise<void> {
   for (const { id } of worn) await failDelivery(db, id, 'Crashed', 'parsing it ended the process or the thread each time');
 }
 
-/** Events not taken in before: their keyed hashes are written in this very transaction. */
-async function onlyUnseen(tx: Tx, keys: Keys, channelId: string, deliveries: readonly ParsedDelivery[]): Promise<readonly ParsedDelivery[]> {
+/**
+ * Events not taken in before: their keyed hashes are written in this very transaction. A message that a person let pass was seen when it was
+ * filtered, and comes through once more; what else its delivery brought does not.
+ */
+async function onlyUnseen(
+  tx: Tx,
+  keys: Keys,
+  channelId: string,
+  deliveries: readonly ParsedDelivery[],
+  released: ReadonlyMap<number, ReadonlySet<string>>,
+): Promise<readonly UnseenDelivery[]> {
   const hashes = new Map<string, Buffer>();
   for (const { events } of deliveries) {
     for (const event of events) if (TAKEN_IN.has(event.type)) hashes.set(event.dedupeKey, keys.hashEventKey(event.dedupeKey));
@@ -232,17 +256,26 @@ async function onlyUnseen(tx: Tx, keys: Keys, channelId: string, deliveries: rea
     select ${channelId}, hash from unnest(${[...hashes.values()]}::bytea[]) as hash
     on conflict do nothing returning key_hash`.execute(tx);
   const unseen = new Set(rows.map((row) => row.key_hash.toString('hex')));
-  return deliveries.map((delivery) => ({
-    ...delivery,
-    // What is not taken in yet leaves no hash, so that its delivery can be taken in later.
-    events: delivery.events.filter((event) => unseen.delete(hashes.get(event.dedupeKey)?.toString('hex') ?? '')),
-  }));
+  return deliveries.map(({ deliveryId, receivedAt, events, safe }) => {
+    const passed = released.get(deliveryId);
+    const fresh = events.flatMap((event, at) => {
+      // What is not taken in yet leaves no hash, so that its delivery can be taken in later.
+      const isNew = unseen.delete(hashes.get(event.dedupeKey)?.toString('hex') ?? '');
+      const releasedAs = event.type === 'message' ? (keptIds(event).find((id) => passed?.has(id)) ?? null) : null;
+      return isNew || releasedAs !== null ? [{ event, safe: safe[at] ?? null, releasedAs }] : [];
+    });
+    return {
+      deliveryId,
+      receivedAt,
+      events: fresh.map((one) => one.event),
+      messages: fresh.flatMap(({ event, ...more }) => (event.type === 'message' ? [{ event, deliveryId, receivedAt, ...more }] : [])),
+    };
+  });
 }
 
-function messagesOf(delivery: ParsedDelivery): ArrivedMessage[] {
-  return delivery.events
-    .filter((event) => event.type === 'message')
-    .map((event) => ({ event, deliveryId: delivery.deliveryId, receivedAt: delivery.receivedAt }));
+interface UnseenDelivery {
+  readonly events: readonly InboundEvent[];
+  readonly messages: readonly ArrivedMessage[];
 }
 
 /** Event types this engine takes in; a delivery with another kind is kept and listed, not lost. */

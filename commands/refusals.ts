@@ -90,7 +90,16 @@ export class NotAssignable extends Refusal {
 
 /** The channel can not do this: it is disconnected, or its plugin can not send or start conversations. */
 export class NotPossible extends Refusal {
-  readonly reason: 'CHANNEL_DISCONNECTED' | 'CHANNEL_CANNOT_SEND' | 'CHANNEL_CANNOT_START' | 'NO_CONTACT' | 'HAS_TICKET' | 'NOT_WAITING' | 'NO_SENDER' | 'RECIPIENT_GONE';
+  readonly reason:
+    | 'CHANNEL_DISCONNECTED'
+    | 'CHANNEL_CANNOT_SEND'
+    | 'CHANNEL_CANNOT_START'
+    | 'NO_CONTACT'
+    | 'HAS_TICKET'
+    | 'NOT_WAITING'
+    | 'DELIVERY_NOT_KEPT'
+    | 'NO_SENDER'
+    | 'RECIPIENT_GONE';
   constructor(reason: NotPossible['reason']) {
     super(`not possible: ${reason}`);
     this.reason = reason;

@@ -5,14 +5,42 @@ export interface ReopeningPolicy {
   readonly reopenDays: number | null;
 }
 
-/** The conversation a thread key led to, as far as the decision needs it. */
+/** A conversation a thread key led to, as far as the decision needs it. */
 export interface FoundConversation {
   readonly closedAt: Date | null;
   readonly senderTakesPart: boolean;
 }
 
+/** What an arriving message's keys lead to: the first known key of each list counts; null: none of that list is known. */
+export interface FoundThreads<Found extends FoundConversation> {
+  /** By a key that only we could have signed. */
+  readonly proven: Found | null;
+  /** By a key that anybody can write: a header. */
+  readonly named: Found | null;
+}
+
 export interface ArrivingMessage {
-  readonly automatic: boolean;
+  /** Written by a machine; null: by a person. */
+  readonly automatic: 'auto-reply' | 'bounce' | null;
+  /** Whether the sender is who they say they are; null: the plugin's provider vouches for every sender. */
+  readonly verdict: 'pass' | 'fail' | 'unknown' | null;
+}
+
+/**
+ * The conversation a message may join, or null (EMAIL-5, EMAIL-8). A signed key comes first and needs no proof of the sender; a header joins only
+ * where the sender is who they say they are. Both join only somebody who takes part, where the plugin asks for that. A bounce is excepted from
+ * all of it: it comes from a mail server, which takes part in nothing and signs for nobody, and it changes no state.
+ */
+export function joinable<Found extends FoundConversation>(
+  message: ArrivingMessage,
+  { proven, named }: FoundThreads<Found>,
+  joinsParticipantsOnly: boolean,
+): Found | null {
+  const bounce = message.automatic === 'bounce';
+  const welcome = (found: Found): boolean => bounce || !joinsParticipantsOnly || found.senderTakesPart;
+  if (proven !== null && welcome(proven)) return proven;
+  const vouched = bounce || message.verdict === null || message.verdict === 'pass';
+  return named !== null && vouched && welcome(named) ? named : null;
 }
 
 /**
@@ -23,26 +51,19 @@ export type Placement = 'start' | 'continue' | 'reopen' | 'succeed' | 'kept' | '
 
 const DAY_MS = 86_400_000;
 
-/** Where an arriving message goes (MODEL-6, EMAIL-5, EMAIL-6). Pure; `found` is null where no thread key leads anywhere. */
-export function placeMessage(
-  message: ArrivingMessage,
-  found: FoundConversation | null,
-  policy: ReopeningPolicy,
-  joinsParticipantsOnly: boolean,
-  now: Date,
-): Placement {
-  // A bounce comes from a mail server, which takes part in nothing; it changes no state, so it may join all the same.
-  const joins = found !== null && (!joinsParticipantsOnly || found.senderTakesPart || message.automatic);
-  if (!joins) return message.automatic ? 'filtered' : 'start';
-  if (found.closedAt === null) return 'continue';
-  if (message.automatic) return 'kept';
+/** What becomes of a message that joins `joined`, or nothing where it is null (MODEL-6, EMAIL-6). Pure. */
+export function placeMessage(message: Pick<ArrivingMessage, 'automatic'>, joined: FoundConversation | null, policy: ReopeningPolicy, now: Date): Placement {
+  const automatic = message.automatic !== null;
+  if (joined === null) return automatic ? 'filtered' : 'start';
+  if (joined.closedAt === null) return 'continue';
+  if (automatic) return 'kept';
   switch (policy.reopening) {
     case 'REOPEN':
       return 'reopen';
     case 'KEEP_CLOSED':
       return 'kept';
     case 'NEW_AFTER':
-      return now.getTime() - found.closedAt.getTime() >= (policy.reopenDays ?? 0) * DAY_MS ? 'succeed' : 'reopen';
+      return now.getTime() - joined.closedAt.getTime() >= (policy.reopenDays ?? 0) * DAY_MS ? 'succeed' : 'reopen';
   }
 }
 

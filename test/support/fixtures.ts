@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Db } from '#db/database.ts';
 import type { Availability, Role, Seat } from '#db/schema.ts';
 import { applyDeliveries, storeDelivery, type ParsedDelivery } from '#commands/intake.ts';
+import { safeParts } from '#commands/safe-html.ts';
 import { keysFrom } from '#commands/secrets.ts';
 
 export const testKeys = keysFrom('ab'.repeat(32));
@@ -165,7 +166,7 @@ export function inbound(from: string, more: Partial<Omit<InboundMessage, 'type'>
 export async function deliver(db: Db, channel: MadeChannel, events: readonly InboundMessage[], receivedAt = new Date()): Promise<ParsedDelivery> {
   const raw = { method: 'POST', url: '', headers: {}, body: Buffer.from(JSON.stringify(events)), receivedAt: receivedAt.toISOString() };
   const { deliveryId } = await storeDelivery(db, channel.id, raw);
-  return { deliveryId, receivedAt: raw.receivedAt, events };
+  return { deliveryId, receivedAt: raw.receivedAt, events, safe: safeParts(events) };
 }
 
 /** Stores and takes in, in one go. */
