@@ -3,7 +3,7 @@ import type { Db } from '#db/database.ts';
 import { dropOrphanBlobs } from './blobs.ts';
 
 /** How long rows are kept that nobody reads any more, in days; the table in `docs/limits.md` is held against these. */
-export const RETENTION_DAYS = { idempotencyKeys: 7, uploads: 1, rawDeliveries: 30, spam: 90, filtered: 90, uploads: 1 } as const;
+export const RETENTION_DAYS = { idempotencyKeys: 7, uploads: 1, rawDeliveries: 30, spam: 90, filtered: 90 } as const;
 
 export interface Removed {
   readonly idempotencyKeys: number;
@@ -33,7 +33,9 @@ export async function removeExpired(db: Db, limit: number): Promise<Removed> {
     // After these: the delivery of a filtered message lasts as long as the message, for it may yet be let pass.
     rawDeliveries: await removed(sql`delete from raw_delivery where id in (
       select id from raw_delivery r where state = 'DONE' and ${past('received_at', RETENTION_DAYS.rawDeliveries)}
-        and not exists (select 1 from filtered_message f where f.raw_delivery_id = r.id) limit ${limit})`),
+        and not exists (select 1 from filtered_message f where f.raw_delivery_id = r.id)
+        and id not in (select m.raw_delivery_id from attachment a join message m on m.id = a.message_id where a.state = 'WAITING' and m.raw_delivery_id is not null)
+      limit ${limit})`),
     files: await dropOrphanBlobs(db, limit),
   };
 }
