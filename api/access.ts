@@ -1,13 +1,21 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
-import type { Role } from '#db/schema.ts';
+import { userOfIdentity } from '#commands/sign-in.ts';
+import type { Role, TokenScope } from '#db/schema.ts';
 import { reaches } from './roles.ts';
+
+/** What a request came with: a token of ours, or one of an OpenID Connect provider. */
+export type Credential =
+  | { readonly kind: 'token'; readonly tokenId: string; readonly expiresAt: Date | null }
+  | { readonly kind: 'sign-in'; readonly issuer: string; readonly subject: string; readonly expiresAt: Date };
 
 /** Who asks, as their token says. */
 export interface Viewer {
   readonly userId: string;
   readonly role: Role;
-  readonly tokenId: string;
+  /** What the token may do besides reading; `*`: all that the role may. */
+  readonly scopes: readonly TokenScope[];
+  readonly credential: Credential;
 }
 
 /**
@@ -28,6 +36,8 @@ export interface Visibility {
   readonly routing_decision: RawBuilder<boolean>;
   readonly event: RawBuilder<boolean>;
   readonly notification: RawBuilder<boolean>;
+  readonly api_token: RawBuilder<boolean>;
+  readonly sign_in_identity: RawBuilder<boolean>;
   readonly raw_delivery: RawBuilder<boolean>;
   readonly ticket_import: RawBuilder<boolean>;
   /** Users, teams, pipelines and statuses: any user sees them. */
@@ -78,6 +88,8 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
     event: sql<boolean>`case when event.place_id is null
       then ${admin}::boolean or event.user_id = ${viewer.userId}::uuid else ${inPlaces('event.place_id')} end`,
     notification: sql<boolean>`notification.user_id = ${viewer.userId}::uuid`,
+    api_token: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`api_token.user_id = ${viewer.userId}::uuid`,
+    sign_in_identity: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`sign_in_identity.user_id = ${viewer.userId}::uuid`,
     ticket_import: admin ? yes : no,
     raw_delivery: admin ? sql<boolean>`raw_delivery.state = 'SET_ASIDE'` : no,
   };
@@ -89,15 +101,25 @@ export function seesEvent(viewer: Viewer, visible: Visibility, event: { readonly
   return visible.placeIds.includes(event.place_id);
 }
 
-/** The viewer as they are now: null once they are deactivated or the token is revoked. For streams, which outlive the request's own check. */
-export async function viewerNow(db: Db, tokenId: string): Promise<Viewer | null> {
-  const row = await db
+/** The viewer as they are now: null once they are deactivated, or what they came with is revoked or over. For streams, which outlive the request's own check. */
+export async function viewerNow(db: Db, viewer: Viewer): Promise<Viewer | null> {
+  const { credential } = viewer;
+  if (credential.kind === 'sign-in') {
+    if (credential.expiresAt.getTime() <= Date.now()) return null;
+    const user = await userOfIdentity(db, credential);
+    return user === undefined || user.userId !== viewer.userId ? null : { ...viewer, role: user.role };
+  }
+  const token = await activeToken(db).where('api_token.id', '=', credential.tokenId).executeTakeFirst();
+  return token === undefined ? null : { ...viewer, role: token.role };
+}
+
+/** Tokens that count now, with whom they belong to. */
+export function activeToken(db: Db) {
+  return db
     .selectFrom('api_token')
     .innerJoin('app_user', 'app_user.id', 'api_token.user_id')
-    .select(['app_user.id', 'app_user.role'])
-    .where('api_token.id', '=', tokenId)
+    .select(['api_token.id as tokenId', 'api_token.scopes', 'api_token.expires_at as expiresAt', 'app_user.id as userId', 'app_user.role'])
     .where('api_token.revoked_at', 'is', null)
-    .where('app_user.deactivated_at', 'is', null)
-    .executeTakeFirst();
-  return row === undefined ? null : { userId: row.id, role: row.role, tokenId };
+    .where((eb) => eb.or([eb('api_token.expires_at', 'is', null), eb('api_token.expires_at', '>', sql<Date>`now()`)]))
+    .where('app_user.deactivated_at', 'is', null);
 }

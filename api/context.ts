@@ -1,7 +1,5 @@
-import { sql } from 'kysely';
 import type { ChannelInfo, Plugin, PluginContext } from '@trunkline/channel-sdk';
 import type { Keys } from '#commands/secrets.ts';
-import { hashToken } from '#commands/secrets.ts';
 import type { Db, Tx } from '#db/database.ts';
 import type { Wake } from '#domain/wake.ts';
 import { visibilityOf, type Viewer, type Visibility } from './access.ts';
@@ -55,38 +53,5 @@ export function createContext(deps: ApiDeps, caller: Viewer, signal: AbortSignal
       visible = undefined;
       load.clear();
     },
-  };
-}
-
-/** How often `last_active_at` is written for one user, at most. */
-const TOUCH_MS = 60_000;
-
-/** Turns bearer tokens into viewers. Revoked tokens and deactivated users get null, like unknown ones. */
-export function createAuthenticator(db: Db): (request: Request) => Promise<Viewer | null> {
-  const touched = new Map<string, number>();
-  return async (request) => {
-    const token = /^Bearer ([\x21-\x7e]{8,512})$/i.exec(request.headers.get('authorization') ?? '')?.[1];
-    if (token === undefined) return null;
-    const row = await db
-      .selectFrom('api_token')
-      .innerJoin('app_user', 'app_user.id', 'api_token.user_id')
-      .select(['api_token.id as tokenId', 'app_user.id as userId', 'app_user.role'])
-      .where('api_token.token_hash', '=', hashToken(token))
-      .where('api_token.revoked_at', 'is', null)
-      .where('app_user.deactivated_at', 'is', null)
-      .executeTakeFirst();
-    if (row === undefined) return null;
-    const now = Date.now();
-    if (now - (touched.get(row.userId) ?? 0) >= TOUCH_MS) {
-      touched.set(row.userId, now);
-      // Several processes may each think it is time: the row decides.
-      await db
-        .updateTable('app_user')
-        .set({ last_active_at: sql<Date>`now()` })
-        .where('id', '=', row.userId)
-        .where(sql<boolean>`(last_active_at is null or last_active_at < now() - interval '1 minute')`)
-        .execute();
-    }
-    return row;
   };
 }

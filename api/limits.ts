@@ -11,15 +11,15 @@ export const LIMITS = {
   /** Fields of the operation itself: queries, or mutations one after the other. */
   rootFields: 20,
   /** Characters of the document. */
-  documentCharacters: 50_000,
+  documentCharacters: 20_000,
   /** Words, numbers and signs of the document. */
-  documentTokens: 5_000,
+  documentTokens: 3_000,
   /** Variables given. */
   variables: 100,
   /** Levels of nesting of what is given, as a variable or in the document. */
   inputDepth: 20,
   /** Values of one list that is given. */
-  listInput: 500,
+  listInput: 1_000,
   /** Characters of an id or a cursor. */
   idCharacters: 500,
   /** Edges of one page. */

@@ -14,7 +14,9 @@ import {
   type MessageRow,
   type OutboundRow,
   type ReplyChannelRow,
+  type SignInRow,
   type StatusRow,
+  TOKEN_COLUMNS,
 } from './rows.ts';
 
 /** One request's reads: every fetch by id and every nested page goes through here, so a list of any length costs the same number of statements (API-8). */
@@ -109,6 +111,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .where((await see()).notification)
         .execute(),
     ),
+    apiToken: byId(async (ids) =>
+      db
+        .selectFrom('api_token')
+        .select(TOKEN_COLUMNS)
+        .where('id', 'in', ids)
+        .where((await see()).api_token)
+        .execute(),
+    ),
     ticketImport: byId(async (ids) =>
       db
         .selectFrom('ticket_import')
@@ -164,6 +174,17 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     targetsOf: grouped<{ rule_id: string; user_id: string | null; team_id: string | null }>(
       (ids) => db.selectFrom('routing_rule_target').selectAll().where('rule_id', 'in', ids).orderBy('team_id').orderBy('user_id').execute(),
       (row) => row.rule_id,
+    ),
+    signInsOf: grouped<SignInRow>(
+      async (ids) =>
+        db
+          .selectFrom('sign_in_identity')
+          .selectAll()
+          .where('user_id', 'in', ids)
+          .where((await see()).sign_in_identity)
+          .orderBy('issuer')
+          .execute(),
+      (row) => row.user_id,
     ),
     switchedOffOf: grouped<{ user_id: string; kind: string }>(
       (ids) => db.selectFrom('notification_off').selectAll().where('user_id', 'in', ids).execute(),

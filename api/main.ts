@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { serve, type ServerType } from '@hono/node-server';
 import { Hono } from 'hono';
 import { sql } from 'kysely';
@@ -12,8 +13,13 @@ import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import { createDoors } from './doors/index.ts';
+import { createClientAddress } from './client-address.ts';
 import { createFeed } from './feed.ts';
+import { createGate } from './gate.ts';
+import { createRateLimits } from './rate-limit.ts';
 import { createGraphqlHandler } from './server.ts';
+import { createSignIn } from './sign-in.ts';
+import { secured } from './security-headers.ts';
 import { createDispatch, createLazyWaker } from './waker.ts';
 
 const env = environmentOrExit();
@@ -32,6 +38,21 @@ const feed = createFeed({
 lifecycle.onShutdown('feed', () => feed.close());
 
 const keys = keysFrom(env.secret);
+const rates = createRateLimits(db);
+const clientAddress = createClientAddress(env.trustedProxies);
+const unexpected = (error: unknown): string => {
+  const errorId = randomUUID();
+  log.error({ errorId, err: error }, 'an unexpected error');
+  return errorId;
+};
+/** In front of everything that needs a token. */
+const gate = createGate({
+  db,
+  rates,
+  clientAddress,
+  signIn: env.signIn === undefined ? undefined : createSignIn(env.signIn),
+  onError: unexpected,
+});
 const graphql = createGraphqlHandler({
   db,
   keys,
@@ -45,6 +66,8 @@ const graphql = createGraphqlHandler({
       webhookUrl: `${env.publicUrl}/hooks/${plugin}/${channel.key}`,
     }),
   graphiql: env.mode === 'development',
+  gate,
+  corsOrigins: env.corsOrigins,
   onError: (errorId, error) => log.error({ errorId, err: error }, 'an unexpected error'),
 });
 
@@ -58,18 +81,16 @@ const doors = createDoors({
   env: { publicUrl: env.publicUrl, listen: { host: env.smtpHost, ports: listenPorts() } },
 });
 
-const app = new Hono();
+const app = new Hono<{ Bindings: { readonly incoming?: IncomingMessage } }>();
 app.get('/healthz', (context) => context.json({ status: 'ok' }));
 app.get('/readyz', async (context) => {
   const problem = lifecycle.stopping() ? 'stopping' : await databaseProblem();
   return problem === null ? context.json({ status: 'ready' }) : context.json({ status: 'not ready', problem }, 503);
 });
-app.all('/graphql', (context) => graphql(context.req.raw));
+app.all('/graphql', (context) => graphql(context.req.raw, context.env.incoming));
 app.route('/', doors.app);
 app.onError((error, context) => {
-  const errorId = randomUUID();
-  log.error({ errorId, err: error }, 'an unexpected error');
-  return context.json({ error: 'unexpected', errorId }, 500);
+  return context.json({ error: 'unexpected', errorId: unexpected(error) }, 500);
 });
 
 /** As `LISTEN_PORTS` says; without it, a single plugin with a server of its own gets the mail port. */
@@ -100,7 +121,7 @@ log.info({ host: env.host, port: env.port, mode: env.mode, plugins: config.plugi
 
 function listen(): Promise<ServerType> {
   return new Promise((resolve, reject) => {
-    const started = serve({ fetch: app.fetch, hostname: env.host, port: env.port }, () => resolve(started));
+    const started = serve({ fetch: secured(app.fetch, env.publicUrl), hostname: env.host, port: env.port }, () => resolve(started));
     started.once('error', reject);
   });
 }

@@ -1,7 +1,7 @@
-import type { Role } from '#db/schema.ts';
+import type { Role, TokenScope } from '#db/schema.ts';
 
 /**
- * Which role each mutation needs at least (API-6); the schema asks this table and a test prints it.
+ * Which role each mutation needs at least (API-6); docs/roles.md is held against it by a test.
  * Besides, nobody touches what they may not see: that is `access.ts`.
  */
 export const ROLES = {
@@ -36,10 +36,14 @@ export const ROLES = {
   // People.
   createUser: 'SUPER_ADMIN',
   updateUser: 'SUPER_ADMIN',
+  eraseContact: 'SUPER_ADMIN',
   deactivateUser: 'SUPER_ADMIN',
   createTeam: 'SUPER_ADMIN',
   setTeamMembers: 'SUPER_ADMIN',
-  createApiToken: 'SUPER_ADMIN',
+  removeSignIn: 'SUPER_ADMIN',
+  // Tokens: one's own, as a super admin anybody's.
+  createApiToken: 'AGENT',
+  revokeApiToken: 'AGENT',
 } as const satisfies Record<string, Role>;
 
 export type Operation = keyof typeof ROLES;
@@ -49,6 +53,23 @@ const RANK: Readonly<Record<Role, number>> = { AGENT: 0, ADMIN: 1, SUPER_ADMIN: 
 /** Whether a role reaches another. */
 export function reaches(role: Role, needed: Role): boolean {
   return RANK[role] >= RANK[needed];
+}
+
+const SCOPE_OF_ROLE: Readonly<Record<Role, TokenScope>> = { AGENT: 'work', ADMIN: 'configure', SUPER_ADMIN: 'people' };
+/** Whoever makes tokens could make one that may more: so this is not work. */
+const SCOPES: Partial<Readonly<Record<Operation, TokenScope>>> = { createApiToken: 'people', revokeApiToken: 'people' };
+
+/** What a viewer lacks to call a mutation, in words; undefined: nothing. THE place where roles and scopes are asked. */
+export function lacks(viewer: { readonly role: Role; readonly scopes: readonly TokenScope[] }, operation: Operation): string | undefined {
+  const role = ROLES[operation];
+  if (!reaches(viewer.role, role)) return `the role ${ROLE_NAMES[role]}`;
+  const scope = scopeOf(operation);
+  return viewer.scopes.includes('*') || viewer.scopes.includes(scope) ? undefined : `a token with the scope ${scope}`;
+}
+
+/** The scope a token needs for a mutation; reading needs none. */
+export function scopeOf(operation: Operation): TokenScope {
+  return SCOPES[operation] ?? SCOPE_OF_ROLE[ROLES[operation]];
 }
 
 /** In words, for refusals and descriptions. */

@@ -1,6 +1,7 @@
 import type { Selectable } from 'kysely';
 import type {
   AccessEntryTable,
+  ApiTokenTable,
   ChannelTable,
   ContactIdentityTable,
   ContactTable,
@@ -14,6 +15,7 @@ import type {
   RawDeliveryTable,
   RoutingDecisionTable,
   RoutingRuleTable,
+  SignInIdentityTable,
   TeamTable,
   TicketImportTable,
   TicketStatusTable,
@@ -23,6 +25,9 @@ import type {
 
 /** What the schema's types are made of: rows, without the columns that never leave the database. */
 export type UserRow = Selectable<UserTable>;
+/** Without the hash: nothing is done with it but to find the row. */
+export type ApiTokenRow = Omit<Selectable<ApiTokenTable>, 'token_hash'>;
+export type SignInRow = Selectable<SignInIdentityTable>;
 export type TeamRow = Selectable<TeamTable>;
 export type PlaceRow = Selectable<PlaceTable>;
 export type AccessEntryRow = Selectable<AccessEntryTable>;
@@ -82,3 +87,6 @@ export const CHANNEL_COLUMNS = [
 
 /** Without the body and the headers, which hold what people wrote. */
 export const DELIVERY_COLUMNS = ['id', 'channel_id', 'method', 'received_at', 'state', 'tries', 'failure_code', 'failure_reason', 'settled_at'] as const;
+
+/** Without the hash. */
+export const TOKEN_COLUMNS = ['id', 'user_id', 'name', 'created_at', 'revoked_at', 'scopes', 'expires_at', 'last_used_at', 'created_by', 'revoked_by'] as const;

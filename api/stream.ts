@@ -4,7 +4,7 @@ import { checkPosition, readCursor } from './feed.ts';
 import type { EventRow } from './rows.ts';
 
 /**
- * The events after a cursor (or from now on) that the viewer may see, asked anew for every batch (API-3). It ends when the token is revoked, the user
+ * The events after a cursor (or from now on) that the viewer may see, asked anew for every batch (API-3). It ends when the token is revoked or over, the user
  * deactivated, a place they had at its beginning is taken from them, or `stillSeen` says no. Throws `CursorTooOld` before the first event.
  */
 export async function watchEvents(
@@ -21,7 +21,7 @@ export async function watchEvents(
 
   async function* visible(): AsyncGenerator<EventRow, void, undefined> {
     for await (const events of feed.follow(position, signal)) {
-      const viewer = await viewerNow(context.db, context.viewer.tokenId);
+      const viewer = await viewerNow(context.db, context.viewer);
       if (viewer === null) return;
       context.refresh(viewer);
       const seen = await context.see();

@@ -1,11 +1,9 @@
-import { randomBytes } from 'node:crypto';
 import { sql, type Updateable } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { Availability, Database, Role, Seat } from '#db/schema.ts';
 import { claimMailbox, mailboxAddress, releaseUserMailbox } from './mailboxes.ts';
 import { requireName } from './names.ts';
 import { AlreadyExists, Forbidden, InvalidInput, NotFound, type Problem } from './refusals.ts';
-import { hashToken } from './secrets.ts';
 import type { Unit } from './unit.ts';
 
 export interface UserInput {
@@ -62,7 +60,7 @@ export async function deactivateUser(unit: Unit, { userId }: { readonly userId: 
   if (before.deactivated_at !== null) return;
   await tx
     .updateTable('api_token')
-    .set({ revoked_at: sql<Date>`now()` })
+    .set({ revoked_at: sql<Date>`now()`, revoked_by: unit.actor.actor === 'USER' ? unit.actor.userId : null })
     .where('user_id', '=', userId)
     .where('revoked_at', 'is', null)
     .execute();
@@ -138,23 +136,6 @@ export async function setTeamMembers(unit: Unit, { teamId, primaryUserIds, extra
     );
   }
   unit.record({ kind: 'PEOPLE_CHANGED', why: 'TEAM_MEMBERS', data: { teamId } });
-}
-
-/** A token for the API, told once and stored as a hash. Throws `NotFound`, `InvalidInput`. */
-export async function createApiToken(
-  unit: Unit,
-  { userId, name }: { readonly userId: string; readonly name: string },
-): Promise<{ readonly tokenId: string; readonly token: string }> {
-  const user = await lockUser(unit.tx, userId);
-  if (user.deactivated_at !== null) throw new InvalidInput([{ path: 'userId', message: 'this user is deactivated' }]);
-  const token = `tl_${randomBytes(32).toString('base64url')}`;
-  const { id } = await unit.tx
-    .insertInto('api_token')
-    .values({ user_id: userId, name: requireName(name), token_hash: hashToken(token) })
-    .returning('id')
-    .executeTakeFirstOrThrow();
-  changed(unit, userId, 'TOKEN_CREATED');
-  return { tokenId: id, token };
 }
 
 function checkUser(input: Pick<UserInput, 'name' | 'email' | 'timeZone'>) {

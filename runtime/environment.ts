@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** How careful a process is: `development` seeds an account and shows GraphiQL, `production` does neither. */
@@ -28,6 +29,24 @@ export type Environment = {
   /** In place of the machine's own; empty: those. */
   readonly dnsServers: readonly string[];
   readonly logLevel: LogLevel;
+  /** OpenID Connect providers whose tokens count; undefined: none. */
+  readonly signIn: SignInSettings | undefined;
+  /** Origins of web pages that may call the API from a browser; empty: none. */
+  readonly corsOrigins: readonly string[];
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+};
+
+/** Whose tokens count, and what in them names a user. */
+export type SignInSettings = {
+  /** As they stand in the tokens' `iss`. */
+  readonly issuers: readonly string[];
+  /** One of them must stand in the tokens' `aud`. */
+  readonly audiences: readonly string[];
+  /** The claim with the address by which somebody is known at their first sign-in. */
+  readonly emailClaim: string;
+  /** The claim that says, as true, that the provider has verified it. */
+  readonly verifiedClaim: string;
 };
 
 /** Where the Temporal server is and how to reach it. */
@@ -60,6 +79,10 @@ type Problem = { readonly variable: string; readonly text: string };
 /** Reads the settings. Throws one {@link EnvironmentError} that names every wrong variable. */
 export function readEnvironment(source: NodeJS.ProcessEnv = process.env): Environment {
   const values = parse(variables, source);
+  // Without it, a token that any other service of the same provider was given would count here.
+  if (values.OIDC_ISSUERS.length > 0 && values.OIDC_AUDIENCE.length === 0) {
+    throw new EnvironmentError([{ variable: 'OIDC_AUDIENCE', text: 'is not set, beside OIDC_ISSUERS; what the tokens’ aud says, such as the client id' }]);
+  }
   const url = `http://${values.HOST}:${values.PORT}`;
   return {
     databaseUrl: values.DATABASE_URL,
@@ -77,6 +100,17 @@ export function readEnvironment(source: NodeJS.ProcessEnv = process.env): Enviro
     publicUrl: (values.PUBLIC_URL ?? url).replace(/\/+$/, ''),
     dnsServers: values.DNS_SERVERS,
     logLevel: values.LOG_LEVEL,
+    signIn:
+      values.OIDC_ISSUERS.length === 0
+        ? undefined
+        : {
+            issuers: values.OIDC_ISSUERS,
+            audiences: values.OIDC_AUDIENCE,
+            emailClaim: values.OIDC_EMAIL_CLAIM,
+            verifiedClaim: values.OIDC_VERIFIED_CLAIM,
+          },
+    corsOrigins: values.CORS_ORIGINS,
+    trustedProxies: values.TRUSTED_PROXIES,
   };
 }
 
@@ -147,6 +181,34 @@ function parseListenPorts(text: string): ReadonlyMap<string, number> | undefined
   return ports;
 }
 
+/** Several, with commas between. */
+function list(fits: (one: string) => boolean, problem: string) {
+  return z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((one) => one.trim())
+        .filter((one) => one !== ''),
+    )
+    .refine((all) => all.every(fits), problem)
+    .default([]);
+}
+
+/** https, or http on this machine: whoever stands between could answer with keys of their own. */
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, search, hash } = new URL(text);
+  const local = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+  return (protocol === 'https:' || (protocol === 'http:' && local)) && search === '' && hash === '';
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', bits] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const version = isIP(address);
+  return version !== 0 && (bits === undefined || Number(bits) <= (version === 4 ? 32 : 128));
+}
+
 const variables = z.object({
   DATABASE_URL: databaseUrl,
   DATABASE_DIRECT_URL: databaseUrl.optional(),
@@ -187,6 +249,15 @@ const variables = z.object({
     .refine((text) => decodeSecret(text) !== undefined, 'is not 32 bytes as 64 hex digits or base64'),
   TRUNKLINE_MODE: z.enum(['development', 'production'], 'is neither development nor production').default('production'),
   PUBLIC_URL: z.string().refine(isUrl('http:', 'https:'), 'is not an http(s):// URL').optional(),
+  OIDC_ISSUERS: list(isIssuer, 'is not https:// addresses with commas between, as the tokens’ iss has them (http:// on this machine only)'),
+  OIDC_AUDIENCE: list(() => true, ''),
+  OIDC_EMAIL_CLAIM: z.string().default('email'),
+  OIDC_VERIFIED_CLAIM: z.string().default('email_verified'),
+  CORS_ORIGINS: list(
+    (one) => isUrl('http:', 'https:')(one) && new URL(one).origin === one,
+    'is not origins with commas between, such as https://desk.example.com, without a path',
+  ),
+  TRUSTED_PROXIES: list(isNetwork, 'is not addresses or networks with commas between, such as 10.0.0.0/8'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `is none of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 

@@ -5,7 +5,7 @@ import { transact, type Unit } from '#commands/unit.ts';
 import type { Visibility } from '../access.ts';
 import { builder } from '../builder.ts';
 import type { ApiContext } from '../context.ts';
-import { reaches, ROLE_NAMES, ROLES, type Operation } from '../roles.ts';
+import { lacks, ROLE_NAMES, ROLES, type Operation } from '../roles.ts';
 
 type Types = typeof builder.$inferSchemaTypes;
 type InputBuilder = PothosSchemaTypes.InputFieldBuilder<Types, 'InputObject'>;
@@ -34,6 +34,8 @@ export interface MutationOptions<Fields extends InputFieldMap, Answer extends ob
   readonly ask?: (input: InputShapeFromFields<Fields>, context: ApiContext, idempotencyKey: string | null) => Promise<Prepared>;
   /** One transaction; what it returns is kept under the idempotency key, so it is type and ids and nothing else. */
   readonly work: (input: InputShapeFromFields<Fields>, work: MutationWork, prepared: Prepared | undefined) => Promise<Answer>;
+  /** After the commit of the call that did the work, never where a key has its answer already. It fails only by itself: the work stands. */
+  readonly after?: (answer: Answer, context: ApiContext) => Promise<void>;
   /** Reads the result, after the commit, as the viewer sees it. */
   readonly read: (answer: Answer, context: ApiContext, prepared: Prepared | undefined) => Promise<Row | null>;
 }
@@ -75,15 +77,18 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
   context: ApiContext,
 ): Promise<Row> {
   const { viewer, db, deps } = context;
-  if (!reaches(viewer.role, ROLES[name])) throw new Forbidden(`the role ${ROLE_NAMES[ROLES[name]]}`);
+  const lacking = lacks(viewer, name);
+  if (lacking !== undefined) throw new Forbidden(lacking);
   if (key !== null && !/^[\x21-\x7e]{1,200}$/.test(key)) {
     throw new InvalidInput([{ path: 'idempotencyKey', message: '1 to 200 visible ASCII characters' }]);
   }
+  let done = false;
   const attempt = (prepared: Prepared | undefined, undo = false) =>
     transact(db, { actor: 'USER', userId: viewer.userId }, (unit) =>
       once(unit, { caller: viewer.userId, key, operation: name, input, hash: deps.keys.hashArguments }, async () => {
         const answer = await options.work(input, { unit, context, visible: await context.seeIn(unit.tx) }, prepared);
         if (undo) throw new Undone();
+        done = true;
         return answer;
       }),
     );
@@ -91,6 +96,7 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
   const prepared = rehearsed === null ? await (options.ask?.(input, context, key) ?? options.prepare?.(input, context)) : undefined;
   const { value, wakes } = rehearsed ?? (await attempt(prepared));
   deps.dispatch(wakes);
+  if (done) await options.after?.(value, context);
   context.refresh();
   const row = await options.read(value, context, prepared);
   if (row === null) throw new NotFound('result', '');

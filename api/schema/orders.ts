@@ -29,6 +29,7 @@ export const ORDERS = {
   event: { keys: [{ column: 'event.id', cast: 'bigint' }] },
   decision: { keys: [{ column: 'routing_decision.id', cast: 'uuid' }], descending: true },
   notification: { keys: [{ column: 'notification.id', cast: 'uuid' }], descending: true },
+  apiToken: { keys: [{ column: 'api_token.id', cast: 'uuid' }], descending: true },
   ticketImport: { keys: [{ column: 'ticket_import.id', cast: 'uuid' }], descending: true },
   delivery: { keys: [{ column: 'raw_delivery.id', cast: 'bigint' }] },
 } as const satisfies Record<string, Order>;

@@ -1,6 +1,7 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core';
 import { builder } from '../builder.ts';
 import type {
+  ApiTokenRow,
   ChannelRow,
   ContactRow,
   ConversationRow,
@@ -21,6 +22,7 @@ import type {
 
 /** The nouns, named once, so that the files which describe them need not import one another. */
 export const UserRef = builder.objectRef<UserRow>('User');
+export const ApiTokenRef = builder.objectRef<ApiTokenRow>('ApiToken');
 export const TeamRef = builder.objectRef<TeamRow>('Team');
 export const PlaceRef = builder.interfaceRef<PlaceRow>('Place');
 export const HelpDeskRef = builder.objectRef<PlaceRow>('HelpDesk');
@@ -50,6 +52,7 @@ function connectionOf<Row>(type: ObjectRef<Types, Row> | InterfaceRef<Types, Row
 }
 
 export const UserConnection = connectionOf(UserRef, 'User', 'users');
+export const ApiTokenConnection = connectionOf(ApiTokenRef, 'ApiToken', 'API tokens');
 export const TeamConnection = connectionOf(TeamRef, 'Team', 'teams');
 export const PlaceConnection = connectionOf(PlaceRef, 'Place', 'places');
 export const PipelineConnection = connectionOf(PipelineRef, 'Pipeline', 'pipelines');

@@ -1,5 +1,5 @@
 import { builder } from '../builder.ts';
-import type { TeamRow } from '../rows.ts';
+import type { SignInRow, TeamRow } from '../rows.ts';
 import { AvailabilityEnum, MembershipEnum, NotificationKindEnum, RoleEnum, SeatEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
 import { NotificationConnection, NotificationRef, TeamRef, UserConnection, UserRef } from './refs.ts';
@@ -14,6 +14,15 @@ const MembershipRef = builder.objectRef<Membership>('TeamMembership').implement(
   fields: (t) => ({
     team: t.field({ type: TeamRef, description: 'The team.', resolve: (membership) => membership.team }),
     kind: t.field({ type: MembershipEnum, description: 'How they belong to it.', resolve: (membership) => membership.kind }),
+  }),
+});
+
+const SignInRef = builder.objectRef<SignInRow>('SignIn').implement({
+  description: 'Who a user is to an OpenID Connect provider.',
+  fields: (t) => ({
+    issuer: t.exposeString('issuer', { description: 'The provider’s address, as its tokens have it.' }),
+    subject: t.exposeString('subject', { description: 'What the provider calls them; it never changes there.' }),
+    createdAt: t.field({ type: 'DateTime', description: 'When they signed in with it first.', resolve: (one) => one.created_at }),
   }),
 });
 
@@ -41,6 +50,11 @@ builder.node(UserRef, {
       resolve: (user) => user.deactivated_at,
     }),
     createdAt: t.field({ type: 'DateTime', description: 'When they were added.', resolve: (user) => user.created_at }),
+    signIns: t.field({
+      type: [SignInRef],
+      description: 'Who they are to the account’s sign-in providers, at most one for each; seen by themselves and by super admins.',
+      resolve: (user, _args, { load }) => load.signInsOf.load(user.id),
+    }),
     teams: t.field({
       type: [MembershipRef],
       description: 'The teams they belong to, the primary one first.',

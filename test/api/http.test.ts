@@ -24,7 +24,7 @@ test('GraphiQL is there in development, without anything from elsewhere, and not
   const html = await response.text();
   expect(html).toContain('Trunkline');
   expect(html).not.toMatch(/(src|href)=["']https?:/i);
-  expect((await page(production.endpoint)).status).toBe(401);
+  expect((await page(production.endpoint)).status).toBe(405);
 });
 
 test('a form of another site can not post: only JSON is taken, and no origin is allowed [API-7]', async () => {

@@ -80,7 +80,7 @@ test('with Temporal away the API starts, is ready and does its work; it names th
   expect(output()).not.toContain('Words nobody may log');
   expect(output()).not.toContain(token);
   // Production unless it is said to be development.
-  expect((await fetch(`${base}/graphql`, { headers: { accept: 'text/html' } })).status).toBe(401);
+  expect((await fetch(`${base}/graphql`, { headers: { accept: 'text/html' } })).status).toBe(405);
 });
 
 test('a database whose schema is not there yet: alive, not ready, and it says what to do [OPS-7] [OPS-8]', async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { IncomingMessage } from 'node:http';
 import { serve, type ServerType } from '@hono/node-server';
 import type { Plugin } from '@trunkline/channel-sdk';
 import { openDatabase, type Db } from '#db/database.ts';
@@ -6,7 +7,12 @@ import type { Role } from '#db/schema.ts';
 import { hashToken } from '#commands/secrets.ts';
 import type { Wake } from '#domain/wake.ts';
 import { createFeed, type Feed } from '#api/feed.ts';
+import { createClientAddress } from '#api/client-address.ts';
+import { createGate } from '#api/gate.ts';
+import { RATES, type RateLimitName } from '#api/limits.ts';
+import { createRateLimits } from '#api/rate-limit.ts';
 import { createGraphqlHandler } from '#api/server.ts';
+import type { SignIn } from '#api/sign-in.ts';
 import { globalId } from '#api/builder.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import { testDatabase } from '../support/database.ts';
@@ -70,6 +76,10 @@ export interface WorldOptions {
   readonly keep?: number;
   readonly lookMs?: number;
   readonly beatMs?: number;
+  readonly signIn?: SignIn;
+  readonly corsOrigins?: readonly string[];
+  readonly trustedProxies?: readonly string[];
+  readonly rates?: Readonly<Record<RateLimitName, number>>;
 }
 
 /** A database of its own and the API on a port of its own, over real HTTP. */
@@ -91,6 +101,7 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
   const wakes: Wake[] = [];
   const counted = openDatabase(url, { name: 'test-api', onStatement: (text) => void statements.push(text) });
   const feed = createFeed({ db: counted, directUrl: url, lookMs: options.lookMs ?? 200, beatMs: options.beatMs ?? 300, keep: options.keep ?? 5_000 });
+  const onError = (errorId: string, error: unknown) => void errors.push({ errorId, error });
   const handler = createGraphqlHandler({
     db: counted,
     keys: testKeys,
@@ -99,10 +110,28 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
     dispatch: (some) => void wakes.push(...some),
     pluginContext: (_plugin, channel) => createPluginContext(channel, { sign: (text) => text, log: () => undefined }),
     graphiql: options.graphiql ?? false,
-    onError: (errorId, error) => void errors.push({ errorId, error }),
+    onError,
+    corsOrigins: options.corsOrigins ?? [],
+    gate: createGate({
+      db: counted,
+      rates: createRateLimits(counted, options.rates ?? RATES),
+      clientAddress: createClientAddress(options.trustedProxies ?? []),
+      signIn: options.signIn,
+      onError: (error) => {
+        onError('gate', error);
+        return 'gate';
+      },
+    }),
   });
   const server = await new Promise<ServerType>((resolve) => {
-    const started = serve({ fetch: handler, hostname: '127.0.0.1', port: 0 }, () => resolve(started));
+    const started = serve(
+      {
+        fetch: (request, env) => handler(request, 'incoming' in env && env.incoming instanceof IncomingMessage ? env.incoming : undefined),
+        hostname: '127.0.0.1',
+        port: 0,
+      },
+      () => resolve(started),
+    );
   });
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;

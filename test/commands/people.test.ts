@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createApiToken, createTeam, createUser, deactivateUser, setRole, setTeamMembers, updateUser } from '#commands/people.ts';
+import { createTeam, createUser, deactivateUser, setRole, setTeamMembers, updateUser } from '#commands/people.ts';
+import { createApiToken } from '#commands/tokens.ts';
 import { AddressTaken, AlreadyExists, Forbidden, InvalidInput } from '#commands/refusals.ts';
 import { hashToken, keysFrom } from '#commands/secrets.ts';
 import { transact, type Unit } from '#commands/unit.ts';
@@ -50,13 +51,13 @@ describe('users', () => {
 
   it('shows a token once, stores its hash, and ends it with its user [API-5]', async () => {
     const userId = await user('token@people.example');
-    const { token, tokenId } = await run((unit) => createApiToken(unit, { userId, name: 'script' }));
+    const { token, tokenId } = await run((unit) => createApiToken(unit, { userId, name: 'script', scopes: ['*'], expiresAt: null }));
     const stored = () => database.db.selectFrom('api_token').selectAll().where('id', '=', tokenId).executeTakeFirstOrThrow();
     expect((await stored()).token_hash.equals(hashToken(token))).toBe(true);
     expect(JSON.stringify(await stored())).not.toContain(token);
     await run((unit) => deactivateUser(unit, { userId }));
     expect((await stored()).revoked_at).toBeInstanceOf(Date);
-    await expect(run((unit) => createApiToken(unit, { userId, name: 'again' }))).rejects.toBeInstanceOf(InvalidInput);
+    await expect(run((unit) => createApiToken(unit, { userId, name: 'again', scopes: ['*'], expiresAt: null }))).rejects.toBeInstanceOf(InvalidInput);
   });
 
   it('keeps a super admin, also when two remove one another at once [API-6]', async () => {

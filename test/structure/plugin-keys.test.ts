@@ -16,6 +16,8 @@ const OTHER_MEANINGS: Readonly<Record<string, readonly RegExp[]>> = {
     // The field of the GraphQL type User, and where a problem is with it.
     /expose\w*\('email'/,
     /path: 'email'/,
+    // A claim of a sign-in provider's token.
+    /CLAIM: z\.string\(\)\.default\('email'\)/,
   ],
 };
 

@@ -1,8 +1,7 @@
-import { createApiToken, createTeam, createUser, deactivateUser, setAvailability, setRole, setSeat, setTeamMembers, updateUser } from '#commands/people.ts';
+import { createTeam, createUser, deactivateUser, setAvailability, setRole, setSeat, setTeamMembers, updateUser } from '#commands/people.ts';
 import { AddressTaken, AlreadyExists, Forbidden } from '#commands/refusals.ts';
-import { builder } from '../../builder.ts';
+import { removeIdentity } from '#commands/sign-in.ts';
 import type { ApiContext } from '../../context.ts';
-import { promised } from '../../promised.ts';
 import { reaches } from '../../roles.ts';
 import { AvailabilityEnum, RoleEnum, SeatEnum } from '../enums.ts';
 import { mutation } from '../mutation.ts';
@@ -115,35 +114,16 @@ mutation('setTeamMembers', {
   read: team,
 });
 
-interface NewToken {
-  readonly userId: string;
-  readonly token: string | null;
-}
-
-const NewTokenRef = builder.objectRef<NewToken>('NewApiToken').implement({
-  description: 'A bearer token, shown this once.',
-  fields: (t) => ({
-    user: t.field({ type: UserRef, description: 'Whose it is.', resolve: async ({ userId }, _args, { load }) => promised(await load.user.load(userId)) }),
-    token: t.exposeString('token', {
-      nullable: true,
-      description: 'To be sent as “Authorization: Bearer …”. It is stored hashed; null where the same idempotency key was answered before.',
-    }),
-  }),
-});
-
-mutation('createApiToken', {
-  description: 'Makes a bearer token for a user. It is shown once.',
-  type: NewTokenRef,
+mutation('removeSignIn', {
+  description: 'Lets go of who a user is to an OpenID Connect provider: their next sign-in there, by their verified address, binds anew.',
+  type: UserRef,
   input: (t) => ({
-    userId: t.globalID({ for: [UserRef], required: true, description: 'Whose token.' }),
-    name: t.string({ required: true, description: 'What it is for.' }),
+    userId: t.globalID({ for: [UserRef], required: true, description: 'Which user.' }),
+    issuer: t.string({ required: true, description: 'The provider, as `User.signIns` has it.' }),
   }),
-  // The answer kept under the key has ids only: the secret stays with this one call.
-  prepare: async () => ({ shown: null as string | null }),
-  work: async ({ userId, name }, { unit }, prepared) => {
-    const { token, tokenId } = await createApiToken(unit, { userId: userId.id, name });
-    if (prepared !== undefined) prepared.shown = token;
-    return { userId: userId.id, tokenId };
+  work: async ({ userId, issuer }, { unit }) => {
+    await removeIdentity(unit, { userId: userId.id, issuer });
+    return { userId: userId.id };
   },
-  read: async ({ userId }, _context, prepared) => ({ userId, token: prepared?.shown ?? null }),
+  read: user,
 });
