@@ -1,11 +1,32 @@
-import { ChannelFailure, CONTRACT_VERSION, definePlugin, type InboundEvent, type SendReceipt } from '@trunkline/channel-sdk';
+import { ChannelFailure, CONTRACT_VERSION, definePlugin, type AttachmentRef, type InboundEvent, type SendReceipt } from '@trunkline/channel-sdk';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 
 /** What a scripted delivery asks `parse` to do. */
 export type Delivery =
-  | { readonly do: 'message'; readonly id: string; readonly from: string; readonly text: string; readonly name?: string }
+  | {
+      readonly do: 'message';
+      readonly id: string;
+      readonly from: string;
+      readonly text: string;
+      readonly name?: string;
+      readonly files?: readonly ScriptedFile[];
+    }
   | { readonly do: 'loop' | 'crash' | 'swell' | 'swell-outside' | 'throw' | 'wrong' };
+
+/** A file that a delivery carries; `text` is what is in it. */
+export interface ScriptedFile {
+  readonly name: string;
+  readonly text: string;
+  readonly type?: string;
+  /** What taking it out does in place of it; `lost`: the delivery does not have it. */
+  readonly do?: 'loop' | 'crash' | 'throw' | 'wrong' | 'lost';
+}
+
+/** What the askable plugin's provider keeps, by the file's text: bytes, or what it fails with. A function is asked each time. */
+export const provided = new Map<string, Uint8Array | Error | (() => Promise<Uint8Array>)>();
+/** How often the askable plugin's provider was asked for a file. */
+export const asked = new Map<string, number>();
 
 /** What was sent, in order; `texts` that begin with a failure's code make `send` fail with it. */
 export const sent: { readonly id: string; readonly text: string; readonly conversation: string }[] = [];
@@ -33,7 +54,7 @@ function scripted(key: string, asks: boolean) {
       inbound: [],
       maxDeliveryBytes: 1_000_000,
       outbound: 'reply',
-      outboundContent: { maxTextLength: null, html: false, subject: false, attachments: null },
+      outboundContent: { maxTextLength: null, html: false, subject: false, attachments: { maxCount: 30, maxBytes: 2_000_000, types: '*' } },
       receipts: [],
       windows: [],
       templates: false,
@@ -46,7 +67,8 @@ function scripted(key: string, asks: boolean) {
     address: (value) => value.name,
     parse: async (raw) => parse(JSON.parse(Buffer.from(raw.body).toString()) as Delivery),
     send: async (message) => send(message),
-    ...(asks ? { findSent: async (message) => findSent(message) } : {}),
+    ...(asks ? { findSent: async (message) => findSent(message), fetchAttachment: async (ref) => fetchProvided(ref.ref) } : {}),
+    ...(asks ? {} : { extractAttachments: async (refs, raw) => extract(refs, JSON.parse(Buffer.from(raw.body).toString()) as Delivery) }),
   });
 }
 
@@ -67,7 +89,7 @@ function parse(delivery: Delivery): readonly InboundEvent[] {
           participants: [],
           thread: { joins: [delivery.from], keys: [delivery.from] },
           text: delivery.text,
-          attachments: [],
+          attachments: (delivery.files ?? []).map(({ name, text, type }) => ({ ref: text, fileName: name, type: type ?? 'text/plain' })),
         },
       ];
     case 'loop':
@@ -90,6 +112,37 @@ function parse(delivery: Delivery): readonly InboundEvent[] {
     case 'wrong':
       return [{ type: 'message', dedupeKey: 'x' } as unknown as InboundEvent];
   }
+}
+
+/** Runs in a thread of its own, like `parse`. */
+function extract(refs: readonly AttachmentRef[], delivery: Delivery): readonly (Uint8Array | null)[] {
+  const files = delivery.do === 'message' ? (delivery.files ?? []) : [];
+  return refs.map(({ ref }) => {
+    const file = files.find((one) => one.text === ref);
+    switch (file?.do) {
+      case 'loop':
+        for (;;);
+      case 'crash':
+        process.exit(1);
+      case 'throw':
+        throw new Error(`SECRET-TEXT ${ref}`);
+      case 'wrong':
+        return 'not bytes' as unknown as Uint8Array;
+      case 'lost':
+        return null;
+      case undefined:
+        return file === undefined ? null : new TextEncoder().encode(file.text);
+    }
+  });
+}
+
+async function fetchProvided(ref: string): Promise<Uint8Array> {
+  asked.set(ref, (asked.get(ref) ?? 0) + 1);
+  const found = provided.get(ref);
+  if (found instanceof Error) throw found;
+  if (typeof found === 'function') return found();
+  if (found === undefined) throw new ChannelFailure({ code: 'Rejected', reason: 'no such file' });
+  return found;
 }
 
 async function send({ id, text, to }: { readonly id: string; readonly text: string; readonly to: { readonly value: string } }): Promise<SendReceipt> {
