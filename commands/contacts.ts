@@ -35,6 +35,11 @@ export async function ensureContacts(tx: Tx, identities: readonly Identity[]): P
   return readContacts(tx, sorted);
 }
 
+/** Holds the contacts that are known of these already against being erased, before any conversation is locked; later they are found held. */
+export async function holdContacts(tx: Tx, identities: readonly Identity[]): Promise<void> {
+  await readContacts(tx, identities);
+}
+
 async function readContacts(tx: Tx, identities: readonly Identity[]): Promise<Map<string, string>> {
   if (identities.length === 0) return new Map();
   // Held until the commit, so that none of them is erased meanwhile (OPS-9); one that just was is passed over.

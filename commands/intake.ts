@@ -1,8 +1,9 @@
-import type { Capabilities, InboundEvent, RawDelivery } from '@trunkline/channel-sdk';
+import type { Capabilities, Identity, InboundEvent, RawDelivery } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
+import { holdContacts } from './contacts.ts';
 import { readReleased } from './filtered.ts';
 import type { ArrivedMessage } from './intake-batch.ts';
 import { keptIds } from './intake-known.ts';
@@ -157,20 +158,25 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
   });
 }
 
-/** Locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order and before any other row of them. */
+/** Holds the contacts who write, then locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order. */
 async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEvent[]): Promise<void> {
   const keys: string[] = [];
   const providerIds: string[] = [];
   const ownIds: string[] = [];
-  const contacts: { readonly kind: string; readonly value: string }[] = [];
+  const contacts: Identity[] = [];
+  const senders: Identity[] = [];
   for (const event of events) {
-    if (event.type === 'message') keys.push(...threadKeys({ event }));
+    if (event.type === 'message') {
+      keys.push(...threadKeys({ event }));
+      if (event.contact !== null) senders.push(event.contact);
+    }
     if (event.type === 'message' || event.type === 'receipt') {
       providerIds.push(event.providerMessageId);
       ownIds.push(...ownId(event.outboundId));
     }
     if (event.type === 'watermark') contacts.push(event.contact);
   }
+  await holdContacts(tx, senders);
   await sql`
     select id from conversation where id in (
       select conversation_id from thread_key where channel_id = ${channelId} and key = any(${keys}::text[])

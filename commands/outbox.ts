@@ -204,6 +204,9 @@ interface QueuedRow {
   readonly failure_code: string | null;
 }
 
+/** The id a message names itself by, also where it is kept under another because its sender had used that one before. */
+const ITS_OWN_ID = sql<string>`regexp_replace(provider_message_id, ' again:[0-9a-f]{16}$', '')`;
+
 async function claimed(db: Db, tx: Tx, conversationId: string, row: QueuedRow, attempt: number): Promise<Claimed> {
   const { rows } = await sql<{
     text: string;
@@ -214,15 +217,15 @@ async function claimed(db: Db, tx: Tx, conversationId: string, row: QueuedRow, a
     inbound_at: Date | null;
     ids: string[] | null;
   }>`
-    select m.text, m.html, coalesce(m.subject, c.subject) as subject, u.name as author, last.provider_message_id as inbound, last.received_at as inbound_at,
-      (select array_agg(p.provider_message_id order by p.occurred_at, p.arrival) from (
-        select provider_message_id, occurred_at, arrival from message
+    select m.text, m.html, coalesce(m.subject, c.subject) as subject, u.name as author, last.id as inbound, last.received_at as inbound_at,
+      (select array_agg(p.id order by p.occurred_at, p.arrival) from (
+        select ${ITS_OWN_ID} as id, occurred_at, arrival from message
         where conversation_id = c.id and channel_id = m.channel_id and provider_message_id is not null and id <> m.id
         order by occurred_at desc, arrival desc limit 50) p) as ids
     from message m join conversation c on c.id = m.conversation_id
     left join app_user u on u.id = m.author_user_id
     left join lateral (
-      select provider_message_id, received_at from message
+      select ${ITS_OWN_ID} as id, received_at from message
       where conversation_id = c.id and channel_id = m.channel_id and direction = 'INBOUND' and not automatic
       order by occurred_at desc, arrival desc limit 1) last on true
     where m.id = ${row.message_id} and m.conversation_id = ${conversationId}`.execute(tx);
