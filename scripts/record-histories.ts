@@ -1,11 +1,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { ChannelFailure } from '@trunkline/channel-sdk';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { assign } from '#commands/owners.ts';
 import { close } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
-import { GUARDIAN_SCHEDULE, intakeWorkflowId, outboxWorkflowId, ticketWorkflowId } from '#workflows/contract.ts';
+import { attachmentsWorkflowId, GUARDIAN_SCHEDULE, intakeWorkflowId, outboxWorkflowId, ticketWorkflowId } from '#workflows/contract.ts';
 import { keepGuardianSchedule } from '#worker/schedule.ts';
 import { writeHistory } from '#test/workflows/histories.ts';
+import { provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
 
 /**
@@ -50,10 +52,27 @@ async function record(world: World): Promise<void> {
   );
   await world.client.schedule.getHandle(GUARDIAN_SCHEDULE).delete();
 
+  await save('channelAttachments', await recordAttachments(world));
   await save('ticket', ticketWorkflowId(ticket.number));
   await save('channelIntake', intakeWorkflowId(channel.key));
   await save('outbox', outboxWorkflowId(conversationId));
   await save('guardian', guardian);
+}
+
+/** A file that is had at the second try, after a wait. */
+async function recordAttachments(on: World): Promise<string> {
+  const channel = await on.connect('INBOX', 'askable');
+  let asked = 0;
+  provided.set('a file', async () => {
+    asked += 1;
+    if (asked === 1) throw new ChannelFailure({ code: 'RateLimited', retryAfterSeconds: 2 });
+    return Buffer.from('what is in it');
+  });
+  await on.deliver(channel, { do: 'message', id: 'with-file', from: 'visitor-two', text: 'look', files: [{ name: 'file.txt', text: 'a file' }] });
+  const workflowId = attachmentsWorkflowId(channel.key);
+  await until('the file is stored', async () => on.db.selectFrom('attachment').select('id').where('state', '=', 'STORED').executeTakeFirst());
+  await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED');
+  return workflowId;
 }
 
 async function save(type: string, workflowId: string): Promise<void> {

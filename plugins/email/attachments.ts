@@ -1,45 +1,65 @@
 import type { AttachmentRef, RawDelivery } from '@trunkline/channel-sdk';
 import type { Attachment, Email } from 'postal-mime';
 import { cleanLine } from './clean.ts';
-import { messageIds } from './message-id.ts';
 import { readMail } from './mime.ts';
 
-/** What hangs on a mail. `ref` is its place in the mail: the bytes stay in the stored delivery. */
-export function attachmentRefs(email: Email): AttachmentRef[] {
-  return email.attachments.map((attachment, index) => {
+/** More is a bomb, not a mail; the engine's own limit is far below. */
+const MOST = 1_000;
+const MAIL = 'message/rfc822';
+
+/**
+ * What hangs on a mail. `ref` is its place in the mail: the bytes stay in the stored delivery. `inner`: the mail that was forwarded as an
+ * attachment, and its place; what hangs on that one comes along.
+ */
+export function attachmentRefs(email: Email, inner?: { readonly email: Email; readonly place: number }): AttachmentRef[] {
+  return [...refs(email, ''), ...(inner === undefined ? [] : refs(inner.email, `${inner.place}.`))].slice(0, MOST);
+}
+
+/** Takes them out of the stored mail again, which is read once for all; null where the mail has none at that place. */
+export async function extractAttachments(wanted: readonly AttachmentRef[], raw: RawDelivery): Promise<(Uint8Array | null)[]> {
+  const { email } = await readMail(raw.body);
+  const inner = new Map<number, Email>();
+  const files: (Uint8Array | null)[] = [];
+  for (const { ref } of wanted) {
+    const [place, innerPlace] = /^\d{1,5}(?:\.\d{1,5})?$/.test(ref) ? ref.split('.').map(Number) : [];
+    let found = place === undefined ? undefined : email.attachments[place];
+    if (found !== undefined && place !== undefined && innerPlace !== undefined) {
+      const mail = inner.get(place) ?? (await readMail(attachmentBytes(found))).email;
+      inner.set(place, mail);
+      found = mail.attachments[innerPlace];
+    }
+    files.push(found === undefined ? null : attachmentBytes(found));
+  }
+  return files;
+}
+
+/** The place of the one mail that hangs on it; undefined: none does, or several. */
+export function attachedMail(email: Email): number | undefined {
+  const first = email.attachments.findIndex(({ mimeType }) => mimeType === MAIL);
+  return first >= 0 && first === email.attachments.findLastIndex(({ mimeType }) => mimeType === MAIL) ? first : undefined;
+}
+
+export function attachmentBytes({ content }: Attachment): Uint8Array {
+  if (typeof content === 'string') return new TextEncoder().encode(content);
+  return content instanceof Uint8Array ? content : new Uint8Array(content ?? 0);
+}
+
+function refs(email: Email, prefix: string): AttachmentRef[] {
+  return email.attachments.slice(0, MOST).map((attachment, index) => {
     const contentId = cleanLine(attachment.contentId ?? '', 300).replace(/^<|>$/g, '');
+    const fileName = cleanLine(attachment.filename ?? '', 200);
     return {
-      ref: String(index),
-      fileName: cleanLine(attachment.filename ?? '', 200) || `attachment-${index + 1}`,
-      type: /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(attachment.mimeType) ? attachment.mimeType : 'application/octet-stream',
-      bytes: bytesOf(attachment).length,
+      ref: `${prefix}${index}`,
+      fileName: fileName || (attachment.mimeType === MAIL ? `mail-${index + 1}.eml` : `attachment-${index + 1}`),
+      type: typeOf(attachment, fileName),
+      bytes: attachmentBytes(attachment).length,
       ...(contentId === '' ? {} : { contentId }),
     };
   });
 }
 
-/** Takes them out of the stored mail again, which is read once for all; null where the mail has none at that place. */
-export async function extractAttachments(refs: readonly AttachmentRef[], raw: RawDelivery): Promise<(Uint8Array | null)[]> {
-  const { email } = await readMail(raw.body);
-  return refs.map(({ ref }) => {
-    const attachment = /^\d{1,5}$/.test(ref) ? email.attachments[Number(ref)] : undefined;
-    return attachment === undefined ? null : bytesOf(attachment);
-  });
-}
-
-/** The Message-ID of the mail a bounce brings back: many bounces name it nowhere else. */
-export function originalIds(email: Email): string[] {
-  for (const attachment of email.attachments) {
-    if (attachment.mimeType !== 'message/rfc822' && attachment.mimeType !== 'text/rfc822-headers') continue;
-    const head = new TextDecoder().decode(bytesOf(attachment).subarray(0, 64 * 1024));
-    const line = /^message-id:([^\n]*(?:\n[ \t][^\n]*)?)/im.exec(head);
-    if (line !== null) return messageIds(line[1]).slice(0, 1);
-  }
-  return [];
-}
-
-function bytesOf(attachment: Attachment): Uint8Array {
-  const { content } = attachment;
-  if (typeof content === 'string') return new TextEncoder().encode(content);
-  return content instanceof Uint8Array ? content : new Uint8Array(content ?? 0);
+function typeOf({ mimeType }: Attachment, fileName: string): string {
+  // Outlook's own container comes under many types, but under one name.
+  if (/^winmail\.dat$/i.test(fileName) || mimeType === 'application/vnd.ms-tnef') return 'application/ms-tnef';
+  return /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(mimeType) ? mimeType : 'application/octet-stream';
 }
