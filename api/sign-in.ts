@@ -81,8 +81,9 @@ function reasonOf(error: unknown): string {
   if (error instanceof ProviderUnavailable) throw error;
   if (error instanceof errors.JWTExpired) return 'it is over';
   if (error instanceof errors.JWTClaimValidationFailed) {
+    if (error.reason === 'missing') return 'a claim is missing';
     if (error.claim === 'aud') return 'it is meant for somebody else (aud)';
-    return error.claim === 'nbf' || error.claim === 'iat' ? 'it does not count yet' : 'a claim is missing or wrong';
+    return error.claim === 'nbf' || error.claim === 'iat' ? 'it does not count yet' : 'a claim is wrong';
   }
   if (error instanceof errors.JOSEAlgNotAllowed) return 'it is signed in a way that is not taken';
   if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || (error instanceof errors.JOSEError && error.code === 'ERR_JOSE_GENERIC')) {

@@ -47,13 +47,14 @@ export interface TestUser {
   readonly seat?: Seat;
   readonly availability?: Availability;
   readonly name?: string;
+  readonly email?: string;
 }
 
 export async function makeUser(db: Db, user: TestUser = {}): Promise<string> {
   const { id } = await db
     .insertInto('app_user')
     .values({
-      email: `${randomBytes(6).toString('hex')}@users.example`,
+      email: user.email ?? `${randomBytes(6).toString('hex')}@users.example`,
       name: user.name ?? 'Test User',
       role: user.role ?? 'AGENT',
       seat: user.seat ?? 'PAID',
