@@ -79,9 +79,9 @@ function optionsOf(smtp: SmtpSender): SMTPConnection.Options {
   return {
     host: smtp.host,
     port: smtp.port,
-    secure: smtp.secure === 'tls',
-    requireTLS: smtp.secure === 'starttls',
-    ignoreTLS: smtp.secure === 'none',
+    secure: smtp.security === 'tls',
+    requireTLS: smtp.security === 'starttls',
+    ignoreTLS: smtp.security === 'none',
     name: domainOf(smtp),
     connectionTimeout: CONNECT_MS,
     dnsTimeout: CONNECT_MS,

@@ -39,6 +39,7 @@ export interface Visibility {
   readonly api_token: RawBuilder<boolean>;
   readonly sign_in_identity: RawBuilder<boolean>;
   readonly raw_delivery: RawBuilder<boolean>;
+  readonly system_mail: RawBuilder<boolean>;
   readonly ticket_import: RawBuilder<boolean>;
   /** Users, teams, pipelines and statuses: any user sees them. */
   readonly anybody: RawBuilder<boolean>;
@@ -91,6 +92,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
     api_token: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`api_token.user_id = ${viewer.userId}::uuid`,
     sign_in_identity: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`sign_in_identity.user_id = ${viewer.userId}::uuid`,
     ticket_import: admin ? yes : no,
+    system_mail: admin ? yes : no,
     raw_delivery: admin ? sql<boolean>`raw_delivery.state = 'SET_ASIDE'` : no,
   };
 }

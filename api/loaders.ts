@@ -16,6 +16,7 @@ import {
   type ReplyChannelRow,
   type SignInRow,
   type StatusRow,
+  SYSTEM_MAIL_COLUMNS,
   TOKEN_COLUMNS,
 } from './rows.ts';
 
@@ -127,6 +128,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .where((await see()).ticket_import)
         .execute(),
     ),
+    systemMail: byId(async (ids) =>
+      db
+        .selectFrom('system_mail')
+        .select(SYSTEM_MAIL_COLUMNS)
+        .where('id', 'in', ids)
+        .where((await see()).system_mail)
+        .execute(),
+    ),
     delivery: byId(async (ids) =>
       db
         .selectFrom('raw_delivery')
@@ -194,6 +203,10 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       const found = await replyChannelsOf(db, plugins, userId, conversationIds);
       return conversationIds.map((id) => found.get(id) ?? []);
     }),
+    mailOffOf: grouped<{ user_id: string; kind: string }>(
+      (ids) => db.selectFrom('notification_mail_off').selectAll().where('user_id', 'in', ids).execute(),
+      (row) => row.user_id,
+    ),
     lastMessageOf: new DataLoader<string, MessageRow | null>(async (conversationIds) => {
       const { rows } = await sql<MessageRow>`
         select newest.* from unnest(${[...conversationIds]}::uuid[]) as asked (id)

@@ -12,6 +12,7 @@ import { environmentOrExit } from '#runtime/environment.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
+import { createDevMailPage } from './dev-mail.ts';
 import { createDoors } from './doors/index.ts';
 import { createClientAddress } from './client-address.ts';
 import { createFeed } from './feed.ts';
@@ -89,6 +90,7 @@ app.get('/readyz', async (context) => {
 });
 app.all('/graphql', (context) => graphql(context.req.raw, context.env.incoming));
 app.route('/', doors.app);
+if (env.mode === 'development') app.route('/', createDevMailPage(db, env.publicUrl));
 app.onError((error, context) => {
   return context.json({ error: 'unexpected', errorId: unexpected(error) }, 500);
 });

@@ -16,6 +16,7 @@ import type {
   RoutingDecisionTable,
   RoutingRuleTable,
   SignInIdentityTable,
+  SystemMailTable,
   TeamTable,
   TicketImportTable,
   TicketStatusTable,
@@ -43,6 +44,25 @@ export type TicketRow = Selectable<TicketTable>;
 export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;
+/** Without the address and the words: what is in a mail belongs to whom it went to. */
+export type SystemMailRow = Pick<
+  Selectable<SystemMailTable>,
+  'id' | 'kind' | 'user_id' | 'contact_id' | 'ticket_id' | 'state' | 'reason' | 'last_failure' | 'attempt' | 'not_before' | 'created_at' | 'settled_at'
+>;
+export const SYSTEM_MAIL_COLUMNS = [
+  'id',
+  'kind',
+  'user_id',
+  'contact_id',
+  'ticket_id',
+  'state',
+  'reason',
+  'last_failure',
+  'attempt',
+  'not_before',
+  'created_at',
+  'settled_at',
+] as const;
 export type NotificationRow = Selectable<NotificationTable>;
 export type TicketImportRow = Selectable<TicketImportTable>;
 export type { ReplyChannelRow } from '#commands/reply-channels.ts';

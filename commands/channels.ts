@@ -6,7 +6,7 @@ import type { Db, Tx } from '#db/database.ts';
 import type { Database, Reopening } from '#db/schema.ts';
 import { chooseAutomation, type AutomationInput } from './automation.ts';
 import { channelAnswers } from './channel-health.ts';
-import { changedSettings, isRecord, openSecrets, sealSecrets, settingsProblems, validateSettings } from './channel-settings.ts';
+import { changedSettings, isRecord, loadChannel, openSecrets, sealSecrets, settingsProblems, validateSettings } from './channel-settings.ts';
 import { claimMailbox, mailboxAddress, releaseChannelMailbox } from './mailboxes.ts';
 import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
 import { deliveryChanged } from './outbox.ts';
@@ -347,6 +347,25 @@ export async function disconnectChannel(
   }
   unit.record({ kind: 'CHANNEL_DISCONNECTED', channelId, placeId: found.place_id });
   return { disconnected: true, failedMessages: failed.length };
+}
+
+/** Lets the provider know, after the commit: it unsubscribes. That it can not be told changes nothing and is only logged. */
+export async function tellDisconnected(
+  db: Db,
+  { plugins, keys }: ChannelDeps,
+  channelId: string,
+  context: (pluginKey: string, info: ChannelInfo<unknown>) => PluginContext<unknown>,
+): Promise<void> {
+  const channel = await loadChannel(db, keys, { id: channelId }, { disconnectedToo: true });
+  const plugin = plugins.find(({ key }) => key === channel?.plugin);
+  if (channel === undefined || plugin?.disconnect === undefined) return;
+  const told = context(plugin.key, channel.info);
+  try {
+    await plugin.disconnect(told);
+  } catch (error) {
+    const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
+    told.log('the provider could not be told that its channel was disconnected', { code: isRecord(failure) ? String(failure['code']) : 'Unexpected' });
+  }
 }
 
 async function lockConnected(tx: Tx, channelId: string) {

@@ -3,7 +3,7 @@ import type { Db } from '#db/database.ts';
 import { dropOrphanBlobs } from './blobs.ts';
 
 /** How long rows are kept that nobody reads any more, in days; the table in `docs/limits.md` is held against these. */
-export const RETENTION_DAYS = { idempotencyKeys: 7, uploads: 1, rawDeliveries: 30, spam: 90, filtered: 90 } as const;
+export const RETENTION_DAYS = { idempotencyKeys: 7, uploads: 1, rawDeliveries: 30, spam: 90, filtered: 90, systemMails: 30 } as const;
 
 export interface Removed {
   readonly idempotencyKeys: number;
@@ -13,6 +13,8 @@ export interface Removed {
   /** Automatic mail that answered nothing. */
   readonly filtered: number;
   readonly rawDeliveries: number;
+  /** The account's own mail, sent or not; what waits is younger. */
+  readonly systemMails: number;
   /** Files to which nothing refers any more. */
   readonly files: number;
 }
@@ -36,6 +38,8 @@ export async function removeExpired(db: Db, limit: number): Promise<Removed> {
         and not exists (select 1 from filtered_message f where f.raw_delivery_id = r.id)
         and id not in (select m.raw_delivery_id from attachment a join message m on m.id = a.message_id where a.state = 'WAITING' and m.raw_delivery_id is not null)
       limit ${limit})`),
+    systemMails: await removed(sql`delete from system_mail where id in (
+      select id from system_mail where ${past('created_at', RETENTION_DAYS.systemMails)} and state not in ('QUEUED', 'SENDING') order by created_at, id limit ${limit})`),
     files: await dropOrphanBlobs(db, limit),
   };
 }

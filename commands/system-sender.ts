@@ -29,7 +29,7 @@ const smtpSchema = z.strictObject({
     .regex(/^[a-z0-9.:-]+$/, 'must be a host name or an IP address'),
   port: z.int().min(1).max(65_535),
   /** `tls`: from the first byte (465). `starttls`: required, never given up. `none`: in the clear, within this machine. */
-  secure: z.enum(['tls', 'starttls', 'none']),
+  security: z.enum(['tls', 'starttls', 'none']),
   username: line(320).optional(),
   fromAddress: z.string().transform((value, context) => {
     const address = mailboxAddress(value);
@@ -46,7 +46,7 @@ export type SmtpSender = z.output<typeof smtpSchema>;
 export interface SmtpSenderInput {
   readonly host: string;
   readonly port: number;
-  readonly secure: 'tls' | 'starttls' | 'none';
+  readonly security: 'tls' | 'starttls' | 'none';
   readonly username?: string;
   /** Left out: the one that is stored stays, where host, port and user name stay; it goes to no other server. */
   readonly password?: string;
@@ -105,6 +105,20 @@ export async function loadSystemSender(db: Db, keys: Keys): Promise<LoadedSender
   return { kind: 'smtp', smtp: smtpSchema.parse(row.settings), password: passwordOf(keys, row.secrets) };
 }
 
+/** Who sends now, without any secret. */
+export interface SenderSettings {
+  readonly smtp: SmtpSender | null;
+  readonly channelId: string | null;
+  readonly changedAt: Date;
+}
+
+/** What an admin sees of it; undefined: there is none. */
+export async function readSystemSender(db: Db): Promise<SenderSettings | undefined> {
+  const row = await db.selectFrom('system_sender').select(['channel_id', 'settings', 'changed_at']).executeTakeFirst();
+  if (row === undefined) return undefined;
+  return { smtp: row.settings === null ? null : smtpSchema.parse(row.settings), channelId: row.channel_id, changedAt: row.changed_at };
+}
+
 function passwordOf(keys: Keys, sealed: Buffer | null): string | undefined {
   const password = sealed === null ? undefined : keys.open(SEALED_FOR, sealed)['password'];
   return typeof password === 'string' ? password : undefined;
@@ -127,8 +141,8 @@ async function smtpRow(unit: Unit, keys: Keys, { password: typed, ...input }: Sm
   const problems: Problem[] = [];
   if (smtp.username !== undefined && (password ?? '') === '') problems.push({ path: 'smtp.password', message: 'is needed with a user name' });
   if (smtp.username === undefined && typed !== undefined) problems.push({ path: 'smtp.username', message: 'is needed with a password' });
-  if (smtp.username !== undefined && smtp.secure === 'none' && !isThisMachine(smtp.host)) {
-    problems.push({ path: 'smtp.secure', message: 'a password is only sent over TLS' });
+  if (smtp.username !== undefined && smtp.security === 'none' && !isThisMachine(smtp.host)) {
+    problems.push({ path: 'smtp.security', message: 'a password is only sent over TLS' });
   }
   if (problems.length > 0) throw new InvalidInput(problems);
   return {

@@ -1,5 +1,8 @@
+import type { Preview } from '@trunkline/channel-sdk';
+import { previewChannel } from '#commands/channel-preview.ts';
+import { Forbidden, InvalidInput, NotFound } from '#commands/refusals.ts';
 import { builder } from '../builder.ts';
-import { reaches } from '../roles.ts';
+import { reaches, ROLE_NAMES } from '../roles.ts';
 import { CHANNEL_COLUMNS, type ChannelRow } from '../rows.ts';
 import { HealthEnum, PriorityEnum, ReopeningEnum } from './enums.ts';
 import { promised } from '../promised.ts';
@@ -13,6 +16,35 @@ const HealthRef = builder.objectRef<ChannelRow>('ChannelHealth').implement({
     state: t.field({ type: HealthEnum, description: 'Whether it works.', resolve: (channel) => channel.health }),
     reason: t.exposeString('health_reason', { nullable: true, description: 'A code or a fixed phrase; null while it works.' }),
     since: t.field({ type: 'DateTime', description: 'Since when it is so.', resolve: (channel) => channel.health_since }),
+    checkedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its provider was last asked whether the credentials are still good, or when it was connected; null: its plugin can not ask.',
+      resolve: (channel, _args, { deps }) =>
+        deps.plugins.some((plugin) => plugin.key === channel.plugin && plugin.check !== undefined) ? channel.checked_at : null,
+    }),
+  }),
+});
+
+const AutomationRef = builder.objectRef<ChannelRow>('TicketAutomation').implement({
+  description: 'What a channel does by itself with tickets and their conversations.',
+  fields: (t) => ({
+    onContactReplyStatus: t.field({
+      type: StatusRef,
+      nullable: true,
+      description: 'The status an open ticket gets when the contact writes again, or reopens it by writing; null: it keeps its own.',
+      resolve: (channel, _args, { load }) => (channel.on_contact_reply_status_id === null ? null : load.status.load(channel.on_contact_reply_status_id)),
+    }),
+    onAgentReplyStatus: t.field({
+      type: StatusRef,
+      nullable: true,
+      description: 'The status an open ticket gets when a person answers; null: it keeps its own.',
+      resolve: (channel, _args, { load }) => (channel.on_agent_reply_status_id === null ? null : load.status.load(channel.on_agent_reply_status_id)),
+    }),
+    onCloseMessage: t.exposeString('on_close_message', {
+      nullable: true,
+      description: 'What the contact is told, as plain text, when a person closes; null: nothing.',
+    }),
   }),
 });
 
@@ -62,6 +94,7 @@ builder.node(ChannelRef, {
       description: 'Whether new conversations get a ticket while it lives in an inbox; in the help desk they always do.',
     }),
     ticketDefaults: t.field({ type: DefaultsRef, description: 'What its new tickets begin with.', resolve: (channel) => channel }),
+    automation: t.field({ type: AutomationRef, description: 'What it does by itself with tickets.', resolve: (channel) => channel }),
     reopening: t.field({ type: ReopeningEnum, description: 'What a message in a closed conversation does.', resolve: (channel) => channel.reopening }),
     reopenDays: t.exposeInt('reopen_days', { nullable: true, description: 'Days after closing, for NEW_AFTER; otherwise null.' }),
     unassignedNoticeUsers: t.field({
@@ -133,6 +166,54 @@ builder.queryField('channelByKey', (t) =>
     resolve: async (_root, { key }, { db, see }) => {
       const visible = await see();
       return (await db.selectFrom('channel').select(CHANNEL_COLUMNS).where('key', '=', key).where(visible.channel).executeTakeFirst()) ?? null;
+    },
+  }),
+);
+
+const PreviewRef = builder.objectRef<Preview>('ChannelPreviewPart').implement({
+  description: 'One thing that would be seen outside.',
+  fields: (t) => ({
+    label: t.exposeString('label', { description: 'What it is: “From”, “Signature”.' }),
+    text: t.exposeString('text', { description: 'As plain text.' }),
+    html: t.string({ nullable: true, description: 'As HTML, sanitised; null: it has none.', resolve: (part) => part.html ?? null }),
+  }),
+});
+
+const ChannelPreviewRef = builder.objectRef<{ readonly parts: readonly Preview[] }>('ChannelPreview').implement({
+  description: 'How a message would look outside with the settings that were given.',
+  fields: (t) => ({
+    parts: t.field({
+      type: [PreviewRef],
+      description: 'Each thing that would be seen; empty where the plugin shows none.',
+      resolve: ({ parts }) => [...parts],
+    }),
+  }),
+});
+
+builder.queryField('channelPreview', (t) =>
+  t.field({
+    type: ChannelPreviewRef,
+    description: 'How a message would look outside, for an admin who edits settings: nothing is stored and no provider is asked. Needs the role admin.',
+    errors: {
+      types: [NotFound, Forbidden, InvalidInput],
+      union: { name: 'ChannelPreviewResult', description: 'What channelPreview answers: the preview, or why there is none.' },
+    },
+    args: {
+      channelId: t.arg.globalID({ for: [ChannelRef], description: 'A channel whose settings are edited; this or `pluginKey`.' }),
+      pluginKey: t.arg.string({ description: 'The plugin of a channel that is to be connected.' }),
+      settings: t.arg({ type: 'JSONObject', description: 'The settings as typed: over the channel’s own, or all of a new one’s. Secrets may be left out.' }),
+      authorId: t.arg.globalID({ for: [UserRef], description: 'Who writes; none: the viewer.' }),
+    },
+    resolve: async (_root, { channelId, pluginKey, settings, authorId }, { db, deps, viewer, load }) => {
+      if (!reaches(viewer.role, 'ADMIN')) throw new Forbidden(`the role ${ROLE_NAMES.ADMIN}`);
+      if ((channelId == null) === (pluginKey == null)) throw new InvalidInput([{ path: 'pluginKey', message: 'a channel or a plugin, one of the two' }]);
+      if (channelId != null && (await load.channel.load(channelId.id)) === null) throw new NotFound('channel', channelId.id);
+      const parts = await previewChannel(db, deps, {
+        of: channelId == null ? { pluginKey: pluginKey ?? '' } : { channelId: channelId.id },
+        settings: settings ?? {},
+        authorId: authorId?.id ?? viewer.userId,
+      });
+      return { parts };
     },
   }),
 );

@@ -103,6 +103,30 @@ export const NotificationKindEnum = words('NotificationKind', 'What a user is to
   CHANNEL_HEALTH: 'A channel lost its provider, or got it back.',
 });
 
+export const ToldByEnum = words('NotificationWay', 'Where a user is told.', {
+  API: 'In the API: listed with the viewer’s notifications, and told as an event.',
+  MAIL: 'By a mail to their address.',
+});
+export const SystemMailKindEnum = words('SystemMailKind', 'What a mail of the account’s own is.', {
+  NOTIFICATION: 'A notification, to a user.',
+  TEST: 'A test of the system sender, to the admin who asked for it.',
+  OFFLINE_OWNER: 'To an owner who was not there.',
+  TRANSCRIPT: 'A conversation, to the contact.',
+});
+export const SystemMailStateEnum = words('SystemMailState', 'How far a mail of the account’s own has come.', {
+  QUEUED: 'Waits to be sent.',
+  SENDING: 'The server is being asked.',
+  SENT: 'The server has taken it.',
+  FAILED: 'It was not sent, and is not tried again by itself.',
+  MAYBE_SENT: 'Whether it was sent is unknown. It is never sent again by itself.',
+  UNSENT: 'There was no system sender. It is not sent by itself once there is one.',
+});
+export const SmtpSecurityEnum = words('SmtpSecurity', 'How the connection to an SMTP server is kept from being read.', {
+  TLS: 'TLS from the first byte, as on port 465.',
+  STARTTLS: 'TLS before anything else is said, as on port 587; without it nothing is sent.',
+  NONE: 'In the clear; with a password only within this machine.',
+});
+
 const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   CONVERSATION_STARTED: 'A conversation began.',
   TICKET_CREATED: 'A ticket was made.',

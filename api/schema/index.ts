@@ -13,6 +13,7 @@ import './ticket.ts';
 import './routing.ts';
 import './event.ts';
 import './notification.ts';
+import './system-sender.ts';
 import './delivery.ts';
 import './ticket-import.ts';
 import './subscription.ts';
@@ -26,6 +27,7 @@ import './mutations/pipeline.ts';
 import './mutations/people.ts';
 import './mutations/token.ts';
 import './mutations/notification.ts';
+import './mutations/system-sender.ts';
 import { lexicographicSortSchema, printSchema } from 'graphql';
 import { builder } from '../builder.ts';
 

@@ -1,6 +1,6 @@
 import { builder } from '../builder.ts';
 import { NotificationKindEnum } from './enums.ts';
-import { ConversationRef, NotificationRef, TicketRef } from './refs.ts';
+import { ChannelRef, ConversationRef, NotificationRef, TicketRef } from './refs.ts';
 
 builder.node(NotificationRef, {
   description: 'Something a user was told of. Only they see it.',
@@ -19,6 +19,12 @@ builder.node(NotificationRef, {
       nullable: true,
       description: 'The conversation; null: none, or no longer to be seen.',
       resolve: (notification, _args, { load }) => (notification.conversation_id === null ? null : load.conversation.load(notification.conversation_id)),
+    }),
+    channel: t.field({
+      type: ChannelRef,
+      nullable: true,
+      description: 'The channel, of CHANNEL_HEALTH; null: none, or no longer to be seen.',
+      resolve: (notification, _args, { load }) => (notification.channel_id === null ? null : load.channel.load(notification.channel_id)),
     }),
     createdAt: t.field({ type: 'DateTime', description: 'When they were told.', resolve: (notification) => notification.created_at }),
     readAt: t.field({ type: 'DateTime', nullable: true, description: 'When they read it; null: not yet.', resolve: (notification) => notification.read_at }),

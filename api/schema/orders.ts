@@ -28,6 +28,13 @@ export const ORDERS = {
   },
   event: { keys: [{ column: 'event.id', cast: 'bigint' }] },
   decision: { keys: [{ column: 'routing_decision.id', cast: 'uuid' }], descending: true },
+  systemMail: {
+    keys: [
+      { column: 'system_mail.created_at', cast: 'timestamptz' },
+      { column: 'system_mail.id', cast: 'uuid' },
+    ],
+    descending: true,
+  },
   notification: { keys: [{ column: 'notification.id', cast: 'uuid' }], descending: true },
   apiToken: { keys: [{ column: 'api_token.id', cast: 'uuid' }], descending: true },
   ticketImport: { keys: [{ column: 'ticket_import.id', cast: 'uuid' }], descending: true },

@@ -23,12 +23,42 @@ builder.node(PluginRef, {
       description: 'The method of a rule that names none.',
       resolve: (plugin) => (plugin.capabilities.routing.defaultMethod === 'random' ? 'RANDOM' : 'LEAST_BUSY'),
     }),
+    settingsSchema: t.field({
+      type: 'JSONObject',
+      nullable: true,
+      description:
+        'What its settings may be, as JSON Schema (draft 2020-12) of what is typed, so that a client can draw an editor; null: its schema offers none.',
+      resolve: settingsSchemaOf,
+    }),
     secretSettings: t.stringList({
       description: 'Which of its settings are secrets: stored encrypted, never returned.',
       resolve: (plugin) => [...plugin.secrets],
     }),
   }),
 });
+
+const schemas = new WeakMap<Plugin, object | null>();
+
+/** By the schema library's own converter, where it has one (Standard JSON Schema). What it can not convert is null, never an error. */
+function settingsSchemaOf(plugin: Plugin): object | null {
+  const known = schemas.get(plugin);
+  if (known !== undefined) return known;
+  const made = convert(plugin.settings['~standard']);
+  schemas.set(plugin, made);
+  return made;
+}
+
+function convert(standard: object): object | null {
+  const converter: unknown = Reflect.get(standard, 'jsonSchema');
+  const input: unknown = typeof converter === 'object' && converter !== null ? Reflect.get(converter, 'input') : undefined;
+  if (typeof input !== 'function') return null;
+  try {
+    const schema: unknown = Reflect.apply(input, converter, [{ target: 'draft-2020-12' }]);
+    return typeof schema === 'object' ? schema : null;
+  } catch {
+    return null;
+  }
+}
 
 builder.queryField('plugins', (t) =>
   t.field({

@@ -14,6 +14,7 @@ import type {
   PlaceRow,
   RuleRow,
   StatusRow,
+  SystemMailRow,
   TeamRow,
   TicketImportRow,
   TicketRow,
@@ -38,6 +39,7 @@ export const TicketImportRef = builder.objectRef<TicketImportRow>('TicketImport'
 export const RuleRef = builder.objectRef<RuleRow>('RoutingRule');
 export const DecisionRef = builder.objectRef<DecisionRow>('RoutingDecision');
 export const EventRef = builder.objectRef<EventRow>('Event');
+export const SystemMailRef = builder.objectRef<SystemMailRow>('SystemMail');
 export const NotificationRef = builder.objectRef<NotificationRow>('Notification');
 export const DeliveryRef = builder.objectRef<DeliveryRow>('Delivery');
 
@@ -63,5 +65,6 @@ export const TicketConnection = connectionOf(TicketRef, 'Ticket', 'tickets');
 export const TicketImportConnection = connectionOf(TicketImportRef, 'TicketImport', 'imports of tickets');
 export const DecisionConnection = connectionOf(DecisionRef, 'RoutingDecision', 'routing decisions');
 export const EventConnection = connectionOf(EventRef, 'Event', 'events');
+export const SystemMailConnection = connectionOf(SystemMailRef, 'SystemMail', 'mails of the account’s own');
 export const NotificationConnection = connectionOf(NotificationRef, 'Notification', 'notifications');
 export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');

@@ -1,3 +1,4 @@
+import type { NotificationKind } from '#db/schema.ts';
 import { builder } from '../builder.ts';
 import type { SignInRow, TeamRow } from '../rows.ts';
 import { AvailabilityEnum, MembershipEnum, NotificationKindEnum, RoleEnum, SeatEnum } from './enums.ts';
@@ -99,11 +100,13 @@ const ViewerRef = builder.objectRef<{ readonly userId: string }>('Viewer').imple
     ),
     notificationsOff: t.field({
       type: [NotificationKindEnum],
-      description: 'The kinds they have switched off.',
-      resolve: async ({ userId }, _args, { load }) => {
-        const rows = await load.switchedOffOf.load(userId);
-        return rows.map((row) => row.kind as 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED');
-      },
+      description: 'The kinds they have switched off in the API.',
+      resolve: async ({ userId }, _args, { load }) => (await load.switchedOffOf.load(userId)).map((row) => row.kind as NotificationKind),
+    }),
+    notificationMailsOff: t.field({
+      type: [NotificationKindEnum],
+      description: 'The kinds of which they get no mail.',
+      resolve: async ({ userId }, _args, { load }) => (await load.mailOffOf.load(userId)).map((row) => row.kind as NotificationKind),
     }),
   }),
 });

@@ -46,6 +46,8 @@ const SHORT_LISTS = new Set([
   'User.signIns',
   'ApiToken.scopes',
   'Viewer.notificationsOff',
+  'Viewer.notificationMailsOff',
+  'ChannelPreview.parts',
   'HelpDesk.accessList',
   'Inbox.accessList',
   'Place.accessList',

@@ -242,8 +242,8 @@ describe('disconnecting a channel', () => {
         })
         .execute();
     }
-    expect(await run((unit) => disconnectChannel(unit, { channelId }))).toEqual({ failedMessages: 1 });
-    expect(await run((unit) => disconnectChannel(unit, { channelId }))).toEqual({ failedMessages: 0 });
+    expect(await run((unit) => disconnectChannel(unit, { channelId }))).toEqual({ disconnected: true, failedMessages: 1 });
+    expect(await run((unit) => disconnectChannel(unit, { channelId }))).toEqual({ disconnected: false, failedMessages: 0 });
     const outbound = await database.db
       .selectFrom('outbound')
       .select(['state', 'failure_code', 'can_retry'])

@@ -1,4 +1,14 @@
-import { channelKeyOf, connectChannel, disconnectChannel, prepareConnection, setChannelEnabled, updateChannel } from '#commands/channels.ts';
+import type { AutomationInput } from '#commands/automation.ts';
+import {
+  channelKeyOf,
+  connectChannel,
+  disconnectChannel,
+  prepareConnection,
+  prepareUpdate,
+  setChannelEnabled,
+  tellDisconnected,
+  updateChannel,
+} from '#commands/channels.ts';
 import { redeliver } from '#commands/intake.ts';
 import { AddressTaken, ChangedMeanwhile, InvalidInput, NotAssignable, NotFound, NotPossible } from '#commands/refusals.ts';
 import { setRoutingRule, type RuleInput } from '#commands/routing-rules.ts';
@@ -55,6 +65,27 @@ function defaultsOf(input: typeof DefaultsInputRef.$inferInput): TicketDefaultsI
   };
 }
 
+const AutomationInputRef = builder.inputType('TicketAutomationInput', {
+  description: 'What a channel is to do by itself with tickets; null takes one away, what is left out stays as it is.',
+  fields: (t) => ({
+    onContactReplyStatusId: t.globalID({
+      for: [StatusRef],
+      description: 'The status an open ticket gets when the contact writes again: an open one of the pipeline of the ticket defaults.',
+    }),
+    onAgentReplyStatusId: t.globalID({ for: [StatusRef], description: 'The status an open ticket gets when a person answers: likewise.' }),
+    onCloseMessage: t.string({ description: 'What the contact is told when a person closes; plain text, at most as many characters as the channel allows.' }),
+  }),
+});
+
+function automationOf(input: typeof AutomationInputRef.$inferInput): AutomationInput {
+  const { onContactReplyStatusId: contact, onAgentReplyStatusId: agent, onCloseMessage } = input;
+  return {
+    ...(contact === undefined ? {} : { onContactReplyStatusId: contact?.id ?? null }),
+    ...(agent === undefined ? {} : { onAgentReplyStatusId: agent?.id ?? null }),
+    ...(onCloseMessage === undefined ? {} : { onCloseMessage }),
+  };
+}
+
 mutation('connectChannel', {
   description: 'Connects an address through a plugin and turns it on. Settings are checked by the plugin; every wrong field is named.',
   type: ChannelRef,
@@ -70,6 +101,7 @@ mutation('connectChannel', {
     }),
     createTickets: t.boolean({ description: 'In an inbox: whether new conversations get a ticket.' }),
     ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with; none: the first pipeline and its first open status.' }),
+    automation: t.field({ type: AutomationInputRef, description: 'What the channel does by itself with tickets; none: nothing.' }),
     routing: t.field({ type: RuleInputRef, description: 'Who new conversations go to; none: nobody.' }),
   }),
   // The provider is asked outside of a transaction: locks are not held while it thinks.
@@ -88,6 +120,7 @@ mutation('connectChannel', {
       settings: input.settings,
       ...(input.createTickets == null ? {} : { createTickets: input.createTickets }),
       ...(input.ticketDefaults == null ? {} : { ticketDefaults: defaultsOf(input.ticketDefaults) }),
+      ...(input.automation == null ? {} : { automation: automationOf(input.automation) }),
       ...(input.routing == null ? {} : { routing: ruleOf(input.routing) }),
       ...(prepared === undefined ? {} : { key: prepared.key }),
     });
@@ -104,6 +137,11 @@ const ReopeningInputRef = builder.inputType('ReopeningInput', {
   }),
 });
 
+/** What a provider may want to know of an edit. */
+function editOf(input: { readonly name?: string | null | undefined; readonly settings?: unknown }) {
+  return { ...(input.name == null ? {} : { name: input.name }), ...(input.settings == null ? {} : { settings: input.settings }) };
+}
+
 mutation('updateChannel', {
   description: 'Edits a channel; what is left out stays as it is, secrets too.',
   type: ChannelRef,
@@ -115,25 +153,34 @@ mutation('updateChannel', {
     settings: t.field({ type: 'JSONObject', description: 'The top-level settings to change; null takes one away.' }),
     createTickets: t.boolean({ description: 'In an inbox: whether new conversations get a ticket.' }),
     ticketDefaults: t.field({ type: DefaultsInputRef, description: 'What new tickets begin with.' }),
+    automation: t.field({ type: AutomationInputRef, description: 'What the channel does by itself with tickets.' }),
     reopening: t.field({ type: ReopeningInputRef, description: 'What a message in a closed conversation does.' }),
     unassignedNoticeUserIds: t.globalIDList({
       for: [UserRef],
       description: 'Who is told of a new ticket that waits for somebody; empty: all with access to the place.',
     }),
   }),
-  work: async (input, { unit, visible, context }) => {
+  // A provider that shows something itself is told outside of the transaction, and may refuse.
+  ask: (input, { db, deps }) =>
+    prepareUpdate(db, deps, { channelId: input.channelId.id, ...editOf(input) }, (plugin, info) => deps.pluginContext(plugin, info)),
+  work: async (input, { unit, visible, context }, prepared) => {
     const channelId = input.channelId.id;
     await requireSeen(unit.tx, visible, 'channel', channelId);
-    await updateChannel(unit, context.deps, {
-      channelId,
-      ...(input.expectedVersion == null ? {} : { expectedVersion: input.expectedVersion }),
-      ...(input.name == null ? {} : { name: input.name }),
-      ...(input.settings == null ? {} : { settings: input.settings }),
-      ...(input.createTickets == null ? {} : { createTickets: input.createTickets }),
-      ...(input.ticketDefaults == null ? {} : { ticketDefaults: defaultsOf(input.ticketDefaults) }),
-      ...(input.reopening == null ? {} : { reopening: { mode: input.reopening.mode, days: input.reopening.days ?? null } }),
-      ...(input.unassignedNoticeUserIds == null ? {} : { unassignedNoticeUserIds: ids(input.unassignedNoticeUserIds) }),
-    });
+    await updateChannel(
+      unit,
+      context.deps,
+      {
+        channelId,
+        ...editOf(input),
+        ...(input.expectedVersion == null ? {} : { expectedVersion: input.expectedVersion }),
+        ...(input.createTickets == null ? {} : { createTickets: input.createTickets }),
+        ...(input.ticketDefaults == null ? {} : { ticketDefaults: defaultsOf(input.ticketDefaults) }),
+        ...(input.automation == null ? {} : { automation: automationOf(input.automation) }),
+        ...(input.reopening == null ? {} : { reopening: { mode: input.reopening.mode, days: input.reopening.days ?? null } }),
+        ...(input.unassignedNoticeUserIds == null ? {} : { unassignedNoticeUserIds: ids(input.unassignedNoticeUserIds) }),
+      },
+      prepared,
+    );
     return { channelId };
   },
   read: channel,
@@ -177,8 +224,12 @@ mutation('disconnectChannel', {
   input: (t) => ({ channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }) }),
   work: async ({ channelId }, { unit, visible }) => {
     await requireSeen(unit.tx, visible, 'channel', channelId.id);
-    await disconnectChannel(unit, { channelId: channelId.id });
-    return { channelId: channelId.id };
+    const { disconnected } = await disconnectChannel(unit, { channelId: channelId.id });
+    return { channelId: channelId.id, disconnected };
+  },
+  // Once, by the call that did it: by now the address may be another channel's.
+  after: async ({ channelId, disconnected }, { db, deps }) => {
+    if (disconnected) await tellDisconnected(db, deps, channelId, (plugin, info) => deps.pluginContext(plugin, info));
   },
   read: channel,
 });

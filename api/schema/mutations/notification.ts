@@ -1,5 +1,5 @@
 import { markRead, setNotificationSwitch } from '#commands/notifications.ts';
-import { NotificationKindEnum } from '../enums.ts';
+import { NotificationKindEnum, ToldByEnum } from '../enums.ts';
 import { mutation } from '../mutation.ts';
 import { NotificationRef, UserRef } from '../refs.ts';
 
@@ -12,14 +12,15 @@ mutation('markNotificationRead', {
 });
 
 mutation('setNotificationSwitch', {
-  description: 'Switches one kind of one’s own notifications on or off.',
+  description: 'Switches one kind of one’s own notifications on or off, in the API, by mail, or both.',
   type: UserRef,
   input: (t) => ({
     kind: t.field({ type: NotificationKindEnum, required: true, description: 'Which kind.' }),
     on: t.boolean({ required: true, description: 'On or off.' }),
+    by: t.field({ type: ToldByEnum, description: 'In the API or by mail; none: both.' }),
   }),
-  work: async ({ kind, on }, { unit, context: { viewer } }) => {
-    await setNotificationSwitch(unit, { userId: viewer.userId, kind, on });
+  work: async ({ kind, on, by }, { unit, context: { viewer } }) => {
+    await setNotificationSwitch(unit, { userId: viewer.userId, kind, on, by: by ?? null });
     return { userId: viewer.userId };
   },
   read: ({ userId }, { load }) => load.user.load(userId),
