@@ -51,6 +51,58 @@ test('buffers outside the heap count as memory too [PLUG-11]', async () => {
   await roomy.close();
 });
 
+test('HTML is made harmless in the thread that reads it [CH-7, PLUG-11]', async () => {
+  expect(await parse('html', { ...message, html: '<p onclick="x">Hi</p><script>x</script>' })).toMatchObject({
+    ok: true,
+    safe: [{ html: '<p>Hi</p>', quoted: null }],
+  });
+  expect(await parse('html', message)).toMatchObject({ ok: true, safe: [] });
+});
+
+test('HTML that is slow to make harmless costs its message its looks and nothing else [CH-7, PLUG-11]', async () => {
+  const hasty = createParsePool(configUrl, () => new Uint8Array(32), { ...LIMITS, sanitiseMs: 1 });
+  const info = { key: 'slow', address: 'a', name: 'Test', enabled: true, settings: { name: 'a' } };
+  const ask = (html: string) =>
+    hasty.parse('scripted', info, {
+      method: 'TEST',
+      url: 'test:',
+      headers: {},
+      body: Buffer.from(JSON.stringify({ ...message, html })),
+      receivedAt: '2026-01-01T00:00:00.000Z',
+    });
+  const slow = await ask('<'.repeat(1_900_000));
+  expect(slow).toMatchObject({ ok: true, safe: [], events: [{ text: message.text }] });
+  expect(await ask('<'.repeat(1_900_000))).toMatchObject({ ok: true, safe: [] });
+  await hasty.close();
+});
+
+test('a text longer than any door takes is refused, and so are words that are none of authentication [PLUG-11]', () => {
+  const event = (more: object) => ({
+    type: 'message',
+    dedupeKey: 'k',
+    direction: 'inbound',
+    providerMessageId: 'p',
+    contact: null,
+    participants: [],
+    thread: { joins: [], keys: [] },
+    text: 'x',
+    attachments: [],
+    ...more,
+  });
+  const where = (more: object) => {
+    const checked = checkEvents([event(more)]);
+    return 'where' in checked ? checked.where : null;
+  };
+  expect(where({ thread: { proven: ['token:a'], joins: [], keys: [] }, quoted: { text: 'q', html: '<p>' }, originalHtml: '<p>' })).toBeNull();
+  expect(where({ authentication: { verdict: 'pass', by: 'direct', checks: { spf: 'pass', dkim: 'none' } } })).toBeNull();
+  expect(where({ thread: { proven: Array.from({ length: LIMITS.threadKeys + 1 }, () => 'k'), joins: [], keys: [] } })).toBe('events.0.thread.proven');
+  expect(where({ quoted: { html: 'no text' } })).toBe('events.0.quoted.text');
+  expect(where({ originalHtml: 'x'.repeat(LIMITS.bodyCharacters + 1) })).toBe('events.0.originalHtml');
+  expect(where({ authentication: { verdict: 'maybe', by: 'direct', checks: {} } })).toBe('events.0.authentication.verdict');
+  const many = Object.fromEntries(Array.from({ length: LIMITS.authenticationChecks + 1 }, (_, n) => [`c${n}`, 'pass']));
+  expect(where({ authentication: { verdict: 'pass', by: 'direct', checks: many } })).toBe('events.0.authentication.checks');
+});
+
 test('more channels than threads take turns', async () => {
   const results = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((channel) => parse(channel, message)));
   expect(results.every((result) => result.ok)).toBe(true);

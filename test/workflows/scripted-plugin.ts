@@ -11,6 +11,7 @@ export type Delivery =
       readonly text: string;
       readonly name?: string;
       readonly files?: readonly ScriptedFile[];
+      readonly html?: string;
     }
   | { readonly do: 'loop' | 'crash' | 'swell' | 'swell-outside' | 'throw' | 'wrong' };
 
@@ -89,6 +90,7 @@ function parse(delivery: Delivery): readonly InboundEvent[] {
           participants: [],
           thread: { joins: [delivery.from], keys: [delivery.from] },
           text: delivery.text,
+          ...(delivery.html === undefined ? {} : { html: delivery.html }),
           attachments: (delivery.files ?? []).map(({ name, text, type }) => ({ ref: text, fileName: name, type: type ?? 'text/plain' })),
         },
       ];
