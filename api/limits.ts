@@ -28,6 +28,10 @@ export const LIMITS = {
   defaultPageSize: 20,
   /** Bytes of a request's body. */
   bodyBytes: 2_000_000,
+  /** Bytes of one file that is sent up. */
+  uploadBytes: 52_428_800,
+  /** Seconds a link to an attachment counts at the most. */
+  attachmentLinkSeconds: 900,
   /** Events a stream reads from the database at once. */
   feedPage: 500,
   /** Open streams of one user at one process. */
@@ -46,6 +50,8 @@ export const RATES = {
   unauthenticatedPerMinute: 30,
   /** Requests to public pages, for each address. */
   pagePerMinute: 120,
+  /** What is sent to one channel's public page, for each address. */
+  pageWritesPerMinute: 30,
 } as const;
 
 export type RateLimitName = keyof typeof RATES;

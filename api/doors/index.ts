@@ -5,6 +5,8 @@ import type { Keys } from '#commands/secrets.ts';
 import type { Db } from '#db/database.ts';
 import type { ResolveDns } from '#runtime/dns.ts';
 import type { Waker } from '#workflows/contract.ts';
+import { createClientAddress, type ClientAddress } from '../client-address.ts';
+import { createRateLimits, type RateLimits } from '../rate-limit.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { createIntakeWake } from './intake-wake.ts';
 import { startListeners, type ListenSettings } from './listeners.ts';
@@ -21,6 +23,9 @@ export interface DoorsDeps {
   readonly waker: Waker;
   /** DNS for the plugins' own servers. */
   readonly resolveDns: ResolveDns;
+  /** Of public pages; counted for itself and without proxies unless given. */
+  readonly rates?: RateLimits;
+  readonly clientAddress?: ClientAddress;
   /** Gets ids and codes only. */
   readonly log: (message: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
   readonly env: {
@@ -40,7 +45,17 @@ export interface Doors {
 }
 
 /** Every way in from outside. */
-export function createDoors({ db, keys, plugins, waker, resolveDns, log, env }: DoorsDeps): Doors {
+export function createDoors({
+  db,
+  keys,
+  plugins,
+  waker,
+  resolveDns,
+  rates = createRateLimits(db),
+  clientAddress = createClientAddress([]),
+  log,
+  env,
+}: DoorsDeps): Doors {
   const ending = new AbortController();
   const wake = createIntakeWake({ db, waker, log });
   const keeper = createDoorkeeper({ db, keys, plugins, publicUrl: env.publicUrl, wake, signal: ending.signal, log });
@@ -48,12 +63,15 @@ export function createDoors({ db, keys, plugins, waker, resolveDns, log, env }: 
   let listeners: readonly { readonly plugin: string; readonly listener: Listener }[] = [];
 
   app.on(['GET', 'POST'], '/hooks/:plugin/:channelKey', (c) => {
-    const { url } = c.req;
-    const pathAndQuery = url.slice(url.indexOf('/', url.indexOf('//') + 2));
     const env: Bindings = c.env;
-    return receiveWebhook(keeper, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery }, env?.incoming);
+    const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
+    return receiveWebhook(keeper, c.req.raw, path, env?.incoming);
   });
-  app.all('/pages/:plugin/:channelKey/*', (c) => servePage(keeper, c.req.raw, { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey') }));
+  app.all('/pages/:plugin/:channelKey/*', (c) => {
+    const env: Bindings = c.env;
+    const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
+    return servePage({ keeper, db, rates, clientAddress }, c.req.raw, path, env?.incoming);
+  });
 
   return {
     app,
@@ -67,4 +85,9 @@ export function createDoors({ db, keys, plugins, waker, resolveDns, log, env }: 
       await wake.close();
     },
   };
+}
+
+/** As it was asked for, from the first slash behind the host. */
+function pathAndQueryOf(url: string): string {
+  return url.slice(url.indexOf('/', url.indexOf('//') + 2));
 }

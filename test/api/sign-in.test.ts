@@ -19,7 +19,7 @@ beforeAll(async () => {
   provider = await startOidcProvider();
   world = await openWorld({
     signIn: createSignIn(settings(), { cooldownMs: 0 }),
-    rates: { callerPerMinute: 10_000, unauthenticatedPerMinute: 10_000, pagePerMinute: 10_000 },
+    rates: { callerPerMinute: 10_000, unauthenticatedPerMinute: 10_000, pagePerMinute: 10_000, pageWritesPerMinute: 10_000 },
   });
   superAdmin = await world.user({ role: 'SUPER_ADMIN' });
 });
@@ -179,10 +179,7 @@ test('what is forged, over, early, meant for somebody else or signed in a weak w
     'another issuer': [await provider.token({ ...claims, iss: 'https://elsewhere.example' }), /issuer/],
     'the issuer with a slash': [await provider.token({ ...claims, iss: `${provider.issuer}/` }), /issuer/],
     'a logout': [await provider.token(claims, { header: { typ: 'logout+jwt' } }), /another kind/],
-    'a header nobody knows and all must': [
-      await provider.token(claims, { header: { crit: ['x-odd'], 'x-odd': true } }).catch(() => 'a.b.c'),
-      /signature|issuer/,
-    ],
+    'a header nobody knows and all must': [await provider.token(claims, { header: { crit: ['x-odd'], 'x-odd': true } }), /signature/],
     'a path as key': [await provider.token(claims, { key: stranger, header: { kid: '../../../../dev/null' } }), /signature/],
     'SQL as key': [await provider.token(claims, { key: stranger, header: { kid: "x' or '1'='1" } }), /signature/],
     'three words': ['eyJ.not.json', /issuer/],

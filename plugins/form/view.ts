@@ -1,0 +1,128 @@
+import type { FieldError } from './check.ts';
+import { control } from './control.ts';
+import { OWN, type Embedded } from './embedded.ts';
+import type { FormField } from './field.ts';
+import { attributes, html, type Html } from './html.ts';
+import type { FormSettings } from './settings.ts';
+
+export interface FormState {
+  readonly values: ReadonlyMap<string, string>;
+  readonly errors: readonly FieldError[];
+  /** Files were chosen: browsers can not put them back. */
+  readonly hadFiles: boolean;
+  /** Why it is shown again although nothing in it is wrong. */
+  readonly notice: string | null;
+  readonly proof: string;
+  readonly embedded: Embedded | null;
+}
+
+/** The form as a whole page. It works as it is; the script only makes it quicker to mend. */
+export function formPage(settings: FormSettings, state: FormState): string {
+  const { title, intro, fields, submitLabel } = settings;
+  const visible = fields.filter((field) => !field.hidden);
+  const ids = new Map(visible.map((field, index) => [field.name, `f${index + 1}`]));
+  const hasFile = visible.some(({ kind }) => kind === 'file');
+  const shown = visible.map((field) =>
+    control(field, {
+      id: ids.get(field.name) ?? '',
+      value: state.values.get(field.name) ?? field.value ?? '',
+      error: state.errors.find((error) => error.field === field.name)?.message,
+      autocomplete: autocompleteOf(field, settings),
+    }),
+  );
+  const hidden = fields.filter((field) => field.hidden).map((field) => hiddenInput(field.name, state.values.get(field.name) ?? field.value ?? ''));
+  const failed = state.errors.length > 0 || state.notice !== null;
+  return page(
+    { title: failed ? `Error: ${title}` : title, embedded: state.embedded },
+    html`<h1>${title}</h1>
+      ${intro !== undefined && html`<p class="intro">${intro}</p>`} ${failed && summary(state, fields, ids)}
+      <form method="post" action="./" ${attributes({ enctype: hasFile ? 'multipart/form-data' : undefined })} accept-charset="utf-8">
+        ${shown} ${hidden}
+        <div class="trap" aria-hidden="true">
+          <label for="trap">Leave this empty</label><input type="text" id="trap" name="${OWN.trap}" tabindex="-1" autocomplete="off" />
+        </div>
+        ${hiddenInput(OWN.proof, state.proof)}
+        ${state.embedded !== null && html`${hiddenInput(OWN.embed, '1')}${hiddenInput(OWN.parent, state.embedded.parent ?? '')}`}
+        <button type="submit">${submitLabel}</button>
+      </form>`,
+  );
+}
+
+/** Says that it is taken. */
+export function thanksPage(settings: FormSettings, embedded: Embedded | null): string {
+  const { thanks, title, redirectTo } = settings;
+  const onwards = redirectTo !== undefined && html`<p><a href="${redirectTo}" target="_top" id="onwards">Continue</a></p>`;
+  // A navigation of its own: as the answer to the form, browsers would hold it, and wherever that address leads on to, against the policy for forms.
+  const refresh = embedded === null && redirectTo !== undefined && html`<meta http-equiv="refresh" content="0; url=${redirectTo}" /> `;
+  return page(
+    { title, embedded, head: refresh },
+    html`<h1 tabindex="-1" autofocus>${title}</h1>
+      <p class="said" role="status">${thanks}</p>
+      ${onwards}`,
+  );
+}
+
+/** Says something in place of the form. */
+export function sayingPage(title: string, text: string, embedded: Embedded | null = null): string {
+  return page(
+    { title, embedded },
+    html`<h1>${title}</h1>
+      <p class="said">${text}</p>`,
+  );
+}
+
+interface Head {
+  readonly title: string;
+  readonly embedded: Embedded | null;
+  readonly head?: Html | false;
+}
+
+function page({ title, embedded, head }: Head, inner: Html): string {
+  const data = attributes({ class: embedded === null ? undefined : 'embedded', 'data-parent': embedded?.parent ?? undefined });
+  return html`<!doctype html>
+    <html lang="en" ${data}>
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <meta name="robots" content="noindex" />
+        ${head}
+        <title>${title}</title>
+        <link rel="stylesheet" href="./form.css" />
+        <script src="./form.js" defer></script>
+      </head>
+      <body>
+        <main>${inner}</main>
+      </body>
+    </html> `.text;
+}
+
+/** What is wrong, first on the page and with the focus: each error leads to its field. */
+function summary({ errors, notice, hadFiles }: FormState, fields: readonly FormField[], ids: ReadonlyMap<string, string>): Html {
+  const items = errors.map(({ field, message }) => {
+    const label = fields.find(({ name }) => name === field)?.label;
+    const id = field === null ? undefined : ids.get(field);
+    return html`<li>${id === undefined ? message : html`<a href="#${id}">${label}: ${message}</a>`}</li>`;
+  });
+  return html`<div class="summary" id="errors" role="alert" tabindex="-1" autofocus aria-labelledby="errors-title">
+    <h2 id="errors-title">${notice ?? 'There is a problem'}</h2>
+    ${
+      items.length > 0 &&
+      html`<ul>
+        ${items}
+      </ul>`
+    }
+    ${hadFiles && html`<p>Please choose your files again: a browser can not keep them.</p>`}
+  </div>`;
+}
+
+function hiddenInput(name: string, value: string): Html {
+  return html`<input${attributes({ type: 'hidden', name, value })}>`;
+}
+
+function autocompleteOf(field: FormField, { senderEmail, senderName }: FormSettings): string | undefined {
+  if (field.autocomplete !== undefined) return field.autocomplete;
+  if (field.name === senderEmail) return 'email';
+  if (field.name === senderName) return 'name';
+  return field.kind === 'phone' ? 'tel' : undefined;
+}
