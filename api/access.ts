@@ -31,6 +31,7 @@ export interface Visibility {
   readonly contact: RawBuilder<boolean>;
   readonly conversation: RawBuilder<boolean>;
   readonly message: RawBuilder<boolean>;
+  readonly attachment: RawBuilder<boolean>;
   readonly ticket: RawBuilder<boolean>;
   readonly routing_rule: RawBuilder<boolean>;
   readonly routing_decision: RawBuilder<boolean>;
@@ -39,6 +40,8 @@ export interface Visibility {
   readonly api_token: RawBuilder<boolean>;
   readonly sign_in_identity: RawBuilder<boolean>;
   readonly raw_delivery: RawBuilder<boolean>;
+  readonly filtered_message: RawBuilder<boolean>;
+  readonly sender_rule: RawBuilder<boolean>;
   readonly system_mail: RawBuilder<boolean>;
   readonly ticket_import: RawBuilder<boolean>;
   /** Users, teams, pipelines and statuses: any user sees them. */
@@ -81,6 +84,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
       or exists (select 1 from conversation seen where seen.contact_id = contact.id and ${inPlaces('seen.place_id')}))`,
     conversation: inPlaces('conversation.place_id'),
     message: conversationSeen('message.conversation_id'),
+    attachment: sql<boolean>`exists (select 1 from message where message.id = attachment.message_id and ${conversationSeen('message.conversation_id')})`,
     ticket,
     routing_rule: sql<boolean>`exists (select 1 from channel where channel.routing_rule_id = routing_rule.id and ${channel})`,
     routing_decision: sql<boolean>`case when routing_decision.conversation_id is null
@@ -93,6 +97,9 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
     sign_in_identity: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`sign_in_identity.user_id = ${viewer.userId}::uuid`,
     ticket_import: admin ? yes : no,
     system_mail: admin ? yes : no,
+    // Whoever has access to the channel's place: it is what people wrote, so a role adds nothing.
+    filtered_message: sql<boolean>`exists (select 1 from channel seen where seen.id = filtered_message.channel_id and ${inPlaces('seen.place_id')})`,
+    sender_rule: admin ? yes : no,
     raw_delivery: admin ? sql<boolean>`raw_delivery.state = 'SET_ASIDE'` : no,
   };
 }

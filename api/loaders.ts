@@ -7,9 +7,11 @@ import type { Database } from '#db/schema.ts';
 import type { Visibility } from './access.ts';
 import { onPage, pageRequest, toConnection, type Connection, type Keyed, type Order, type PageArguments } from './page.ts';
 import {
+  ATTACHMENT_COLUMNS,
   CHANNEL_COLUMNS,
   DELIVERY_COLUMNS,
   type AccessEntryRow,
+  type AttachmentRow,
   type IdentityRow,
   type MessageRow,
   type OutboundRow,
@@ -72,6 +74,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .where((await see()).message)
         .execute(),
     ),
+    attachment: byId(async (ids) =>
+      db
+        .selectFrom('attachment')
+        .select(ATTACHMENT_COLUMNS)
+        .where('id', 'in', ids)
+        .where((await see()).attachment)
+        .execute(),
+    ),
     ticket: byId(async (ids) =>
       db
         .selectFrom('ticket')
@@ -110,6 +120,22 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .selectAll()
         .where('id', 'in', ids)
         .where((await see()).notification)
+        .execute(),
+    ),
+    filteredMessage: byId(async (ids) =>
+      db
+        .selectFrom('filtered_message')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).filtered_message)
+        .execute(),
+    ),
+    senderRule: byId(async (ids) =>
+      db
+        .selectFrom('sender_rule')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).sender_rule)
         .execute(),
     ),
     apiToken: byId(async (ids) =>
@@ -163,6 +189,10 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       const found = new Map(rows.map((row) => [row.message_id, row]));
       return messageIds.map((id) => found.get(id) ?? null);
     }),
+    attachmentsOf: grouped<AttachmentRow>(
+      (ids) => db.selectFrom('attachment').select(ATTACHMENT_COLUMNS).where('message_id', 'in', ids).orderBy('message_id').orderBy('position').execute(),
+      (row) => row.message_id,
+    ),
     identitiesOf: grouped<IdentityRow>(
       (ids) => db.selectFrom('contact_identity').selectAll().where('contact_id', 'in', ids).orderBy('created_at').orderBy('kind').orderBy('value').execute(),
       (row) => row.contact_id,

@@ -1,12 +1,14 @@
 import type { Selectable } from 'kysely';
 import type {
   AccessEntryTable,
+  AttachmentTable,
   ApiTokenTable,
   ChannelTable,
   ContactIdentityTable,
   ContactTable,
   ConversationTable,
   EventTable,
+  FilteredMessageTable,
   MessageTable,
   NotificationTable,
   OutboundTable,
@@ -15,6 +17,7 @@ import type {
   RawDeliveryTable,
   RoutingDecisionTable,
   RoutingRuleTable,
+  SenderRuleTable,
   SignInIdentityTable,
   SystemMailTable,
   TeamTable,
@@ -39,8 +42,15 @@ export type ContactRow = Selectable<ContactTable>;
 export type IdentityRow = Selectable<ContactIdentityTable>;
 export type ConversationRow = Selectable<ConversationTable>;
 export type MessageRow = Selectable<MessageTable>;
+/** Without what only its plugin understands. */
+export type AttachmentRow = Pick<
+  Selectable<AttachmentTable>,
+  'id' | 'message_id' | 'position' | 'file_name' | 'type' | 'bytes' | 'content_id' | 'state' | 'reason'
+>;
 export type OutboundRow = Selectable<OutboundTable>;
 export type TicketRow = Selectable<TicketTable>;
+export type FilteredRow = Selectable<FilteredMessageTable>;
+export type SenderRuleRow = Selectable<SenderRuleTable>;
 export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;
@@ -104,6 +114,8 @@ export const CHANNEL_COLUMNS = [
   'on_close_message',
   'checked_at',
 ] as const;
+
+export const ATTACHMENT_COLUMNS = ['id', 'message_id', 'position', 'file_name', 'type', 'bytes', 'content_id', 'state', 'reason'] as const;
 
 /** Without the body and the headers, which hold what people wrote. */
 export const DELIVERY_COLUMNS = ['id', 'channel_id', 'method', 'received_at', 'state', 'tries', 'failure_code', 'failure_reason', 'settled_at'] as const;

@@ -23,14 +23,11 @@ export async function addSenderRule(unit: Unit, input: { readonly list: SenderLi
 }
 
 /** Takes a rule off its list; what it kept out stays where it is. Throws `NotFound`. */
-export async function removeSenderRule(
-  unit: Unit,
-  input: { readonly ruleId: string },
-): Promise<{ ruleId: string; list: SenderList; pattern: string; createdAt: Date }> {
-  const row = await unit.tx.deleteFrom('sender_rule').where('id', '=', input.ruleId).returning(['list', 'pattern', 'created_at']).executeTakeFirst();
+export async function removeSenderRule(unit: Unit, input: { readonly ruleId: string }): Promise<{ ruleId: string }> {
+  const row = await unit.tx.deleteFrom('sender_rule').where('id', '=', input.ruleId).returning('list').executeTakeFirst();
   if (row === undefined) throw new NotFound('sender rule', input.ruleId);
   unit.record({ kind: 'SENDER_RULES_CHANGED', placeId: null, why: 'REMOVED', data: { ruleId: input.ruleId, list: row.list } });
-  return { ruleId: input.ruleId, list: row.list, pattern: row.pattern, createdAt: row.created_at };
+  return input;
 }
 
 /** Which of these are spam, and why, in one statement; what a person let pass is not. `ownAddress`: the channel's, where it is a mail address. */

@@ -88,6 +88,13 @@ export interface StoredIdentity {
   readonly name?: string;
 }
 
+/** What is known of a sender, as the contract's `Authentication` has it. */
+export interface StoredAuthentication {
+  readonly verdict: 'pass' | 'fail' | 'unknown';
+  readonly by: string;
+  readonly checks: Readonly<Record<string, string>>;
+}
+
 export interface AccountTable {
   id: Defaulted<boolean>;
   name: string;
@@ -302,7 +309,7 @@ export interface MessageTable {
   html_safe: string | null;
   quoted_text: string | null;
   quoted_html_safe: string | null;
-  authentication: ColumnType<object | null, string | null | undefined, string | null>;
+  authentication: ColumnType<StoredAuthentication | null, string | null | undefined, string | null>;
 }
 export interface UploadTable {
   id: Defaulted<string>;

@@ -89,6 +89,24 @@ export const ImportStateEnum = words('TicketImportState', 'How far an import is.
   DONE: 'The whole file was read.',
   FAILED: 'The file can not be read any further; what was read stays.',
 });
+export const FilteredKindEnum = words('FilteredKind', 'What a message was kept apart as.', {
+  FILTERED: 'Automatic mail that answers nothing of ours.',
+  SPAM: 'Mail that nobody wants.',
+});
+export const FilteredReasonEnum = words('FilteredReason', 'Why a message was kept apart.', {
+  ANSWERS_NOTHING: 'It is automatic and answers nothing of ours.',
+  DENY_LIST: 'Its sender, or their domain, is on the deny list.',
+  FROM_ITSELF: 'It comes from the very address it came to.',
+});
+export const SenderListEnum = words('SenderList', 'One of the account’s lists of senders.', {
+  ALLOW: 'Always taken in; wins over the deny list.',
+  DENY: 'Kept apart as spam.',
+});
+export const VerdictEnum = words('AuthenticationVerdict', 'Whether a sender is who they say they are.', {
+  PASS: 'Their own domain vouches for them.',
+  FAIL: 'Their own domain denies it.',
+  UNKNOWN: 'Nobody who is trusted said.',
+});
 export const ActorEnum = words('ActorKind', 'Who did something.', {
   USER: 'A user.',
   CONTACT: 'The contact.',

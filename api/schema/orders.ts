@@ -38,5 +38,13 @@ export const ORDERS = {
   notification: { keys: [{ column: 'notification.id', cast: 'uuid' }], descending: true },
   apiToken: { keys: [{ column: 'api_token.id', cast: 'uuid' }], descending: true },
   ticketImport: { keys: [{ column: 'ticket_import.id', cast: 'uuid' }], descending: true },
+  filteredMessage: {
+    keys: [
+      { column: 'filtered_message.received_at', cast: 'timestamptz' },
+      { column: 'filtered_message.id', cast: 'uuid' },
+    ],
+    descending: true,
+  },
+  senderRule: { keys: [{ column: 'sender_rule.id', cast: 'uuid' }] },
   delivery: { keys: [{ column: 'raw_delivery.id', cast: 'bigint' }] },
 } as const satisfies Record<string, Order>;

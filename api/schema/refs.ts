@@ -1,6 +1,7 @@
 import type { InterfaceRef, ObjectRef } from '@pothos/core';
 import { builder } from '../builder.ts';
 import type {
+  AttachmentRow,
   ApiTokenRow,
   ChannelRow,
   ContactRow,
@@ -8,11 +9,13 @@ import type {
   DecisionRow,
   DeliveryRow,
   EventRow,
+  FilteredRow,
   MessageRow,
   NotificationRow,
   PipelineRow,
   PlaceRow,
   RuleRow,
+  SenderRuleRow,
   StatusRow,
   SystemMailRow,
   TeamRow,
@@ -34,6 +37,7 @@ export const ChannelRef = builder.objectRef<ChannelRow>('Channel');
 export const ContactRef = builder.objectRef<ContactRow>('Contact');
 export const ConversationRef = builder.objectRef<ConversationRow>('Conversation');
 export const MessageRef = builder.objectRef<MessageRow>('Message');
+export const AttachmentRef = builder.objectRef<AttachmentRow>('Attachment');
 export const TicketRef = builder.objectRef<TicketRow>('Ticket');
 export const TicketImportRef = builder.objectRef<TicketImportRow>('TicketImport');
 export const RuleRef = builder.objectRef<RuleRow>('RoutingRule');
@@ -41,6 +45,8 @@ export const DecisionRef = builder.objectRef<DecisionRow>('RoutingDecision');
 export const EventRef = builder.objectRef<EventRow>('Event');
 export const SystemMailRef = builder.objectRef<SystemMailRow>('SystemMail');
 export const NotificationRef = builder.objectRef<NotificationRow>('Notification');
+export const FilteredMessageRef = builder.objectRef<FilteredRow>('FilteredMessage');
+export const SenderRuleRef = builder.objectRef<SenderRuleRow>('SenderRule');
 export const DeliveryRef = builder.objectRef<DeliveryRow>('Delivery');
 
 type Types = typeof builder.$inferSchemaTypes;
@@ -67,4 +73,6 @@ export const DecisionConnection = connectionOf(DecisionRef, 'RoutingDecision', '
 export const EventConnection = connectionOf(EventRef, 'Event', 'events');
 export const SystemMailConnection = connectionOf(SystemMailRef, 'SystemMail', 'mails of the account’s own');
 export const NotificationConnection = connectionOf(NotificationRef, 'Notification', 'notifications');
+export const FilteredMessageConnection = connectionOf(FilteredMessageRef, 'FilteredMessage', 'filtered messages');
+export const SenderRuleConnection = connectionOf(SenderRuleRef, 'SenderRule', 'rules about senders');
 export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');
