@@ -102,12 +102,13 @@ const NUMBERED = new Set(['Delivery', 'Event']);
 
 /** A global id is base64 of `Type:key`; anything else is told apart here, so that no statement ever meets a malformed key. */
 function decodeId(globalId: string): { typename: string; id: string } {
+  if (globalId.length > LIMITS.idCharacters) throw limitExceeded(`an id has at most ${LIMITS.idCharacters} characters`, 'idCharacters', LIMITS.idCharacters);
   const text = Buffer.from(globalId, 'base64').toString('utf8');
   const colon = text.indexOf(':');
   const typename = text.slice(0, Math.max(colon, 0));
   const id = text.slice(colon + 1).toLowerCase();
   const keyed = NUMBERED.has(typename) ? /^\d{1,15}$/.test(id) : UUID.test(id) || typename === 'Plugin';
-  if (!/^[A-Za-z]{1,40}$/.test(typename) || !keyed) {
+  if (!/^[A-Z][A-Za-z]{0,39}$/.test(typename) || !keyed) {
     throw new GraphQLError('this is not a global id of this schema', { extensions: { code: 'BAD_USER_INPUT' } });
   }
   return { typename, id: typename === 'Plugin' ? text.slice(colon + 1) : id };

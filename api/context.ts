@@ -11,6 +11,8 @@ export interface ApiDeps {
   readonly db: Db;
   readonly keys: Keys;
   readonly plugins: readonly Plugin[];
+  /** Where the API is reached from outside, without a slash at the end; without it links to attachments are relative. */
+  readonly publicUrl?: string;
   readonly feed: Feed;
   /** Hands wakes to Temporal; returns at once and never throws. */
   readonly dispatch: (wakes: readonly Wake[]) => void;

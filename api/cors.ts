@@ -18,8 +18,8 @@ export function createCors(origins: readonly string[]): Cors {
         status: 204,
         headers: {
           'access-control-allow-origin': origin,
-          'access-control-allow-methods': 'POST',
-          'access-control-allow-headers': 'authorization, content-type',
+          'access-control-allow-methods': 'GET, HEAD, POST',
+          'access-control-allow-headers': 'authorization, content-type, x-file-name',
           'access-control-max-age': '600',
           vary: 'origin',
         },

@@ -13,6 +13,7 @@ import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import { createDevMailPage } from './dev-mail.ts';
+import { createFileDoors } from './doors/files.ts';
 import { createDoors } from './doors/index.ts';
 import { createClientAddress } from './client-address.ts';
 import { createFeed } from './feed.ts';
@@ -58,6 +59,7 @@ const graphql = createGraphqlHandler({
   db,
   keys,
   plugins: config.plugins,
+  publicUrl: env.publicUrl,
   feed,
   dispatch: createDispatch(waker, (workflowId) => log.warn({ workflowId }, 'Temporal was not woken; the guardian will')),
   pluginContext: (plugin, channel) =>
@@ -78,6 +80,8 @@ const doors = createDoors({
   plugins: config.plugins,
   waker,
   resolveDns: createDns(env.dnsServers),
+  rates,
+  clientAddress,
   log: (message, fields) => log.info(fields, message),
   env: { publicUrl: env.publicUrl, listen: { host: env.smtpHost, ports: listenPorts() } },
 });
@@ -90,6 +94,7 @@ app.get('/readyz', async (context) => {
 });
 app.all('/graphql', (context) => graphql(context.req.raw, context.env.incoming));
 app.route('/', doors.app);
+app.route('/', createFileDoors({ db, keys, gate, corsOrigins: env.corsOrigins }));
 if (env.mode === 'development') app.route('/', createDevMailPage(db, env.publicUrl));
 app.onError((error, context) => {
   return context.json({ error: 'unexpected', errorId: unexpected(error) }, 500);

@@ -95,8 +95,8 @@ function writeCursor(keys: readonly string[]): string {
 }
 
 const SHAPES: Readonly<Record<OrderKey['cast'], RegExp>> = {
-  timestamptz: /^\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d){0,2}$/,
-  uuid: /^[0-9a-f-]{36}$/,
+  timestamptz: /^\d{4}-\d\d-\d\d ([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?[+-](0\d|1[0-4])(:[0-5]\d){0,2}$/,
+  uuid: /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/,
   bigint: /^-?\d{1,18}$/,
   int: /^-?\d{1,9}$/,
   text: /^[^\0]{0,500}$/,
@@ -105,15 +105,26 @@ const SHAPES: Readonly<Record<OrderKey['cast'], RegExp>> = {
 function readCursor(cursor: string | null | undefined, order: Order): readonly string[] | null {
   if (cursor == null) return null;
   let keys: unknown;
+  if (cursor.length > LIMITS.idCharacters) throw badInput(`a cursor has at most ${LIMITS.idCharacters} characters`);
   try {
     keys = JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
   } catch {
     throw badInput('this is not a cursor of this connection');
   }
   const fits =
-    Array.isArray(keys) && keys.length === order.keys.length && order.keys.every((key, at) => typeof keys[at] === 'string' && SHAPES[key.cast].test(keys[at]));
+    Array.isArray(keys) &&
+    keys.length === order.keys.length &&
+    order.keys.every(
+      (key, at) => typeof keys[at] === 'string' && SHAPES[key.cast].test(keys[at]) && (key.cast !== 'timestamptz' || isDay(keys[at].slice(0, 10))),
+    );
   if (!fits) throw badInput('this is not a cursor of this connection');
   return keys as string[];
+}
+
+/** Whether the calendar has it: PostgreSQL would refuse the thirtieth of February in the middle of a statement. */
+function isDay(text: string): boolean {
+  const date = new Date(`${text}T00:00:00Z`);
+  return !text.startsWith('0000') && !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
 }
 
 function badInput(message: string): GraphQLError {

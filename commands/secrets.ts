@@ -12,6 +12,8 @@ export interface Keys {
   signFor(channelKey: string, text: string): string;
   /** The key behind `signFor`, for a parsing thread, which has no other. */
   signingKey(channelKey: string): Uint8Array;
+  /** A keyed hash of what stands in a link that counts for a while: 52 lower-case letters and digits. */
+  signLink(text: string): string;
   /** A keyed hash of a command's arguments, which can hold a password: without the key it can not be guessed from the row. */
   hashArguments(text: string): Buffer;
 }
@@ -22,6 +24,7 @@ export function keysFrom(secret: string): Keys {
   if (bytes.length < 32) throw new Error('TRUNKLINE_SECRET: at least 32 bytes, as hex or base64');
   const sealing = Buffer.from(hkdfSync('sha256', bytes, '', 'trunkline channel secrets', 32));
   const hashing = Buffer.from(hkdfSync('sha256', bytes, '', 'trunkline event keys', 32));
+  const linking = new Uint8Array(hkdfSync('sha256', bytes, '', 'trunkline links', 32));
   const signingKey = (channelKey: string): Uint8Array => new Uint8Array(hkdfSync('sha256', bytes, '', `trunkline channel signatures ${channelKey}`, 32));
   return {
     seal(channelKey, secrets) {
@@ -38,6 +41,7 @@ export function keysFrom(secret: string): Keys {
     },
     signingKey,
     signFor: (channelKey, text) => signText(signingKey(channelKey), text),
+    signLink: (text) => signText(linking, text),
     hashArguments: (text) => createHmac('sha256', hashing).update('arguments\0').update(text).digest(),
     hashEventKey: (key) => createHmac('sha256', hashing).update(key).digest(),
   };

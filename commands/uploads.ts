@@ -64,7 +64,7 @@ export async function attachUploads(
   const found = await tx
     .selectFrom('upload')
     .select(['id', 'sha256', 'file_name', 'type', 'bytes'])
-    .where(sql<boolean>`id = any(${ids}::uuid[])`)
+    .where(sql<boolean>`id = any(${ids.filter((id) => UUID.test(id))}::uuid[])`)
     .where('user_id', '=', userId)
     .orderBy('id')
     .forUpdate()
@@ -98,9 +98,11 @@ export async function attachUploads(
     .execute();
   await tx
     .deleteFrom('upload')
-    .where(sql<boolean>`id = any(${ids}::uuid[])`)
+    .where(sql<boolean>`id = any(${uploads.map((upload) => upload.id)}::uuid[])`)
     .execute();
 }
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 function unknown(uploadId: string): RefusedFile {
   return { uploadId, code: 'NOT_FOUND', most: null, reason: 'there is no such upload of yours, or it is attached already' };

@@ -56,6 +56,23 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ['application/x-zip-compressed', 'application/zip'],
 ]);
 
+/** Pictures that a browser shows and that can not act: all that is ever shown in place. */
+export const INLINE_TYPES: ReadonlySet<string> = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp']);
+
+/** The type a file is given out with: one that a browser would run or lay out is only bytes. */
+export function safeType(type: string): string {
+  return /^(text\/(?!plain$|csv$|calendar$)|image\/svg|multipart\/|message\/)|[+/](xml|xhtml|html|javascript|ecmascript|wasm)\b/.test(type)
+    ? 'application/octet-stream'
+    : type;
+}
+
+/** The header that says how a file is to be taken, and its name for old and new programs (RFC 6266). */
+export function contentDisposition(how: 'inline' | 'attachment', name: string): string {
+  const ascii = name.replace(/[^\x20-\x7e]|["\\%]/gu, '_');
+  const encoded = encodeURIComponent(name.toWellFormed()).replace(/['()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
+  return `${how}; filename="${ascii}"; filename*=UTF-8''${encoded}`;
+}
+
 /** No dots in front, which hide it, and none behind, which Windows cuts off. */
 function trimmed(text: string): string {
   return text.replace(/^[\s.]+/u, '').replace(/[\s.]+$/u, '');

@@ -112,6 +112,25 @@ builder.objectType(refusals.NoReplyChannel, {
   interfaces,
   fields: (t) => ({ reason: t.field({ type: NoReplyChannelReasonEnum, description: 'Why.', resolve: (error) => error.reason }) }),
 });
+const RefusedFileRef = builder.objectRef<refusals.RefusedFile>('RefusedFile').implement({
+  description: 'A file that can not go along.',
+  fields: (t) => ({
+    uploadId: t.exposeString('uploadId', { description: 'The upload, as it was named.' }),
+    code: t.exposeString('code', { description: 'NOT_FOUND, NONE_TAKEN, TYPE_NOT_TAKEN, TOO_MANY, TOO_LARGE or TOO_LARGE_TOGETHER.' }),
+    limit: t.float({
+      nullable: true,
+      description: 'The limit it exceeds, in files or bytes; null: it is refused for something else.',
+      resolve: (file) => file.most,
+    }),
+    reason: t.exposeString('reason', { description: 'Why, for people.' }),
+  }),
+});
+builder.objectType(refusals.FilesRefused, {
+  name: 'FilesRefused',
+  description: 'Files the channel does not take, or that are no unused uploads of the viewer’s. Nothing was written.',
+  interfaces,
+  fields: (t) => ({ files: t.field({ type: [RefusedFileRef], description: 'Each of them, with why.', resolve: (error) => [...error.files] }) }),
+});
 builder.objectType(refusals.IdempotencyKeyReused, {
   name: 'IdempotencyKeyReused',
   description: 'The same idempotency key came with another operation or other arguments.',

@@ -1,13 +1,15 @@
 import { comment, reply, startConversation } from '#commands/conversations.ts';
 import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
 import { assign } from '#commands/owners.ts';
-import { ChangedMeanwhile, InvalidInput, NoReplyChannel, NotAssignable, NotPossible } from '#commands/refusals.ts';
+import { ChangedMeanwhile, FilesRefused, InvalidInput, NoReplyChannel, NotAssignable, NotPossible } from '#commands/refusals.ts';
 import { close, makeTicket, reopen } from '#commands/tickets.ts';
 import { builder } from '../../builder.ts';
 import type { ApiContext } from '../../context.ts';
 import { mutation } from '../mutation.ts';
 import { ChannelRef, ConversationRef, MessageRef, TeamRef, TicketRef, UserRef } from '../refs.ts';
 import { requireSeen, requireWorkingIn } from '../require.ts';
+
+const UPLOADS = 'Files that go along: uploads of the viewer’s, as `POST /uploads` answered. Each is attached once.';
 
 const conversation = ({ conversationId }: { readonly conversationId: string }, { load }: ApiContext) => load.conversation.load(conversationId);
 const message = ({ messageId }: { readonly messageId: string }, { load }: ApiContext) => load.message.load(messageId);
@@ -17,7 +19,7 @@ mutation('reply', {
   description:
     'Answers the contact through the conversation’s current channel, or through the one that is named, which is its current one from then on. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
   type: MessageRef,
-  refusals: [ChangedMeanwhile, NoReplyChannel, NotPossible],
+  refusals: [ChangedMeanwhile, FilesRefused, NoReplyChannel, NotPossible],
   input: (t) => ({
     conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
     text: t.string({ required: true, description: 'What to say, as plain text; at most as many characters as the channel allows.' }),
@@ -26,10 +28,17 @@ mutation('reply', {
       for: [ChannelRef],
       description: 'One of the conversation’s reply channels; none: its default one.',
     }),
+    attachmentIds: t.stringList({ description: UPLOADS }),
   }),
-  work: async ({ conversationId, text, html, channelId }, { unit, visible, context }) => {
+  work: async ({ conversationId, text, html, channelId, attachmentIds }, { unit, visible, context }) => {
     await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
-    return reply(unit, context.deps.plugins, { conversationId: conversationId.id, text, html: html ?? null, channelId: channelId?.id ?? null });
+    return reply(unit, context.deps.plugins, {
+      conversationId: conversationId.id,
+      text,
+      html: html ?? null,
+      channelId: channelId?.id ?? null,
+      uploadIds: attachmentIds ?? [],
+    });
   },
   read: message,
 });
@@ -37,13 +46,15 @@ mutation('reply', {
 mutation('comment', {
   description: 'Writes an internal comment; the contact never sees it.',
   type: MessageRef,
+  refusals: [FilesRefused],
   input: (t) => ({
     conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
     text: t.string({ required: true, description: 'What to note, as plain text.' }),
+    attachmentIds: t.stringList({ description: UPLOADS }),
   }),
-  work: async ({ conversationId, text }, { unit, visible }) => {
+  work: async ({ conversationId, text, attachmentIds }, { unit, visible }) => {
     await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
-    return comment(unit, { conversationId: conversationId.id, text });
+    return comment(unit, { conversationId: conversationId.id, text, uploadIds: attachmentIds ?? [] });
   },
   read: message,
 });
@@ -60,14 +71,15 @@ const RecipientInput = builder.inputType('RecipientInput', {
 mutation('startConversation', {
   description: 'Writes the first message to somebody, where the channel’s plugin can. The sender owns the conversation and, in the help desk, its ticket.',
   type: ConversationRef,
-  refusals: [NotPossible],
+  refusals: [FilesRefused, NotPossible],
   input: (t) => ({
     channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Through which channel.' }),
     to: t.field({ type: RecipientInput, required: true, description: 'To whom.' }),
     subject: t.string({ description: 'The subject, where the channel has subjects.' }),
     text: t.string({ required: true, description: 'What to say, as plain text.' }),
+    attachmentIds: t.stringList({ description: UPLOADS }),
   }),
-  work: async ({ channelId, to, subject, text }, { unit, visible, context }) => {
+  work: async ({ channelId, to, subject, text, attachmentIds }, { unit, visible, context }) => {
     await requireSeen(unit.tx, visible, 'channel', channelId.id);
     // An admin sees every channel, but writes only where they have access: they would not see the conversation.
     await requireWorkingIn(unit.tx, visible, channelId.id);
@@ -76,6 +88,7 @@ mutation('startConversation', {
       to: { kind: to.kind, value: to.value, ...(to.name == null ? {} : { name: to.name }) },
       subject: subject ?? null,
       text,
+      uploadIds: attachmentIds ?? [],
     });
   },
   read: conversation,
