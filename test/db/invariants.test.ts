@@ -55,6 +55,11 @@ const BREAKS: readonly (readonly string[])[] = [
   [`insert into raw_delivery (channel_id, method, url, headers, body, tries) select id, '', '', '{}', '', 4 from channel limit 1`],
   [`update raw_delivery set state = 'WAITING', settled_at = null`],
   [
+    `insert into filtered_message (channel_id, provider_message_id, kind, reason, text, received_at)
+       select channel_id, provider_message_id, 'SPAM', 'DENY_LIST', '', now() from message where direction = 'INBOUND'`,
+  ],
+  [`update message set html_safe = '<p>Hello</p><Script>x()</Script>'`],
+  [
     `insert into blob (sha256, bytes) values (sha256('x'), 0)`,
     `insert into ticket_import (user_id, name, format, sha256, pipeline_id, bytes, created)
        select u.id, 'x', 'CSV', sha256('x'), p.id, 0, 5 from app_user u, pipeline p limit 1`,
