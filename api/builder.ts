@@ -108,10 +108,16 @@ function decodeId(globalId: string): { typename: string; id: string } {
   const typename = text.slice(0, Math.max(colon, 0));
   const id = text.slice(colon + 1).toLowerCase();
   const keyed = NUMBERED.has(typename) ? /^\d{1,15}$/.test(id) : UUID.test(id) || typename === 'Plugin';
-  if (!/^[A-Z][A-Za-z]{0,39}$/.test(typename) || !keyed) {
+  if (!keyed || !isNode(typename)) {
     throw new GraphQLError('this is not a global id of this schema', { extensions: { code: 'BAD_USER_INPUT' } });
   }
   return { typename, id: typename === 'Plugin' ? text.slice(colon + 1) : id };
+}
+
+/** Whether a type of this name can be fetched by its id. */
+function isNode(typename: string): boolean {
+  const config = builder.configStore.typeConfigs.get(typename);
+  return config?.kind === 'Object' && config.pothosOptions !== undefined && 'loadOne' in config.pothosOptions;
 }
 
 /** What `id` fields answer, for ids that are named but not fetched. */

@@ -6,6 +6,7 @@ import { openDatabase, type Db } from '#db/database.ts';
 import type { Role } from '#db/schema.ts';
 import { hashToken } from '#commands/secrets.ts';
 import type { Wake } from '#domain/wake.ts';
+import { createFileDoors } from '#api/doors/files.ts';
 import { createFeed, type Feed } from '#api/feed.ts';
 import { createClientAddress } from '#api/client-address.ts';
 import { createGate } from '#api/gate.ts';
@@ -102,6 +103,17 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
   const counted = openDatabase(url, { name: 'test-api', onStatement: (text) => void statements.push(text) });
   const feed = createFeed({ db: counted, directUrl: url, lookMs: options.lookMs ?? 200, beatMs: options.beatMs ?? 300, keep: options.keep ?? 5_000 });
   const onError = (errorId: string, error: unknown) => void errors.push({ errorId, error });
+  const gate = createGate({
+    db: counted,
+    rates: createRateLimits(counted, options.rates ?? RATES),
+    clientAddress: createClientAddress(options.trustedProxies ?? []),
+    signIn: options.signIn,
+    onError: (error) => {
+      onError('gate', error);
+      return 'gate';
+    },
+  });
+  const files = createFileDoors({ db: counted, keys: testKeys, gate, corsOrigins: options.corsOrigins ?? [] });
   const handler = createGraphqlHandler({
     db: counted,
     keys: testKeys,
@@ -112,21 +124,16 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
     graphiql: options.graphiql ?? false,
     onError,
     corsOrigins: options.corsOrigins ?? [],
-    gate: createGate({
-      db: counted,
-      rates: createRateLimits(counted, options.rates ?? RATES),
-      clientAddress: createClientAddress(options.trustedProxies ?? []),
-      signIn: options.signIn,
-      onError: (error) => {
-        onError('gate', error);
-        return 'gate';
-      },
-    }),
+    gate,
   });
   const server = await new Promise<ServerType>((resolve) => {
     const started = serve(
       {
-        fetch: (request, env) => handler(request, 'incoming' in env && env.incoming instanceof IncomingMessage ? env.incoming : undefined),
+        fetch: (request, env) => {
+          const incoming = 'incoming' in env && env.incoming instanceof IncomingMessage ? env.incoming : undefined;
+          const isFile = /^\/(uploads|attachments)\b/.test(new URL(request.url).pathname);
+          return isFile ? files.fetch(request, incoming === undefined ? {} : { incoming }) : handler(request, incoming);
+        },
         hostname: '127.0.0.1',
         port: 0,
       },
@@ -177,7 +184,8 @@ export function at(world: World, { id, token }: Person): Person {
   return as(world.endpoint, id, token);
 }
 
-function as(endpoint: string, id: string, token: string): Person {
+/** A user with another token of theirs. */
+export function as(endpoint: string, id: string, token: string): Person {
   const raw = (query: string, variables: Readonly<Record<string, unknown>> = {}) => post(endpoint, token, query, variables);
   return {
     id,
