@@ -51,7 +51,7 @@ export interface Authentication {
 export interface InboundMessage extends EventBase {
   readonly type: 'message';
   readonly direction: 'inbound' | 'echo';
-  /** The provider's id of the message; one message of a channel has one, however often it is delivered. */
+  /** The provider's id of the message; one message of a channel has one, however often it is delivered. With `authentication` it is only the sender's word: another sender, text or file under the same id (and another `dedupeKey`) is another message, and kept too. */
   readonly providerMessageId: string;
   /** Null: the sender can not be told, and is never matched to anybody (EMAIL-7). For an echo: whom it was sent to. */
   readonly contact: Identity | null;
