@@ -14,3 +14,8 @@ export function cleanLine(text: string, longest: number): string {
     .slice(0, longest)
     .toWellFormed();
 }
+
+/** `Topic: billing`, and `What is it about? Billing`. */
+export function labelled(label: string, rest: string): string {
+  return /[?:.!…]$/.test(label) ? `${label} ${rest}` : `${label}: ${rest}`;
+}

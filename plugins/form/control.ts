@@ -28,7 +28,12 @@ export function control(field: FormField, shown: Shown): Html {
   const optional = !field.required && html` <span class="optional">(optional)</span>`;
   const notes = html`${help !== undefined && html`<p class="help" id="${id}-help">${help}</p>`}${error !== undefined && html`<p class="error" id="${id}-error">${error}</p>`}`;
   const block = (inner: Html): Html => html`<div class="field${error === undefined ? '' : ' wrong'}" data-field="${field.name}">${inner}</div>`;
-  if (field.kind === 'checkbox') return block(html`${tick(field, shown, shared)}<label for="${id}">${field.label}${optional}</label>${notes}`);
+  if (field.kind === 'checkbox') {
+    return block(
+      html`${notes}
+        <div class="option">${tick(field, shown, shared)}<label for="${id}">${field.label}${optional}</label></div>`,
+    );
+  }
   if (field.kind === 'choice' && field.options.length <= MOST_RADIOS) {
     const group = attributes({ 'aria-describedby': describedBy });
     return block(html`<fieldset${group}><legend>${field.label}${optional}</legend>${notes}${radios(field, shown)}</fieldset>`);

@@ -10,7 +10,7 @@ import {
 } from '@trunkline/channel-sdk';
 import { canonicalAddress } from './address.ts';
 import { checkSubmission, type Answer } from './check.ts';
-import { cleanLine } from './clean.ts';
+import { cleanLine, labelled } from './clean.ts';
 import { definitionOf, definitionSchema, KEPT, type Definition } from './definition.ts';
 import type { FormSettings } from './settings.ts';
 import { readSubmission, type Submitted } from './submitted.ts';
@@ -69,5 +69,5 @@ function sender(address: string, name: string): Identity | null {
 /** What an agent reads (FORM-3): the visible fields, one after the other; of several lines begin below their label. */
 function inWords(answers: readonly Answer[]): string {
   const shown = answers.filter(({ hidden }) => !hidden);
-  return shown.map(({ label, value }) => (value.includes('\n') ? `${label}:\n${value}\n` : `${label}: ${value}`)).join('\n');
+  return shown.map(({ label, value }) => (value.includes('\n') ? `${labelled(label, '').trimEnd()}\n${value}\n` : labelled(label, value))).join('\n');
 }

@@ -1,4 +1,5 @@
 import type { FieldError } from './check.ts';
+import { labelled } from './clean.ts';
 import { control } from './control.ts';
 import { OWN, type Embedded } from './embedded.ts';
 import type { FormField } from './field.ts';
@@ -56,7 +57,7 @@ export function thanksPage(settings: FormSettings, embedded: Embedded | null): s
   const refresh = embedded === null && redirectTo !== undefined && html`<meta http-equiv="refresh" content="0; url=${redirectTo}" /> `;
   return page(
     { title, embedded, head: refresh },
-    html`<h1 tabindex="-1" autofocus>${title}</h1>
+    html`<h1${focused(embedded)}>${title}</h1>
       <p class="said" role="status">${thanks}</p>
       ${onwards}`,
   );
@@ -98,13 +99,13 @@ function page({ title, embedded, head }: Head, inner: Html): string {
 }
 
 /** What is wrong, first on the page and with the focus: each error leads to its field. */
-function summary({ errors, notice, hadFiles }: FormState, fields: readonly FormField[], ids: ReadonlyMap<string, string>): Html {
+function summary({ errors, notice, hadFiles, embedded }: FormState, fields: readonly FormField[], ids: ReadonlyMap<string, string>): Html {
   const items = errors.map(({ field, message }) => {
     const label = fields.find(({ name }) => name === field)?.label;
     const id = field === null ? undefined : ids.get(field);
-    return html`<li>${id === undefined ? message : html`<a href="#${id}">${label}: ${message}</a>`}</li>`;
+    return html`<li>${id === undefined ? message : html`<a href="#${id}">${labelled(label ?? '', message)}</a>`}</li>`;
   });
-  return html`<div class="summary" id="errors" role="alert" tabindex="-1" autofocus aria-labelledby="errors-title">
+  return html`<div class="summary" id="errors" role="alert" ${focused(embedded)} aria-labelledby="errors-title">
     <h2 id="errors-title">${notice ?? 'There is a problem'}</h2>
     ${
       items.length > 0 &&
@@ -114,6 +115,11 @@ function summary({ errors, notice, hadFiles }: FormState, fields: readonly FormF
     }
     ${hadFiles && html`<p>Please choose your files again: a browser can not keep them.</p>`}
   </div>`;
+}
+
+/** Where a reader is to begin. In a frame of another site browsers refuse that, and say so in its console: there the script does it. */
+function focused(embedded: Embedded | null): Html {
+  return attributes({ tabindex: -1, 'data-focus': '', autofocus: embedded === null });
 }
 
 function hiddenInput(name: string, value: string): Html {

@@ -3,10 +3,11 @@
 (() => {
   const { parent: around } = document.documentElement.dataset;
   const form = document.querySelector('form');
-  /** @type {HTMLElement | null} */
   const shown = document.querySelector('#errors');
-  // In a frame of another site `autofocus` does nothing.
-  if (shown !== null && document.activeElement !== shown) shown.focus();
+  /** @type {HTMLElement | null} */
+  const first = document.querySelector('[data-focus]');
+  // There `autofocus` is refused.
+  if (document.documentElement.classList.contains('embedded')) first?.focus();
   if (form !== null) watch(form);
   if (around !== undefined && window.parent !== window) tell(around);
 
@@ -51,8 +52,7 @@
         note = document.createElement('p');
         note.className = 'error';
         note.id = `${control.id}-error`;
-        const before = block.querySelector('.option') ?? (control.matches('[type=checkbox]') ? null : control);
-        (before?.parentElement ?? block).insertBefore(note, before);
+        (block.querySelector('.option') ?? control).before(note);
       }
       note.textContent = message;
       control.setAttribute('aria-invalid', 'true');
@@ -61,7 +61,7 @@
     if (notes === '') described.removeAttribute('aria-describedby');
     else described.setAttribute('aria-describedby', notes);
     const label = block.querySelector('legend, label')?.firstChild?.textContent?.trim() ?? '';
-    return message === '' ? [] : [{ id: control.id, text: `${label}: ${message}` }];
+    return message === '' ? [] : [{ id: control.id, text: /[?:.!…]$/.test(label) ? `${label} ${message}` : `${label}: ${message}` }];
   }
 
   /**
