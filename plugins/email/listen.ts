@@ -1,38 +1,65 @@
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 import { describeFailure, ChannelFailure, type ListenContext, type Listener } from '@trunkline/channel-sdk';
-import { canonicalAddress, localPart } from './address.ts';
+import { canonicalAddress, domainOf } from './address.ts';
+import { CHECK_MS, createSenderCheck } from './check-sender.ts';
+import { CHECKED_HEADER } from './checked.ts';
+import { isLoopback } from './client-name.ts';
+import { createMailReader } from './mail-bytes.ts';
 import type { EmailSettings } from './settings.ts';
+import { reply, SmtpReply } from './smtp-reply.ts';
 
 /** Bytes of one mail: what the large providers let out, with the growth of Base64. */
 export const MAX_MAIL_BYTES = 36 * 1024 * 1024;
+/** Clients at once, and of one address: a single one must not keep everybody else out. */
+const MAX_CLIENTS = 250;
+const MAX_CLIENTS_OF_ADDRESS = 50;
+const MAX_RECIPIENTS = 100;
+/** A relay of the operator's own may say whom it speaks for (XCLIENT, XFORWARD). */
+const OWN_RELAYS = ['127.0.0.1', '::1'];
 
 /** What a server may differ in; for tests. */
 export interface ListenOptions {
   readonly maxBytes?: number;
+  /** Bytes of all mails that are on their way or being stored. */
+  readonly maxHeldBytes?: number;
   /** Milliseconds that `close` waits for mails under way. */
   readonly closeTimeout?: number;
+  /** Milliseconds without a byte from a client. */
+  readonly idleMs?: number;
+  /** Milliseconds of one connection, however busy: who sends a byte a minute must not keep a place for ever. */
+  readonly sessionMs?: number;
+  readonly checkMs?: number;
 }
 
 /**
- * The receiver of forwarded mail. Takes in mail for a channel's forwarding address (`<channel key>@` any domain, a `+tag`
- * allowed) and for its connected address. A mail is confirmed only once it is stored; until then its sending server keeps it.
+ * The receiver of forwarded mail. Takes in mail for a channel's forwarding address (`<channel key>@` any domain) and for its connected
+ * address, both also with a `+tag`. A mail is confirmed only once it is stored; until then its sending server keeps it.
  */
 export async function listen(context: ListenContext<EmailSettings>, options: ListenOptions = {}): Promise<Listener> {
-  const maxBytes = options.maxBytes ?? MAX_MAIL_BYTES;
+  const { maxBytes = MAX_MAIL_BYTES, maxHeldBytes = 256 * 1024 * 1024, sessionMs = 15 * 60_000 } = options;
+  const mails = createMailReader(maxBytes, maxHeldBytes);
+  const senders = createSenderCheck((name, type) => context.resolveDns(name, type), options.checkMs ?? CHECK_MS);
   /** Which channel each recipient of a session belongs to. */
   const channels = new WeakMap<SMTPServerSession, Map<string, string>>();
-  const server = new SMTPServer({
-    // Nobody logs in here: the recipient decides. TLS is the operator's proxy's, which has the certificate.
-    disabledCommands: ['AUTH', 'STARTTLS'],
+  const server: SMTPServer = new SMTPServer({
+    // Nobody logs in here: the recipient decides. TLS is the operator's relay's, which has the certificate.
+    disabledCommands: ['AUTH', 'STARTTLS', 'WIZ', 'SHELL', 'KILL'],
     authOptional: true,
     disableReverseLookup: true,
     banner: 'Trunkline',
     size: maxBytes,
     rejectOversized: true,
-    maxClients: 200,
-    socketTimeout: 60_000,
+    maxClients: MAX_CLIENTS,
+    maxRecipients: MAX_RECIPIENTS,
+    useXClient: OWN_RELAYS,
+    useXForward: OWN_RELAYS,
+    socketTimeout: options.idleMs ?? 60_000,
     closeTimeout: options.closeTimeout ?? 10_000,
     logger: false,
+    onConnect({ remoteAddress }, callback) {
+      const same = [...server.connections].filter(({ session }) => session.remoteAddress === remoteAddress);
+      callback(same.length > MAX_CLIENTS_OF_ADDRESS && !isLoopback(remoteAddress) ? reply(421, 'Too many connections from there') : null);
+    },
     onRcptTo(recipient, session, callback) {
       void answer(callback, async () => {
         const known = channels.get(session) ?? new Map<string, string>();
@@ -42,8 +69,12 @@ export async function listen(context: ListenContext<EmailSettings>, options: Lis
     },
     onData(stream, session, callback) {
       void answer(callback, async () => {
-        const body = await read(stream, maxBytes);
-        await deliver(body, session);
+        const mail = await mails.read(stream);
+        try {
+          await deliver(mail, session);
+        } finally {
+          mails.release(mail);
+        }
       });
     },
   });
@@ -51,17 +82,28 @@ export async function listen(context: ListenContext<EmailSettings>, options: Lis
   async function channelFor(recipient: string): Promise<string> {
     const address = canonicalAddress(recipient);
     if (address === undefined) throw reply(550, 'No such recipient here');
-    const channel = (await context.findChannel({ address })) ?? (await context.findChannel({ key: localPart(address) }));
-    if (channel === undefined) throw reply(550, 'No such recipient here');
-    return channel.key;
+    // As it is written, then without its last "+tag", then without all of them.
+    const local = address.slice(0, address.lastIndexOf('@'));
+    const names = new Set([local, local.replace(/(?<=.)\+[^+]*$/, ''), local.replace(/(?<=.)\+.*$/, '')]);
+    for (const name of names) {
+      const channel = (await context.findChannel({ address: `${name}@${domainOf(address)}` })) ?? (await context.findChannel({ key: name }));
+      if (channel !== undefined) return channel.key;
+    }
+    throw reply(550, 'No such recipient here');
   }
 
   /** Once for each channel. If one can not be stored the whole mail comes again: those that have it know it by its key. */
-  async function deliver(body: Uint8Array, session: SMTPServerSession): Promise<void> {
+  async function deliver(body: Buffer, session: SMTPServerSession): Promise<void> {
     const byChannel = Map.groupBy(session.envelope.rcptTo, ({ address }) => channels.get(session)?.get(address) ?? '');
     const sender = session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address;
+    const checked = await senders.check(body, { ip: session.remoteAddress, helo: session.hostNameAppearsAs || '', sender });
     for (const [key, recipients] of byChannel) {
-      const headers = { 'mail-from': sender, 'rcpt-to': recipients.map(({ address }) => address).join(' ') };
+      const headers = {
+        'mail-from': sender,
+        'rcpt-to': recipients.map(({ address }) => address).join(' '),
+        // Only we write it: the mail's own headers are in its body.
+        [CHECKED_HEADER]: JSON.stringify(checked),
+      };
       await context.deliver(key, { method: 'SMTP', url: `smtp:/${key}`, headers, body, receivedAt: new Date(context.now()).toISOString() });
     }
   }
@@ -78,45 +120,41 @@ export async function listen(context: ListenContext<EmailSettings>, options: Lis
     }
   }
 
+  const seen = new WeakMap<object, number>();
+  const sweep = setInterval(
+    () => {
+      for (const connection of server.connections) {
+        const since = seen.get(connection) ?? performance.now();
+        seen.set(connection, since);
+        if (performance.now() - since < sessionMs) continue;
+        connection.send(421, 'This took too long, please try again');
+        connection.close();
+      }
+    },
+    Math.min(sessionMs / 4, 10_000),
+  );
+  sweep.unref();
   server.on('error', () => context.log('a mail connection failed'));
   await new Promise<void>((resolve, reject) => {
     server.server.once('error', reject);
     server.listen(context.port, context.host, () => resolve());
   });
   const bound = server.server.address();
-  return { port: typeof bound === 'object' && bound !== null ? bound.port : context.port, close: () => close(server) };
-}
-
-/** All of it, unless it is too large: then the rest is let through unkept, for the sender listens only when it has said everything. */
-async function read(stream: SMTPServerDataStream, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of stream) {
-    if (!Buffer.isBuffer(chunk)) continue;
-    bytes += chunk.length;
-    if (bytes > maxBytes) chunks.length = 0;
-    else chunks.push(chunk);
-  }
-  if (bytes > maxBytes || stream.sizeExceeded) throw reply(552, 'Larger than we take');
-  return Buffer.concat(chunks);
+  return {
+    port: typeof bound === 'object' && bound !== null ? bound.port : context.port,
+    async close() {
+      clearInterval(sweep);
+      await closeServer(server);
+      await senders.close();
+    },
+  };
 }
 
 /** Ends idle connections at once and waits for mails under way. */
-function close(server: SMTPServer): Promise<void> {
+function closeServer(server: SMTPServer): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
-    for (const connection of server.connections) if (connection.session.envelope.rcptTo.length === 0) connection.close();
+    // A connection that was not greeted yet has no envelope, whatever the types say.
+    for (const connection of server.connections) if ((connection.session.envelope?.rcptTo.length ?? 0) === 0) connection.close();
   });
-}
-
-class SmtpReply extends Error {
-  readonly responseCode: number;
-  constructor(responseCode: number, message: string) {
-    super(message);
-    this.responseCode = responseCode;
-  }
-}
-
-function reply(code: number, message: string): SmtpReply {
-  return new SmtpReply(code, message);
 }
