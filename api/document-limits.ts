@@ -32,9 +32,10 @@ export function useDocumentLimits(): Plugin {
   };
 }
 
-function problemOf(query: string | undefined, variables: object | undefined): GraphQLError | undefined {
+/** The variables may be null, though the server's types say that they are not. */
+function problemOf(query: string | undefined, variables: object | null | undefined): GraphQLError | undefined {
   if (query !== undefined && query.length > LIMITS.documentCharacters) return limitExceeded('documentCharacters', 'the document is too long');
-  if (variables === undefined) return undefined;
+  if (variables == null) return undefined;
   if (Object.keys(variables).length > LIMITS.variables) return limitExceeded('variables', 'there are too many variables');
   return inputProblem(variables);
 }
