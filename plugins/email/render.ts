@@ -47,7 +47,10 @@ export async function render(
     messageId: replyId(message.id, settings.address),
     ...threadHeaders(message),
     // What no person wrote says so, or two helpful machines answer each other for ever.
-    headers: message.sender === 'automation' ? { 'Auto-Submitted': 'auto-replied', 'X-Auto-Response-Suppress': 'All' } : {},
+    headers:
+      message.sender === 'automation'
+        ? { 'Auto-Submitted': message.kind === 'reply' ? 'auto-replied' : 'auto-generated', 'X-Auto-Response-Suppress': 'All' }
+        : {},
     ...bodies(message, settings),
     attachments: attachments.map((attachment) => ({
       filename: cleanLine(attachment.fileName, 200),

@@ -92,6 +92,7 @@ describe('a reply as a mail', () => {
 
   it('says that a machine wrote it when one did, so that no other machine answers [EMAIL-6]', async () => {
     expect(await headers(reply({ sender: 'automation', author: null }))).toMatch(/^Auto-Submitted: auto-replied\r$/m);
+    expect(await headers(reply({ sender: 'automation', author: null, kind: 'start' }))).toMatch(/^Auto-Submitted: auto-generated\r$/m);
     expect(await headers(reply())).not.toMatch(/^Auto-Submitted/m);
   });
 
