@@ -1,13 +1,13 @@
-import { randomBytes } from 'node:crypto';
 import type { Db } from '#db/database.ts';
 import { hashToken } from './secrets.ts';
+import { makeToken } from './tokens.ts';
 
 /**
  * The development account's super admin and a fresh token for them; tokens of earlier starts end. For `npm start` and tests only:
  * outside development there is no default credential (API-5).
  */
 export async function ensureDevelopmentAccount(db: Db): Promise<{ readonly token: string; readonly userId: string }> {
-  const token = `tl_dev_${randomBytes(24).toString('base64url')}`;
+  const token = makeToken();
   return db.transaction().execute(async (tx) => {
     const email = 'dev@trunkline.localhost';
     await tx
