@@ -201,12 +201,7 @@ export interface PreparedUpdate {
  * The part of editing that tells the provider what it shows itself. Called before the transaction, and only where the plugin wants to know; what is
  * wrong with the settings, or the provider's no, is an `InvalidInput`. Its answer goes to `updateChannel`.
  */
-export async function prepareUpdate(
-  db: Db,
-  { plugins, keys }: ChannelDeps,
-  input: UpdateInput,
-  context: (pluginKey: string, info: ChannelInfo<unknown>) => PluginContext<unknown>,
-): Promise<PreparedUpdate | undefined> {
+export async function prepareUpdate(db: Db, { plugins, keys }: ChannelDeps, input: UpdateInput, context: ContextFor): Promise<PreparedUpdate | undefined> {
   if (input.settings === undefined && input.name === undefined) return undefined;
   const channel = await db
     .selectFrom('channel')
@@ -349,22 +344,28 @@ export async function disconnectChannel(
   return { disconnected: true, failedMessages: failed.length };
 }
 
+type ContextFor = (pluginKey: string, info: ChannelInfo<unknown>) => PluginContext<unknown>;
+
 /** Lets the provider know, after the commit: it unsubscribes. That it can not be told changes nothing and is only logged. */
-export async function tellDisconnected(
-  db: Db,
-  { plugins, keys }: ChannelDeps,
-  channelId: string,
-  context: (pluginKey: string, info: ChannelInfo<unknown>) => PluginContext<unknown>,
-): Promise<void> {
-  const channel = await loadChannel(db, keys, { id: channelId }, { disconnectedToo: true });
+export async function tellDisconnected(db: Db, deps: ChannelDeps, channelId: string, context: ContextFor): Promise<void> {
+  await tell(db, deps, channelId, context, 'disconnect');
+}
+
+/** Tells the provider what is stored, where it was told of an edit that then was not. That it can not be told is only logged. */
+export async function tellStored(db: Db, deps: ChannelDeps, channelId: string, context: ContextFor): Promise<void> {
+  await tell(db, deps, channelId, context, 'update');
+}
+
+async function tell(db: Db, { plugins, keys }: ChannelDeps, channelId: string, context: ContextFor, what: 'update' | 'disconnect'): Promise<void> {
+  const channel = await loadChannel(db, keys, { id: channelId }, { disconnectedToo: what === 'disconnect' });
   const plugin = plugins.find(({ key }) => key === channel?.plugin);
-  if (channel === undefined || plugin?.disconnect === undefined) return;
+  if (channel === undefined || plugin?.[what] === undefined) return;
   const told = context(plugin.key, channel.info);
   try {
-    await plugin.disconnect(told);
+    await plugin[what](told);
   } catch (error) {
     const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
-    told.log('the provider could not be told that its channel was disconnected', { code: isRecord(failure) ? String(failure['code']) : 'Unexpected' });
+    told.log('the provider of a channel could not be told', { what, code: isRecord(failure) ? String(failure['code']) : 'Unexpected' });
   }
 }
 

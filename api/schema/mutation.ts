@@ -32,6 +32,8 @@ export interface MutationOptions<Fields extends InputFieldMap, Answer extends ob
    * refusal, and never where the key has an answer already.
    */
   readonly ask?: (input: InputShapeFromFields<Fields>, context: ApiContext, idempotencyKey: string | null) => Promise<Prepared>;
+  /** Where the work failed after all: lets whoever was asked know how things stand. It fails only by itself. */
+  readonly takeBack?: (input: InputShapeFromFields<Fields>, context: ApiContext, prepared: Prepared) => Promise<void>;
   /** One transaction; what it returns is kept under the idempotency key, so it is type and ids and nothing else. */
   readonly work: (input: InputShapeFromFields<Fields>, work: MutationWork, prepared: Prepared | undefined) => Promise<Answer>;
   /** After the commit of the call that did the work, never where a key has its answer already. It fails only by itself: the work stands. */
@@ -94,7 +96,12 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
     );
   const rehearsed = options.ask === undefined ? null : await attempt(undefined, true).catch(nullIfUndone);
   const prepared = rehearsed === null ? await (options.ask?.(input, context, key) ?? options.prepare?.(input, context)) : undefined;
-  const { value, wakes } = rehearsed ?? (await attempt(prepared));
+  const { value, wakes } =
+    rehearsed ??
+    (await attempt(prepared).catch(async (error: unknown) => {
+      if (prepared !== undefined) await options.takeBack?.(input, context, prepared);
+      throw error;
+    }));
   deps.dispatch(wakes);
   if (done) await options.after?.(value, context);
   context.refresh();

@@ -7,6 +7,7 @@ import {
   prepareUpdate,
   setChannelEnabled,
   tellDisconnected,
+  tellStored,
   updateChannel,
 } from '#commands/channels.ts';
 import { redeliver } from '#commands/intake.ts';
@@ -163,6 +164,7 @@ mutation('updateChannel', {
   // A provider that shows something itself is told outside of the transaction, and may refuse.
   ask: (input, { db, deps }) =>
     prepareUpdate(db, deps, { channelId: input.channelId.id, ...editOf(input) }, (plugin, info) => deps.pluginContext(plugin, info)),
+  takeBack: (input, { db, deps }) => tellStored(db, deps, input.channelId.id, (plugin, info) => deps.pluginContext(plugin, info)),
   work: async (input, { unit, visible, context }, prepared) => {
     const channelId = input.channelId.id;
     await requireSeen(unit.tx, visible, 'channel', channelId);
