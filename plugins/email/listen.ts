@@ -3,7 +3,6 @@ import { describeFailure, ChannelFailure, type ListenContext, type Listener } fr
 import { canonicalAddress, domainOf } from './address.ts';
 import { CHECK_MS, createSenderCheck } from './check-sender.ts';
 import { CHECKED_HEADER } from './checked.ts';
-import { isLoopback } from './client-name.ts';
 import { createMailReader } from './mail-bytes.ts';
 import type { EmailSettings } from './settings.ts';
 import { reply, SmtpReply } from './smtp-reply.ts';
@@ -14,7 +13,7 @@ export const MAX_MAIL_BYTES = 36 * 1024 * 1024;
 const MAX_CLIENTS = 250;
 const MAX_CLIENTS_OF_ADDRESS = 50;
 const MAX_RECIPIENTS = 100;
-/** A relay of the operator's own may say whom it speaks for (XCLIENT, XFORWARD). */
+/** A relay of the operator's own may say whom it speaks for (XCLIENT, XFORWARD), and brings mail of many. */
 const OWN_RELAYS = ['127.0.0.1', '::1'];
 
 /** What a server may differ in; for tests. */
@@ -46,7 +45,9 @@ export async function listen(context: ListenContext<EmailSettings>, options: Lis
     disabledCommands: ['AUTH', 'STARTTLS', 'WIZ', 'SHELL', 'KILL'],
     authOptional: true,
     disableReverseLookup: true,
-    banner: 'Trunkline',
+    // Not the machine's own name.
+    name: 'trunkline',
+    banner: 'ready',
     size: maxBytes,
     rejectOversized: true,
     maxClients: MAX_CLIENTS,
@@ -58,7 +59,8 @@ export async function listen(context: ListenContext<EmailSettings>, options: Lis
     logger: false,
     onConnect({ remoteAddress }, callback) {
       const same = [...server.connections].filter(({ session }) => session.remoteAddress === remoteAddress);
-      callback(same.length > MAX_CLIENTS_OF_ADDRESS && !isLoopback(remoteAddress) ? reply(421, 'Too many connections from there') : null);
+      const tooMany = same.length > MAX_CLIENTS_OF_ADDRESS && !OWN_RELAYS.includes(remoteAddress);
+      callback(tooMany ? reply(421, 'Too many connections from there') : null);
     },
     onRcptTo(recipient, session, callback) {
       void answer(callback, async () => {
