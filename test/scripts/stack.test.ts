@@ -36,7 +36,7 @@ test('one start brings everything up, and one stop ends api, worker, Temporal an
   expect(pids).toHaveLength(4);
   const written: unknown = JSON.parse(readFileSync(join(dataDirectory, 'dev.json'), 'utf8'));
   expect(written).toMatchObject({ ...JSON.parse(JSON.stringify(stack.addresses)), token: stack.token });
-  expect(stack.token).toMatch(/^tl_dev_/);
+  expect(stack.token).toMatch(/^tlk_/);
   for (const file of ['dev.json', 'secret', 'start.lock', 'api.log', 'temporal.db']) {
     expect(statSync(join(dataDirectory, file)).mode & 0o077, file).toBe(0);
   }
