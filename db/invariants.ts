@@ -111,6 +111,35 @@ export const INVARIANTS: readonly Invariant[] = [
       and not exists (select 1 from outbound o where o.message_id = m.id)`,
   },
   {
+    rule: 'CH-6',
+    holds: 'every stored file is whole: its pieces are as many and as large as its size says',
+    count: `select count(*) as violations from blob b left join lateral (
+      select count(*) as pieces, coalesce(sum(octet_length(p.data)), 0) as bytes, coalesce(max(p.place), -1) as last from blob_piece p where p.sha256 = b.sha256
+      ) whole on true where whole.bytes <> b.bytes or whole.pieces <> ceil(b.bytes / 1048576.0) or whole.last <> whole.pieces - 1`,
+  },
+  {
+    rule: 'CH-6',
+    holds: 'no piece of a file is larger than a megabyte',
+    count: `select count(*) as violations from blob_piece where octet_length(data) > 1048576`,
+  },
+  {
+    rule: 'CH-6',
+    holds: 'an attachment is stored exactly when it has its file, of the size it says',
+    count: `select count(*) as violations from attachment a left join blob b on b.sha256 = a.sha256
+      where (a.state = 'STORED') <> (b.sha256 is not null) or a.bytes <> b.bytes`,
+  },
+  {
+    rule: 'CH-6',
+    holds: 'no attachment waits for a delivery that is gone, or after its last try',
+    count: `select count(*) as violations from attachment a join message m on m.id = a.message_id where a.state = 'WAITING'
+      and (a.tries > 5 or (m.raw_delivery_id is not null and not exists (select 1 from raw_delivery r where r.id = m.raw_delivery_id)))`,
+  },
+  {
+    rule: 'CH-6',
+    holds: 'what goes out with a message that a person wrote is stored',
+    count: `select count(*) as violations from attachment a join message m on m.id = a.message_id where m.author_user_id is not null and a.state <> 'STORED'`,
+  },
+  {
     rule: 'CH-10',
     holds: 'nothing waits to be sent on a disconnected channel for more than a minute',
     count: `select count(*) as violations from outbound o join channel c on c.id = o.channel_id

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { reply } from '#commands/conversations.ts';
+import { blobOf, PIECE_BYTES } from '#commands/blobs.ts';
+import { comment, reply } from '#commands/conversations.ts';
 import { decide } from '#commands/routing.ts';
 import { transact } from '#commands/unit.ts';
+import { saveUpload } from '#commands/uploads.ts';
 import type { Db } from '#db/database.ts';
 import { checkInvariants, INVARIANTS } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -20,6 +22,8 @@ beforeAll(async () => {
   await decide(db, { conversationId: id }, Math.random);
   await transact(db, { actor: 'USER', userId: owner }, (unit) => reply(unit, [plainPlugin], { conversationId: id, text: 'first' }));
   await transact(db, { actor: 'USER', userId: owner }, (unit) => reply(unit, [plainPlugin], { conversationId: id, text: 'second' }));
+  const upload = await saveUpload(db, owner, { fileName: 'large.bin', type: 'text/plain' }, blobOf(Buffer.alloc(2 * PIECE_BYTES + 1)));
+  await transact(db, { actor: 'USER', userId: owner }, (unit) => comment(unit, { conversationId: id, text: 'see', uploadIds: [upload?.id ?? ''] }));
   await take(db, await makeChannel(db, { place: 'INBOX' }), [inbound('two@out.example')]);
 });
 afterAll(() => database.drop());
@@ -49,6 +53,14 @@ const BREAKS: readonly (readonly string[])[] = [
   [`update channel set settings = '{"smtpPassword": "x"}'`],
   [`update outbound set state = 'SENDING', sending_since = now() where arrival = (select max(arrival) from outbound)`],
   [`delete from outbound`],
+  [`delete from blob_piece where place = 1`],
+  [
+    `alter table blob_piece drop constraint blob_piece_data_check`,
+    `update blob_piece set data = data || '\\x00' where place = 0 and octet_length(data) = 1048576`,
+  ],
+  [`update attachment set bytes = bytes + 1 where state = 'STORED'`],
+  [`update attachment set state = 'WAITING', sha256 = null, tries = 6, channel_id = (select id from channel limit 1)`],
+  [`update attachment set state = 'FAILED', reason = 'a test', sha256 = null`],
   [`update channel set disconnected_at = now() - interval '1 hour'`],
   [`update routing_decision set explanation = '{"candidates": []}'`],
   [`update ticket set closed_at = now(), route_pending_since = now()`],
