@@ -200,6 +200,18 @@ export const INVARIANTS: readonly Invariant[] = [
     holds: 'every idempotency key that is committed has its answer',
     count: `select count(*) as violations from idempotency_key where answer is null`,
   },
+  {
+    rule: 'CH-8',
+    holds: "a channel's automation names open statuses of the pipeline of its ticket defaults",
+    count: `select count(*) as violations from channel c join ticket_status s on s.id in (c.on_contact_reply_status_id, c.on_agent_reply_status_id)
+      where s.category <> 'OPEN' or s.pipeline_id <> c.default_pipeline_id`,
+  },
+  {
+    rule: 'CH-12',
+    holds: "none of the account's own mail waits for more than five minutes without a system sender",
+    count: `select count(*) as violations from system_mail where state = 'QUEUED' and queued_at < now() - interval '5 min'
+      and not exists (select 1 from system_sender)`,
+  },
 ];
 
 export interface Finding {

@@ -2,13 +2,24 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { ChannelFailure } from '@trunkline/channel-sdk';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { assign } from '#commands/owners.ts';
+import { testSystemSender } from '#commands/system-mail.ts';
+import { setSystemSender } from '#commands/system-sender.ts';
 import { close } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
-import { attachmentsWorkflowId, GUARDIAN_SCHEDULE, intakeWorkflowId, outboxWorkflowId, ticketWorkflowId } from '#workflows/contract.ts';
-import { keepGuardianSchedule } from '#worker/schedule.ts';
+import {
+  attachmentsWorkflowId,
+  CHANNEL_CHECK_SCHEDULE,
+  GUARDIAN_SCHEDULE,
+  intakeWorkflowId,
+  outboxWorkflowId,
+  SYSTEM_MAIL_WORKFLOW,
+  ticketWorkflowId,
+} from '#workflows/contract.ts';
+import { keepChannelCheckSchedule, keepGuardianSchedule } from '#worker/schedule.ts';
 import { writeHistory } from '#test/workflows/histories.ts';
 import { provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
+import { fakeSmtp, refusal } from '../plugins/email/test/smtp-fake.ts';
 
 /**
  * Records one history of each workflow on a real server into `test/histories`, to be replayed by every later version (OPS-8).
@@ -42,21 +53,49 @@ async function record(world: World): Promise<void> {
   await ended(ticketWorkflowId(ticket.number));
   await runGuardianOnce(world.set.engine);
   await keepGuardianSchedule(world.client, () => Date.now());
-  const guardian = await until(
-    'the guardian has run',
-    async () => {
-      for await (const one of world.client.workflow.list({ query: "WorkflowType = 'guardian' and ExecutionStatus = 'Completed'" })) return one.workflowId;
-      return undefined;
-    },
-    45,
-  );
+  const guardian = await completed(world, 'guardian');
   await world.client.schedule.getHandle(GUARDIAN_SCHEDULE).delete();
+  await keepChannelCheckSchedule(world.client, () => Date.now());
+  const channelCheck = await completed(world, 'channelCheck');
+  await world.client.schedule.getHandle(CHANNEL_CHECK_SCHEDULE).delete();
 
   await save('channelAttachments', await recordAttachments(world));
   await save('ticket', ticketWorkflowId(ticket.number));
   await save('channelIntake', intakeWorkflowId(channel.key));
   await save('outbox', outboxWorkflowId(conversationId));
   await save('guardian', guardian);
+  await save('channelCheck', channelCheck);
+  await save('systemMail', await recordSystemMail(world));
+}
+
+/** The id of a workflow of this type that its schedule has begun and that has ended. */
+async function completed(on: World, type: string): Promise<string> {
+  return until(
+    `${type} has run`,
+    async () => {
+      for await (const one of on.client.workflow.list({ query: `WorkflowType = '${type}' and ExecutionStatus = 'Completed'` })) return one.workflowId;
+      return undefined;
+    },
+    45,
+  );
+}
+
+/** A mail that goes out at the second try, after a wait. */
+async function recordSystemMail(on: World): Promise<string> {
+  let asked = 0;
+  const smtp = await fakeSmtp({ onRcptTo: (_address, _session, callback) => callback((asked += 1) === 1 ? refusal(451) : null) });
+  try {
+    const sender = { smtp: { host: '127.0.0.1', port: smtp.port, security: 'none', fromAddress: 'desk@acme.example' } } as const;
+    await transact(on.db, { actor: 'SYSTEM' }, (unit) => setSystemSender(unit, { plugins: [], keys: on.keys }, sender));
+    await on.commit(await transact(on.db, { actor: 'SYSTEM' }, (unit) => testSystemSender(unit, { userId: on.userId })));
+    await until('the mail is sent', async () =>
+      on.db.selectFrom('system_mail').select('id').where('kind', '=', 'TEST').where('state', '=', 'SENT').executeTakeFirst(),
+    );
+    await until('it completes', async () => (await on.client.workflow.getHandle(SYSTEM_MAIL_WORKFLOW).describe()).status.name === 'COMPLETED');
+    return SYSTEM_MAIL_WORKFLOW;
+  } finally {
+    await smtp.close();
+  }
 }
 
 /** A file that is had at the second try, after a wait. */

@@ -78,6 +78,10 @@ const BREAKS: readonly (readonly string[])[] = [
   ],
   [`update contact set erased_at = now()`],
   [`insert into idempotency_key (caller, key, operation, arguments_hash) values ('a', 'b', 'c', '')`],
+  [`update channel set on_agent_reply_status_id = (select id from ticket_status where category = 'CLOSED' limit 1)`],
+  [
+    `insert into system_mail (kind, recipient, subject, text, state, queued_at) values ('TEST', 'a@users.example', 'a', 'b', 'QUEUED', now() - interval '6 min')`,
+  ],
 ];
 
 describe('the doctor', () => {
