@@ -59,8 +59,13 @@ async function attached(content: Uint8Array, described: Readonly<Record<string, 
   return (await world.db.selectFrom('attachment').select('id').where('message_id', '=', value.messageId).executeTakeFirstOrThrow()).id;
 }
 
-const get = (path: string, init: RequestInit & { readonly who?: Person } = {}) =>
-  fetch(`${base}${path}`, { ...init, headers: { ...init.headers, ...(init.who === undefined ? {} : { authorization: `Bearer ${init.who.token}` }) } });
+interface Asked {
+  readonly who?: Person;
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+const get = (path: string, { who, method = 'GET', headers = {} }: Asked = {}) =>
+  fetch(`${base}${path}`, { method, headers: { ...headers, ...(who === undefined ? {} : { authorization: `Bearer ${who.token}` }) } });
 const link = (id: string, now?: number) => attachmentLink({ keys: testKeys }, id, now);
 const uploads = () => world.db.selectFrom('upload').selectAll().execute();
 
