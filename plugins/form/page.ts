@@ -63,9 +63,8 @@ function prefilled(name: string, searchParams: URLSearchParams): [string, string
 /** What stands behind the channel's key, without its slash; undefined: not even that. */
 function pathWithin(url: string, key: string): string | undefined {
   const { pathname } = new URL(url);
-  const mark = `/${key}`;
-  const at = pathname.lastIndexOf(`${mark}/`);
-  return at < 0 ? undefined : pathname.slice(at + mark.length + 1);
+  if (pathname.endsWith(`/${key}`)) return undefined;
+  return pathname.split(`/${key}/`, 2)[1] ?? 'elsewhere';
 }
 
 function isReading({ method }: Request): boolean {

@@ -3,7 +3,7 @@ import { labelled } from './clean.ts';
 import { control } from './control.ts';
 import { OWN, type Embedded } from './embedded.ts';
 import type { FormField } from './field.ts';
-import { attributes, html, type Html } from './html.ts';
+import { attributes, markup, type Markup } from './markup.ts';
 import type { FormSettings } from './settings.ts';
 
 export interface FormState {
@@ -35,95 +35,83 @@ export function formPage(settings: FormSettings, state: FormState): string {
   const failed = state.errors.length > 0 || state.notice !== null;
   return page(
     { title: failed ? `Error: ${title}` : title, embedded: state.embedded },
-    html`<h1>${title}</h1>
-      ${intro !== undefined && html`<p class="intro">${intro}</p>`} ${failed && summary(state, fields, ids)}
-      <form method="post" action="./" ${attributes({ enctype: hasFile ? 'multipart/form-data' : undefined })} accept-charset="utf-8">
-        ${shown} ${hidden}
-        <div class="trap" aria-hidden="true">
-          <label for="trap">Leave this empty</label><input type="text" id="trap" name="${OWN.trap}" tabindex="-1" autocomplete="off" />
-        </div>
-        ${hiddenInput(OWN.proof, state.proof)}
-        ${state.embedded !== null && html`${hiddenInput(OWN.embed, '1')}${hiddenInput(OWN.parent, state.embedded.parent ?? '')}`}
-        <button type="submit">${submitLabel}</button>
-      </form>`,
+    markup`<h1>${title}</h1>
+${intro !== undefined && markup`<p class="intro">${intro}</p>`}
+${failed && summary(state, fields, ids)}
+<form method="post" action="./" accept-charset="utf-8"${attributes({ enctype: hasFile ? 'multipart/form-data' : undefined })}>
+${shown}
+${hidden}
+<div class="trap" aria-hidden="true"><label for="trap">Leave this empty</label><input type="text" id="trap" name="${OWN.trap}" tabindex="-1" autocomplete="off"></div>
+${hiddenInput(OWN.proof, state.proof)}
+${state.embedded !== null && markup`${hiddenInput(OWN.embed, '1')}${hiddenInput(OWN.parent, state.embedded.parent ?? '')}`}
+<button type="submit">${submitLabel}</button>
+</form>`,
   );
 }
 
 /** Says that it is taken. */
 export function thanksPage(settings: FormSettings, embedded: Embedded | null): string {
   const { thanks, title, redirectTo } = settings;
-  const onwards = redirectTo !== undefined && html`<p><a href="${redirectTo}" target="_top" id="onwards">Continue</a></p>`;
+  const onwards = redirectTo !== undefined && markup`<p><a href="${redirectTo}" target="_top" id="onwards">Continue</a></p>`;
   // A navigation of its own: as the answer to the form, browsers would hold it, and wherever that address leads on to, against the policy for forms.
-  const refresh = embedded === null && redirectTo !== undefined && html`<meta http-equiv="refresh" content="0; url=${redirectTo}" /> `;
-  return page(
-    { title, embedded, head: refresh },
-    html`<h1${focused(embedded)}>${title}</h1>
-      <p class="said" role="status">${thanks}</p>
-      ${onwards}`,
-  );
+  const refresh = embedded === null && redirectTo !== undefined && markup`<meta http-equiv="refresh" content="0; url=${redirectTo}">`;
+  return page({ title, embedded, head: refresh }, markup`<h1${focused(embedded)}>${title}</h1><p class="said" role="status">${thanks}</p>${onwards}`);
 }
 
 /** Says something in place of the form. */
 export function sayingPage(title: string, text: string, embedded: Embedded | null = null): string {
-  return page(
-    { title, embedded },
-    html`<h1>${title}</h1>
-      <p class="said">${text}</p>`,
-  );
+  return page({ title, embedded }, markup`<h1>${title}</h1><p class="said">${text}</p>`);
 }
 
 interface Head {
   readonly title: string;
   readonly embedded: Embedded | null;
-  readonly head?: Html | false;
+  readonly head?: Markup | false;
 }
 
-function page({ title, embedded, head }: Head, inner: Html): string {
+function page({ title, embedded, head }: Head, inner: Markup): string {
   const data = attributes({ class: embedded === null ? undefined : 'embedded', 'data-parent': embedded?.parent ?? undefined });
-  return html`<!doctype html>
-    <html lang="en" ${data}>
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta name="color-scheme" content="light dark" />
-        <meta name="robots" content="noindex" />
-        ${head}
-        <title>${title}</title>
-        <link rel="stylesheet" href="./form.css" />
-        <script src="./form.js" defer></script>
-      </head>
-      <body>
-        <main>${inner}</main>
-      </body>
-    </html> `.text;
+  return markup`<!doctype html>
+<html lang="en"${data}>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="robots" content="noindex">
+${head}<title>${title}</title>
+<link rel="stylesheet" href="./form.css">
+<script src="./form.js" defer></script>
+</head>
+<body>
+<main>
+${inner}
+</main>
+</body>
+</html>
+`.text;
 }
 
 /** What is wrong, first on the page and with the focus: each error leads to its field. */
-function summary({ errors, notice, hadFiles, embedded }: FormState, fields: readonly FormField[], ids: ReadonlyMap<string, string>): Html {
+function summary({ errors, notice, hadFiles, embedded }: FormState, fields: readonly FormField[], ids: ReadonlyMap<string, string>): Markup {
   const items = errors.map(({ field, message }) => {
     const label = fields.find(({ name }) => name === field)?.label;
     const id = field === null ? undefined : ids.get(field);
-    return html`<li>${id === undefined ? message : html`<a href="#${id}">${labelled(label ?? '', message)}</a>`}</li>`;
+    return markup`<li>${id === undefined ? message : markup`<a href="#${id}">${labelled(label ?? '', message)}</a>`}</li>`;
   });
-  return html`<div class="summary" id="errors" role="alert" ${focused(embedded)} aria-labelledby="errors-title">
-    <h2 id="errors-title">${notice ?? 'There is a problem'}</h2>
-    ${
-      items.length > 0 &&
-      html`<ul>
-        ${items}
-      </ul>`
-    }
-    ${hadFiles && html`<p>Please choose your files again: a browser can not keep them.</p>`}
-  </div>`;
+  return markup`<div class="summary" id="errors" role="alert" aria-labelledby="errors-title"${focused(embedded)}>
+<h2 id="errors-title">${notice ?? 'There is a problem'}</h2>
+${items.length > 0 && markup`<ul>${items}</ul>`}
+${hadFiles && markup`<p>Please choose your files again: a browser can not keep them.</p>`}
+</div>`;
 }
 
 /** Where a reader is to begin. In a frame of another site browsers refuse that, and say so in its console: there the script does it. */
-function focused(embedded: Embedded | null): Html {
+function focused(embedded: Embedded | null): Markup {
   return attributes({ tabindex: -1, 'data-focus': '', autofocus: embedded === null });
 }
 
-function hiddenInput(name: string, value: string): Html {
-  return html`<input${attributes({ type: 'hidden', name, value })}>`;
+function hiddenInput(name: string, value: string): Markup {
+  return markup`<input${attributes({ type: 'hidden', name, value })}>`;
 }
 
 function autocompleteOf(field: FormField, { senderEmail, senderName }: FormSettings): string | undefined {
