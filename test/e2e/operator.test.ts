@@ -89,6 +89,8 @@ const PRINTS: readonly (readonly [RegExp, () => readonly (string | RegExp)[]])[]
   [/workflow show --workflow-id ticket/, () => ['ActivityTaskCompleted']],
   [/schedule describe --schedule-id guardian/, () => ['guardian']],
   [/schedule trigger --schedule-id guardian/, () => []],
+  [/schedule describe --schedule-id channel-check/, () => ['channel-check']],
+  [/schedule trigger --schedule-id channel-check/, () => []],
   [/npm run doctor/, () => [/all \d+ invariants hold/]],
 ];
 
