@@ -96,6 +96,7 @@ describe('a hostile client', () => {
     await endless.answer();
     endless.socket.write('A'.repeat(1_000_000));
     expect(await endless.answer()).toMatch(/^(4|5)\d\d|closed/);
+    expect(await endless.answer()).toBe('closed');
     const nonsense = client();
     await nonsense.answer();
     let said = '';
@@ -270,6 +271,15 @@ describe('the receiver', () => {
     expect(await post('XFORWARD ADDR=192.0.2.7')).toMatchObject({ local: false, spf: { result: 'fail' } });
     // Once it speaks for somebody else it is that somebody, who is no relay of ours.
     expect(await post('XCLIENT ADDR=192.0.2.7', 'EHLO x', 'XCLIENT ADDR=127.0.0.1')).toMatchObject({ local: false });
+  });
+
+  it('takes a hundred recipients in one mail and no more', async () => {
+    const { client } = await door();
+    const one = client();
+    await one.answer();
+    for (const command of ['EHLO x', 'MAIL FROM:<>']) await one.say(command);
+    for (let place = 0; place < 100; place += 1) expect(await one.say(`RCPT TO:<support+${place}@acme.example>`)).toMatch(/^250/);
+    expect(await one.say('RCPT TO:<support@acme.example>')).toMatch(/^452/);
   });
 
   it('can be closed while a client waits for its greeting', async () => {
