@@ -108,7 +108,7 @@ async function drainOn(engine: Engine, channelKey: string, watch: DrainWatch): P
 /** Takes, parses and writes once, and decides what became open; true where there was anything to do. */
 async function step(engine: Engine, channelKey: string, watch: DrainWatch, sum: Tally): Promise<boolean> {
   const { db } = engine;
-  const taken = await takeDeliveries(db, channelKey, LIMITS.deliveriesPerBatch);
+  const taken = await takeDeliveries(db, channelKey, LIMITS.deliveriesTaken);
   if (taken === undefined) return false;
   if (taken.deliveries.length > 0) {
     const unsettled = new Set(taken.deliveries.map((one) => one.id));
@@ -149,15 +149,19 @@ async function takeIn(engine: Engine, taken: TakenDeliveries, unsettled: Set<num
     parsed = [];
     writtenAt = now();
   };
-  for (const { id, raw } of taken.deliveries) {
+  // All are asked for at once: the thread goes on to the next while what it has read is written.
+  const results = taken.deliveries.map(({ raw }) => pool.parse(taken.plugin, info, raw));
+  for (const result of results) result.catch(() => undefined);
+  for (const [index, { id, raw }] of taken.deliveries.entries()) {
     if (watch.stopped()) break;
-    const result = await pool.parse(taken.plugin, info, raw);
+    const result = await results[index];
+    if (result === undefined) break;
     if (result.ok) {
       parsed.push({ deliveryId: id, receivedAt: raw.receivedAt, events: result.events, safe: result.safe });
     } else {
       await fail(engine, id, result.code, result.reason, unsettled, sum);
     }
-    if (now() - writtenAt > WRITE_AFTER_MS) await write();
+    if (parsed.length >= LIMITS.deliveriesPerBatch || now() - writtenAt > WRITE_AFTER_MS) await write();
   }
   await write();
 }

@@ -25,6 +25,8 @@ export const LIMITS = {
   authenticationChecks: 20,
   /** Tries of a delivery; after the last it is set aside and listed. */
   deliveryTries: MAX_TRIES,
+  /** Deliveries read at once; while the first of them are written the others are parsed. */
+  deliveriesTaken: 150,
   /** Deliveries written in one transaction. */
   deliveriesPerBatch: 50,
   /** Milliseconds one call of the drain goes on before it gives an account of itself. */

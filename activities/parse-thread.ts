@@ -17,7 +17,11 @@ async function main(): Promise<void> {
   const plugin = module.default.plugins.find((one) => one.key === pluginKey);
   if (plugin === undefined) throw new Error(`the config names no plugin "${pluginKey}"`);
   const answer = (message: ParseAnswer): void => port.postMessage(message, message.type === 'files' ? buffersOf(message.files) : []);
-  port.on('message', (request: ParseRequest) => void work(plugin, request, answer));
+  // One at a time, in the order of asking, also where the plugin waits for something.
+  let turn = Promise.resolve();
+  port.on('message', (request: ParseRequest) => {
+    turn = turn.then(() => work(plugin, request, answer));
+  });
   answer({ type: 'ready' });
 }
 

@@ -56,6 +56,9 @@ export interface TakenDeliveries {
   readonly deliveries: readonly TakenDelivery[];
 }
 
+/** Bytes of deliveries read at once. */
+const TAKEN_BYTES = 32 * 1024 * 1024;
+
 /**
  * The next deliveries to parse, oldest first, their try counted before it starts, so that one which kills its process is found out. One that was
  * begun before comes alone: it must not take others with it. Those begun `MAX_TRIES` times are set aside here. Undefined: no such channel.
@@ -66,7 +69,11 @@ export async function takeDeliveries(db: Db, channelKey: string, limit: number):
   await setAsideWornOut(db, channel.id);
   const { rows } = await sql<{ id: number; tries: number; method: string; url: string; headers: Record<string, string>; body: Buffer; received_at: Date }>`
     with next as (
-      select id, tries from raw_delivery where channel_id = ${channel.id} and state = 'WAITING' order by id limit ${limit}
+      -- Not more than fits into memory, but always the first.
+      select id, tries from (
+        select id, tries, sum(octet_length(body)) over (order by id) - octet_length(body) as before
+        from (select id, tries, body from raw_delivery where channel_id = ${channel.id} and state = 'WAITING' order by id limit ${limit}) waiting
+      ) sized where before < ${TAKEN_BYTES}
     ), alone as (
       select min(id) as id from next where tries > 0
     ), chosen as (
