@@ -32,6 +32,7 @@ export interface Visibility {
   readonly conversation: RawBuilder<boolean>;
   readonly message: RawBuilder<boolean>;
   readonly attachment: RawBuilder<boolean>;
+  readonly form_submission: RawBuilder<boolean>;
   readonly ticket: RawBuilder<boolean>;
   readonly routing_rule: RawBuilder<boolean>;
   readonly routing_decision: RawBuilder<boolean>;
@@ -84,6 +85,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
       or exists (select 1 from conversation seen where seen.contact_id = contact.id and ${inPlaces('seen.place_id')}))`,
     conversation: inPlaces('conversation.place_id'),
     message: conversationSeen('message.conversation_id'),
+    form_submission: sql<boolean>`exists (select 1 from message said where said.id = form_submission.message_id and ${conversationSeen('said.conversation_id')})`,
     attachment: sql<boolean>`exists (select 1 from message where message.id = attachment.message_id and ${conversationSeen('message.conversation_id')})`,
     ticket,
     routing_rule: sql<boolean>`exists (select 1 from channel where channel.routing_rule_id = routing_rule.id and ${channel})`,

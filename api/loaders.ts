@@ -16,6 +16,7 @@ import {
   type MessageRow,
   type OutboundRow,
   type ReplyChannelRow,
+  type SubmittedField,
   type SignInRow,
   type StatusRow,
   SYSTEM_MAIL_COLUMNS,
@@ -114,6 +115,17 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .where((await see()).event)
         .execute(),
     ),
+    /** By the id of the message it became. */
+    submission: new DataLoader(async (messageIds: readonly string[]) => {
+      const rows = await db
+        .selectFrom('form_submission')
+        .selectAll()
+        .where('message_id', 'in', messageIds)
+        .where((await see()).form_submission)
+        .execute();
+      const found = new Map(rows.map((row) => [row.message_id, row]));
+      return messageIds.map((id) => found.get(id) ?? null);
+    }),
     notification: byId(async (ids) =>
       db
         .selectFrom('notification')
@@ -229,6 +241,11 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       (ids) => db.selectFrom('notification_off').selectAll().where('user_id', 'in', ids).execute(),
       (row) => row.user_id,
     ),
+    visibleFieldsOf: new DataLoader<string, readonly SubmittedField[]>(async (messageIds) => {
+      const rows = await db.selectFrom('form_submission').select(['message_id', 'fields']).where('message_id', 'in', messageIds).execute();
+      const found = new Map(rows.map((row) => [row.message_id, row.fields.filter(({ hidden }) => !hidden)]));
+      return messageIds.map((id) => found.get(id) ?? []);
+    }),
     replyChannelsOf: new DataLoader<string, readonly ReplyChannelRow[]>(async (conversationIds) => {
       const found = await replyChannelsOf(db, plugins, userId, conversationIds);
       return conversationIds.map((id) => found.get(id) ?? []);

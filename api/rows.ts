@@ -8,6 +8,7 @@ import type {
   ContactTable,
   ConversationTable,
   EventTable,
+  FormSubmissionTable,
   FilteredMessageTable,
   MessageTable,
   NotificationTable,
@@ -75,6 +76,8 @@ export const SYSTEM_MAIL_COLUMNS = [
 ] as const;
 export type NotificationRow = Selectable<NotificationTable>;
 export type TicketImportRow = Selectable<TicketImportTable>;
+export type { SubmittedField } from '#db/schema.ts';
+export type SubmissionRow = Selectable<FormSubmissionTable>;
 export type { ReplyChannelRow } from '#commands/reply-channels.ts';
 export type DeliveryRow = Pick<
   Selectable<RawDeliveryTable>,

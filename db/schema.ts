@@ -386,11 +386,18 @@ export interface SystemMailTable {
   queued_at: Defaulted<Date>;
   last_failure: string | null;
 }
+/** One answer, with the label it had then. */
+export interface SubmittedField {
+  readonly name: string;
+  readonly label: string;
+  readonly value: string;
+  readonly hidden: boolean;
+}
 export interface FormSubmissionTable {
   message_id: string;
   channel_id: string;
   contact_id: string | null;
-  fields: Json<object[]>;
+  fields: Json<SubmittedField[]>;
   submitted_at: Date;
 }
 export interface TicketImportTable {

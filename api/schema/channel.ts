@@ -81,6 +81,14 @@ builder.node(ChannelRef, {
       description: 'Its plugin; null where this deployment no longer has it.',
       resolve: (channel, _args, { deps }) => deps.plugins.find((plugin) => plugin.key === channel.plugin) ?? null,
     }),
+    pageUrl: t.string({
+      nullable: true,
+      description: 'Where its public page is, from outside; null where its plugin has none.',
+      resolve: (channel, _args, { deps }) => {
+        const plugin = deps.plugins.find(({ key }) => key === channel.plugin);
+        return plugin?.page === undefined || deps.publicUrl === undefined ? null : `${deps.publicUrl}/pages/${plugin.key}/${channel.key}/`;
+      },
+    }),
     place: t.field({
       type: PlaceRef,
       description: 'Where it lives.',

@@ -10,6 +10,7 @@ import './channel.ts';
 import './contact.ts';
 import './conversation.ts';
 import './message.ts';
+import './submission.ts';
 import './ticket.ts';
 import './routing.ts';
 import './event.ts';

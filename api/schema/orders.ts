@@ -26,6 +26,12 @@ export const ORDERS = {
       { column: 'message.arrival', cast: 'bigint' },
     ],
   },
+  submission: {
+    keys: [
+      { column: 'form_submission.submitted_at', cast: 'timestamptz' },
+      { column: 'form_submission.message_id', cast: 'uuid' },
+    ],
+  },
   event: { keys: [{ column: 'event.id', cast: 'bigint' }] },
   decision: { keys: [{ column: 'routing_decision.id', cast: 'uuid' }], descending: true },
   systemMail: {

@@ -17,6 +17,7 @@ import type {
   RuleRow,
   SenderRuleRow,
   StatusRow,
+  SubmissionRow,
   SystemMailRow,
   TeamRow,
   TicketImportRow,
@@ -47,6 +48,7 @@ export const SystemMailRef = builder.objectRef<SystemMailRow>('SystemMail');
 export const NotificationRef = builder.objectRef<NotificationRow>('Notification');
 export const FilteredMessageRef = builder.objectRef<FilteredRow>('FilteredMessage');
 export const SenderRuleRef = builder.objectRef<SenderRuleRow>('SenderRule');
+export const SubmissionRef = builder.objectRef<SubmissionRow>('FormSubmission');
 export const DeliveryRef = builder.objectRef<DeliveryRow>('Delivery');
 
 type Types = typeof builder.$inferSchemaTypes;
@@ -75,4 +77,5 @@ export const SystemMailConnection = connectionOf(SystemMailRef, 'SystemMail', 'm
 export const NotificationConnection = connectionOf(NotificationRef, 'Notification', 'notifications');
 export const FilteredMessageConnection = connectionOf(FilteredMessageRef, 'FilteredMessage', 'filtered messages');
 export const SenderRuleConnection = connectionOf(SenderRuleRef, 'SenderRule', 'rules about senders');
+export const SubmissionConnection = connectionOf(SubmissionRef, 'FormSubmission', 'submissions');
 export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');

@@ -59,6 +59,8 @@ const SHORT_LISTS = new Set([
   'Conversation.replyChannels',
   'Message.participants',
   'Message.attachments',
+  'Message.fields',
+  'FormSubmission.fields',
   'RoutingRule.users',
   'RoutingRule.teams',
   'RoutingDecision.candidates',
