@@ -47,7 +47,8 @@ export function attachmentBytes({ content }: Attachment): Uint8Array {
 function refs(email: Email, prefix: string): AttachmentRef[] {
   return email.attachments.slice(0, MOST).map((attachment, index) => {
     const contentId = cleanLine(attachment.contentId ?? '', 300).replace(/^<|>$/g, '');
-    const fileName = cleanLine(attachment.filename ?? '', 200);
+    // Marks that turn the direction make one type look like another.
+    const fileName = cleanLine((attachment.filename ?? '').replace(/[\u202a-\u202e\u2066-\u2069]/g, ''), 200);
     return {
       ref: `${prefix}${index}`,
       fileName: fileName || (attachment.mimeType === MAIL ? `mail-${index + 1}.eml` : `attachment-${index + 1}`),

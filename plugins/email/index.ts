@@ -33,7 +33,8 @@ export default definePlugin<EmailSettings>({
     },
     // Whatever fitted into a mail.
     inboundAttachments: { maxCount: 100, maxBytes: MAX_MAIL_BYTES, types: '*' },
-    receipts: [],
+    // What a bounce says of our mail.
+    receipts: ['failed'],
     windows: [],
     templates: false,
     typing: false,

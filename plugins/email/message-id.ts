@@ -4,7 +4,7 @@ import { domainOf } from './address.ts';
 const LONGEST_ID = 500;
 const MOST_IDS = 50;
 
-/** The ids of a header such as References, in its order, without repeats, at most 50 (the last ones). */
+/** The ids of a header such as References, in its order, without repeats, at most 50: the first, which began the thread, and the last ones. */
 export function messageIds(header: string | undefined): string[] {
   if (header === undefined) return [];
   const found: string[] = [];
@@ -14,7 +14,8 @@ export function messageIds(header: string | undefined): string[] {
     const id = end > 0 ? normalise(piece.slice(0, end)) : undefined;
     if (id !== undefined) found.push(id);
   }
-  return [...new Set(found)].slice(-MOST_IDS);
+  const [first, ...rest] = new Set(found);
+  return first === undefined ? [] : [first, ...rest.slice(-(MOST_IDS - 1))];
 }
 
 /** The mail's own id; with none, or none that can be used: a hash of its bytes, so that the same bytes are the same mail (EMAIL-7). */
@@ -25,8 +26,22 @@ export function ownId(header: string | undefined, raw: Uint8Array): string {
   return bare ?? `sha256:${createHash('sha256').update(raw).digest('hex')}`;
 }
 
+/**
+ * The key by which the same mail is known again, whatever way it comes: its Message-ID and a hash of what makes it this mail. Some senders give
+ * every mail one Message-ID; by the hash the second of them is not taken for the first.
+ */
+export function dedupeKey(id: string, core: string): string {
+  return isMessageId(id) ? `${id} ${core}` : id;
+}
+
+/** The Message-ID as headers have it, where the engine keeps a mail under more than that because its id was used before. */
+export function messageIdOf(kept: string): string | undefined {
+  const id = kept.split(' ', 1).join('');
+  return isMessageId(id) ? id : undefined;
+}
+
 /** Whether it may stand in a header of ours: a hash may not. */
-export function isMessageId(id: string): boolean {
+function isMessageId(id: string): boolean {
   return /^<[^<>\s\u0000-\u001f\u007f]+>$/u.test(id);
 }
 

@@ -1,7 +1,10 @@
-import PostalMime, { type Email } from 'postal-mime';
+import PostalMime, { type Email, type PostalMimeOptions } from 'postal-mime';
+import { mendedHtml, mendedText, mendedWords, relabelled } from './charsets.ts';
 
 const LONGEST_HEADERS = 64 * 1024;
 const LONGEST_RESCUED_TEXT = 256 * 1024;
+/** A mail within a mail stays an attachment, so that every attachment has a place of its own. Deeper than any mail program nests, and not so deep that the parser's own calls run out of stack. */
+const OPTIONS: PostalMimeOptions = { forceRfc822Attachments: true, maxNestingDepth: 600 };
 
 /** A mail taken apart, and whether its body had to be given up. */
 export interface ParsedMail {
@@ -10,16 +13,32 @@ export interface ParsedMail {
 }
 
 /**
- * Takes any bytes apart and never throws (EMAIL-7). What the parser refuses (endless headers, parts nested hundreds deep)
- * is read a second time as its first headers and plain text, so that a hostile mail still says who sent it and what it answers.
+ * Takes any bytes apart and never throws (EMAIL-7). What the parser refuses (endless headers, parts nested without end) is read a second time
+ * as its first headers and plain text, so that a hostile mail still says who sent it and what it answers.
  */
 export async function readMail(raw: Uint8Array): Promise<ParsedMail> {
   const bytes = withUtf8Headers(raw);
   try {
-    return { email: await PostalMime.parse(bytes), rescued: false };
+    const email = await PostalMime.parse(bytes, OPTIONS);
+    const better = relabelled(bytes, email);
+    return { email: mended(better === undefined ? email : await PostalMime.parse(better, OPTIONS), bytes), rescued: false };
   } catch {
     return { email: await rescue(bytes), rescued: true };
   }
+}
+
+/** Only what stands above the first empty line. */
+export async function readHeaders(raw: Uint8Array): Promise<Email> {
+  return (await readMail(raw.subarray(0, headersEnd(raw)))).email;
+}
+
+function mended(email: Email, bytes: Uint8Array): Email {
+  return {
+    ...email,
+    ...(email.text === undefined ? {} : { text: mendedText(email.text, bytes) }),
+    ...(email.html === undefined ? {} : { html: mendedHtml(email.html) }),
+    ...(email.subject === undefined ? {} : { subject: mendedWords(email.subject, email.headers.find(({ key }) => key === 'subject')?.value ?? '') }),
+  };
 }
 
 async function rescue(bytes: Uint8Array): Promise<Email> {
@@ -48,10 +67,10 @@ function withUtf8Headers(raw: Uint8Array): Uint8Array {
     new TextDecoder('utf-8', { fatal: true }).decode(headers);
     return raw;
   } catch {
-    const mended = new TextEncoder().encode(new TextDecoder('windows-1252').decode(headers));
-    const whole = new Uint8Array(mended.length + raw.length - end);
-    whole.set(mended);
-    whole.set(raw.subarray(end), mended.length);
+    const mendedHeaders = new TextEncoder().encode(new TextDecoder('windows-1252').decode(headers));
+    const whole = new Uint8Array(mendedHeaders.length + raw.length - end);
+    whole.set(mendedHeaders);
+    whole.set(raw.subarray(end), mendedHeaders.length);
     return whole;
   }
 }

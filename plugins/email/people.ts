@@ -1,20 +1,21 @@
 import type { Identity } from '@trunkline/channel-sdk';
-import type { Address, Email } from 'postal-mime';
+import { addressParser, type Address, type Email } from 'postal-mime';
 import { canonicalAddress } from './address.ts';
 import { cleanLine } from './clean.ts';
 
 const MOST_PARTICIPANTS = 200;
 
-/** The From header's first usable address; null: it can not be told who wrote (EMAIL-7). */
+/** The first usable address of the first From header; null: it can not be told who wrote (EMAIL-7). */
 export function sender(email: Email): Identity | null {
-  return email.from === undefined ? null : (identities([email.from])[0] ?? null);
+  const field = email.headers.find(({ key }) => key === 'from');
+  return field === undefined ? null : (identities(addressParser(field.value.slice(0, 10_000)))[0] ?? null);
 }
 
-/** Everybody in To and Cc but ourselves and the sender, each once. */
-export function participants(email: Email, except: ReadonlySet<string>): Identity[] {
+/** Everybody who takes part besides the contact: those told apart, then To and Cc, each once; neither the contact nor ourselves. */
+export function participants(email: Email, besides: readonly Identity[], except: (address: string) => boolean): Identity[] {
   const found = new Map<string, Identity>();
-  for (const identity of identities([...(email.to ?? []), ...(email.cc ?? [])])) {
-    if (except.has(identity.value) || found.has(identity.value)) continue;
+  for (const identity of [...besides, ...identities([...(email.to ?? []), ...(email.cc ?? [])])]) {
+    if (found.has(identity.value) || except(identity.value)) continue;
     found.set(identity.value, identity);
     // A list of thousands is a mailing, not a conversation.
     if (found.size === MOST_PARTICIPANTS) break;

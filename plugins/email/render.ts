@@ -2,7 +2,7 @@ import type { Author, Identity, OutboundMessage, PluginContext } from '@trunklin
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { cleanLine } from './clean.ts';
 import { htmlToText } from './html-text.ts';
-import { isMessageId, replyId } from './message-id.ts';
+import { messageIdOf, replyId } from './message-id.ts';
 import type { EmailSettings } from './settings.ts';
 import { escapeHtml, fillSignature } from './signature.ts';
 import { replyAddress, replyToken } from './token.ts';
@@ -99,8 +99,8 @@ export function subjectOf(message: Pick<OutboundMessage, 'kind' | 'subject'>): s
 const REPLY_MARK = /^(re|aw|antw|sv|vs|rif|odp|rép)(\[\d{1,3}\])? ?: ?/i;
 
 function threadHeaders(message: OutboundMessage): { inReplyTo?: string; references?: string[] } {
-  const before = message.precedingIds.filter(isMessageId);
-  const answered = message.inReplyTo !== null && isMessageId(message.inReplyTo) ? message.inReplyTo : before.at(-1);
+  const before = message.precedingIds.flatMap((id) => messageIdOf(id) ?? []);
+  const answered = messageIdOf(message.inReplyTo ?? '') ?? before.at(-1);
   if (answered === undefined) return {};
   // The mail that is answered stands last, as a reader of the header expects.
   const others = before.filter((id) => id !== answered);

@@ -1,4 +1,4 @@
-import type { ChannelInfo, Identity, InboundMessage, OutboundMessage, PluginContext, RawDelivery } from '@trunkline/channel-sdk';
+import type { ChannelInfo, Identity, InboundMessage, OutboundMessage, PluginContext, RawDelivery, ReceiptEvent } from '@trunkline/channel-sdk';
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parse } from '../parse.ts';
@@ -47,11 +47,29 @@ export function delivery(body: Uint8Array | string, headers: Record<string, stri
   };
 }
 
+/** Everything a mail gives: one message, and receipts where it reports what became of ours. */
+export async function events(
+  body: Uint8Array | string,
+  headers: Record<string, string> = {},
+  info?: ChannelInfo<EmailSettings>,
+): Promise<{ readonly message: InboundMessage; readonly receipts: readonly ReceiptEvent[] }> {
+  const [message, ...others] = await parse(delivery(body, headers), pluginContext(info));
+  const receipts = others.filter((event) => event.type === 'receipt');
+  if (message?.type !== 'message' || receipts.length < others.length) throw new Error('a mail is one message');
+  return { message, receipts };
+}
+
 /** The one message a mail gives. */
-export async function parsed(body: Uint8Array | string, headers: Record<string, string> = {}): Promise<InboundMessage> {
-  const [event, ...others] = await parse(delivery(body, headers), pluginContext());
-  if (event?.type !== 'message' || others.length > 0) throw new Error('a mail is one message');
-  return event;
+export async function parsed(body: Uint8Array | string, headers: Record<string, string> = {}, info?: ChannelInfo<EmailSettings>): Promise<InboundMessage> {
+  return (await events(body, headers, info)).message;
+}
+
+/** Seconds of work of this process that something takes: whoever else is busy on the machine does not count. */
+export async function secondsOfWork(work: () => unknown): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000_000;
 }
 
 /** A mail of `fixtures/`, with the line ends mail has. */
