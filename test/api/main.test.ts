@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
 }
 
 /** The process as an operator starts it, with a Temporal address where nothing answers. */
-async function start(url: string): Promise<{ readonly base: string; readonly output: () => string }> {
+async function start(url: string, more: NodeJS.ProcessEnv = {}): Promise<{ readonly base: string; readonly output: () => string }> {
   const port = await freePort();
   const running = spawn(process.execPath, [fileURLToPath(new URL('../../api/main.ts', import.meta.url))], {
     env: {
@@ -42,6 +42,7 @@ async function start(url: string): Promise<{ readonly base: string; readonly out
       PORT: String(port),
       SMTP_PORT: '0',
       TRUNKLINE_SECRET: 'cd'.repeat(32),
+      ...more,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -81,6 +82,16 @@ test('with Temporal away the API starts, is ready and does its work; it names th
   expect(output()).not.toContain(token);
   // Production unless it is said to be development.
   expect((await fetch(`${base}/graphql`, { headers: { accept: 'text/html' } })).status).toBe(405);
+  expect((await fetch(`${base}/dev/mail`)).status).toBe(404);
+});
+
+test('in development, and only there, a page shows the account’s own mail [CH-12]', async () => {
+  database = await testDatabase();
+  const { base } = await start(database.url, { TRUNKLINE_MODE: 'development' });
+  const response = await fetch(`${base}/dev/mail`);
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect(await response.text()).toContain('Nothing yet.');
 });
 
 test('a database whose schema is not there yet: alive, not ready, and it says what to do [OPS-7] [OPS-8]', async () => {

@@ -141,6 +141,10 @@ it('a contact who reopens gives the ticket the status the channel names, a perso
   await run((unit) => close(unit, { conversationId }), user);
   await take(db, channel, [inbound(from, { joins: [key] })]);
   expect(await statusOf(ticketId)).toBe('Waiting on us');
+  // In one step: it never was anything else in between.
+  expect((await changes(ticketId)).slice(1).map(({ why, data }) => [why, data['from'], data['to']])).toEqual([
+    ['CONTACT_WROTE', status.Closed, status['Waiting on us']],
+  ]);
   await run((unit) => close(unit, { conversationId }), user);
   await run((unit) => reopen(unit, { conversationId }), user);
   expect(await statusOf(ticketId)).toBe('New');
