@@ -43,6 +43,7 @@ const message = z.object({
   outboundId,
   choice: z.string().exactOptional(),
   entryPoint: z.string().exactOptional(),
+  ticketDescription: body.exactOptional(),
   fields: z.array(z.object({ name: z.string(), label: z.string(), value: z.string(), hidden: z.boolean() })).exactOptional(),
   automatic: z.enum(['auto-reply', 'bounce']).exactOptional(),
 });

@@ -76,6 +76,8 @@ export interface InboundMessage extends EventBase {
   readonly choice?: string;
   /** Where the conversation was begun (a link's `ref`): may choose the chatflow (FB-2). */
   readonly entryPoint?: string;
+  /** What a ticket that begins with it says of itself, beside its name, which is the subject (FORM-1). */
+  readonly ticketDescription?: string;
   /** A form's answers with the labels they had then, so that a later edit changes nothing (FORM-4). Hidden ones are not shown to agents. */
   readonly fields?: readonly { readonly name: string; readonly label: string; readonly value: string; readonly hidden: boolean }[];
   /** Written by a machine: never answered, reopens nothing, and answering nothing of ours makes no conversation (EMAIL-6). */

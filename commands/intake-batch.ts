@@ -65,6 +65,7 @@ interface NewTicketRow {
   readonly id: string;
   readonly conversation_id: string;
   readonly name: string;
+  readonly description: string | null;
   readonly route_pending_since: Date | null;
   readonly linked_ticket_id: string | null;
   readonly created_at: string;
@@ -124,6 +125,7 @@ export class Batch {
         id: ticketId,
         conversation_id: id,
         name: ticketName(event.subject, event.text),
+        description: event.ticketDescription ?? null,
         route_pending_since: channel.default_closed ? null : pending,
         linked_ticket_id: previous?.ticketId ?? null,
         created_at: receivedAt,
@@ -272,10 +274,10 @@ export class Batch {
     if (this.#tickets.length === 0) return;
     const channel = this.#channel;
     const { rows } = await sql<{ id: string; number: number; conversation_id: string }>`
-      insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, route_pending_since, linked_ticket_id, created_at, closed_at)
-      select id, conversation_id, name, ${channel.default_pipeline_id}, ${channel.default_status_id}, ${channel.default_priority},
+      insert into ticket (id, conversation_id, name, description, pipeline_id, status_id, priority, properties, source, route_pending_since, linked_ticket_id, created_at, closed_at)
+      select id, conversation_id, name, description, ${channel.default_pipeline_id}, ${channel.default_status_id}, ${channel.default_priority},
         ${json(channel.default_properties)}::jsonb, ${channel.key}, route_pending_since, linked_ticket_id, created_at, ${channel.default_closed ? channel.now : null}
-      from json_to_recordset(${json(this.#tickets)}::json) as n (id uuid, conversation_id uuid, name text, route_pending_since timestamptz, linked_ticket_id uuid, created_at timestamptz)
+      from json_to_recordset(${json(this.#tickets)}::json) as n (id uuid, conversation_id uuid, name text, description text, route_pending_since timestamptz, linked_ticket_id uuid, created_at timestamptz)
       returning id, number, conversation_id`.execute(tx);
     for (const row of rows) {
       this.#unit.record({

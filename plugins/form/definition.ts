@@ -13,6 +13,8 @@ export const definitionSchema = z.object({
   senderName: fieldName.nullable(),
   /** The field that is the ticket's name; null: the form's title is. */
   subject: fieldName.nullable(),
+  /** The field that is the ticket's description; null: it has none. */
+  description: fieldName.nullable(),
 });
 
 export type Definition = z.output<typeof definitionSchema>;
@@ -21,12 +23,13 @@ export type Definition = z.output<typeof definitionSchema>;
 export const KEPT = { definition: 'x-form-definition', id: 'x-form-submission' } as const;
 
 export function definitionOf(settings: FormSettings): Definition {
-  const { title, fields, senderEmail, senderName, subjectField } = settings;
+  const { title, fields, senderEmail, senderName, subjectField, descriptionField } = settings;
   return {
     title,
     fields: [...fields],
     senderEmail: senderEmail ?? null,
     senderName: senderName ?? null,
     subject: settings.origin === 'new' ? 'name' : (subjectField ?? null),
+    description: settings.origin === 'new' ? 'description' : (descriptionField ?? null),
   };
 }

@@ -29,10 +29,12 @@ export function fieldProblems(settings: unknown): readonly FieldProblem[] {
     if (sameValues(field['options'])) at('options', 'two options have the same value');
   }
   if (!isNew && fields.length === 0) problems.push({ path: ['fields'], message: 'an existing form has at least one field' });
-  if (isNew && settings['subjectField'] !== undefined) problems.push({ path: ['subjectField'], message: "a new form's is its field name" });
+  for (const [key, name] of TICKET_ROLES) {
+    if (isNew && settings[key] !== undefined) problems.push({ path: [key], message: `a new form's is its field ${name}` });
+  }
   for (const [key, kinds] of ROLES) {
     const wanted = settings[key];
-    if (typeof wanted !== 'string' || (key === 'subjectField' && isNew)) continue;
+    if (typeof wanted !== 'string' || (isNew && TICKET_ROLES.has(key))) continue;
     const field = fields.find(({ name }) => name === wanted);
     if (field === undefined) problems.push({ path: [key], message: 'there is no such field' });
     else if (!kinds.includes(String(field['kind']))) problems.push({ path: [key], message: `must be a field of kind ${kinds.join(' or ')}` });
@@ -44,7 +46,14 @@ const ROLES: readonly (readonly [string, readonly string[]])[] = [
   ['senderEmail', ['email']],
   ['senderName', ['text']],
   ['subjectField', ['text', 'choice']],
+  ['descriptionField', ['area', 'text']],
 ];
+
+/** What a new form has in any case. */
+const TICKET_ROLES: ReadonlyMap<string, string> = new Map([
+  ['subjectField', 'name'],
+  ['descriptionField', 'description'],
+]);
 
 function sameValues(options: unknown): boolean {
   if (!Array.isArray(options)) return false;

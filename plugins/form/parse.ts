@@ -22,6 +22,7 @@ export async function parse(raw: RawDelivery, context: PluginContext<FormSetting
   const { answers, files } = checkSubmission(definition, submitted);
   const id = raw.headers[KEPT.id] ?? createHash('sha256').update(raw.body).digest('hex').slice(0, 32);
   const valueOf = (name: string | null): string => answers.find((answer) => answer.name === name)?.value ?? '';
+  const description = valueOf(definition.description);
   const message: InboundMessage = {
     type: 'message',
     direction: 'inbound',
@@ -32,6 +33,7 @@ export async function parse(raw: RawDelivery, context: PluginContext<FormSetting
     thread: { joins: [], keys: [id] },
     subject: cleanLine(valueOf(definition.subject), 1_000) || definition.title,
     text: inWords(answers),
+    ...(description === '' ? {} : { ticketDescription: description }),
     attachments: files.map((file): AttachmentRef => ({ ref: String(file.part), fileName: file.fileName, type: file.type, bytes: file.content.byteLength })),
     fields: answers,
   };

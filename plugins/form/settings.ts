@@ -35,6 +35,8 @@ const shape = z.strictObject({
   senderName: fieldName.optional(),
   /** Of an existing form, which field is the ticket's name. */
   subjectField: fieldName.optional(),
+  /** Of an existing form, which field is the ticket's description. */
+  descriptionField: fieldName.optional(),
   submitLabel: line(60).default('Send'),
   thanks: z.string().trim().min(1).max(2_000).default('Thank you. We have your message.'),
   /** Where the visitor goes in place of the page that thanks. */

@@ -12,6 +12,7 @@ describe('a stored submission', () => {
       direction: 'inbound',
       contact: { kind: 'email-address', value: 'ada@example.com', name: 'Ada Lindqvist' },
       subject: 'The lamp',
+      ticketDescription: 'It broke.\nTwice.',
       thread: { joins: [], keys: [message.providerMessageId] },
     });
     expect(message.text).toBe(
