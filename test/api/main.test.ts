@@ -90,7 +90,7 @@ test('in development, and only there, a page shows the account’s own mail [CH-
   const { base } = await start(database.url, { TRUNKLINE_MODE: 'development' });
   const response = await fetch(`${base}/dev/mail`);
   expect(response.status).toBe(200);
-  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+  expect(response.headers.get('content-security-policy')).toContain("default-src 'none'; style-src 'unsafe-inline'");
   expect(await response.text()).toContain('Nothing yet.');
 });
 
