@@ -4,6 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { deactivateUser } from '#commands/people.ts';
 import { transact } from '#commands/unit.ts';
+import { RATES } from '#api/limits.ts';
 import { createSignIn, type SignIn } from '#api/sign-in.ts';
 import { serverPort, stopServer } from '../support/http.ts';
 import { AUDIENCE, makeKey, startOidcProvider, type OidcProvider } from '../support/oidc-provider.ts';
@@ -19,7 +20,7 @@ beforeAll(async () => {
   provider = await startOidcProvider();
   world = await openWorld({
     signIn: createSignIn(settings(), { cooldownMs: 0 }),
-    rates: { callerPerMinute: 10_000, unauthenticatedPerMinute: 10_000, pagePerMinute: 10_000, pageWritesPerMinute: 10_000 },
+    rates: { ...RATES, unauthenticatedPerMinute: 10_000 },
   });
   superAdmin = await world.user({ role: 'SUPER_ADMIN' });
 });

@@ -1,0 +1,213 @@
+import { randomBytes } from 'node:crypto';
+import type { Db } from '#db/database.ts';
+import { storeBlob } from '#commands/blobs.ts';
+import { hashToken } from '#commands/secrets.ts';
+import { newestPosition, writeCursor } from '#api/feed.ts';
+import { inbound, makeChannel, makeTeam, makeUser, take } from '../support/fixtures.ts';
+import { globalId, type Person } from './support.ts';
+
+/** One of everything, new: what an operation is tried on, so that no try changes another's. */
+export interface Ground {
+  /** A word nobody has used. */
+  readonly unique: string;
+  /** The global id of its thing of this type. */
+  gid(type: string): string;
+  /** The global ids of all of it. */
+  readonly all: readonly string[];
+  /** The id that an argument of this name wants. Throws where nobody has said. */
+  idFor(where: string, name: string): string;
+  readonly keys: {
+    readonly channel: string;
+    readonly ticket: string;
+    readonly ticketNumber: number;
+    readonly failedMessage: string;
+    readonly uncertainMessage: string;
+    readonly issuer: string;
+  };
+  uploadOf(userId: string): string;
+  tokenOf(userId: string): string;
+  notificationOf(userId: string): string;
+  /** Before any of it. */
+  readonly cursor: string;
+}
+
+/** What an argument's name means where it is not the type with `Id` behind. */
+const NAMES: Readonly<Record<string, string>> = {
+  id: 'Conversation',
+  placeId: 'Inbox',
+  statusId: 'TicketStatus',
+  ruleId: 'SenderRule',
+  mailId: 'SystemMail',
+  filteredMessageId: 'FilteredMessage',
+  subjectId: 'Ticket',
+  tokenId: 'ApiToken',
+  primaryUserId: 'User',
+  importId: 'TicketImport',
+};
+
+/** `owner`: whose token, upload and notification there is. */
+export async function makeGround(db: Db, owner: Person): Promise<Ground> {
+  const unique = `u${randomBytes(6).toString('hex')}`;
+  const cursor = writeCursor(await newestPosition(db));
+  const channel = await makeChannel(db);
+  const userId = await makeUser(db);
+  await db
+    .insertInto('mailbox')
+    .values({ address: `${unique}@users.example`, user_id: userId })
+    .execute();
+  const teamId = await makeTeam(db, {});
+  await take(db, channel, [inbound(`${unique}@outside.example`)]);
+  const conversation = await db.selectFrom('conversation').selectAll().where('channel_id', '=', channel.id).executeTakeFirstOrThrow();
+  const ticket = await db.selectFrom('ticket').selectAll().where('conversation_id', '=', conversation.id).executeTakeFirstOrThrow();
+  const message = await db.selectFrom('message').select('id').where('conversation_id', '=', conversation.id).executeTakeFirstOrThrow();
+  const inbox = await db.selectFrom('place').select('id').where('kind', '=', 'INBOX').executeTakeFirstOrThrow();
+  const insert = async (state: 'FAILED' | 'MAYBE_SENT'): Promise<string> => {
+    const { id, arrival } = await db
+      .insertInto('message')
+      .values({ conversation_id: conversation.id, channel_id: channel.id, direction: 'OUTBOUND', author_user_id: userId, text: 'x', occurred_at: new Date(0) })
+      .returning(['id', 'arrival'])
+      .executeTakeFirstOrThrow();
+    await db
+      .insertInto('outbound')
+      .values({
+        message_id: id,
+        conversation_id: conversation.id,
+        channel_id: channel.id,
+        arrival,
+        kind: 'REPLY',
+        sender: 'PERSON',
+        recipient: JSON.stringify({ kind: 'email-address', value: `${unique}@outside.example` }),
+        state,
+        failure_code: 'Rejected',
+        failure_reason: 'x',
+        can_retry: state === 'FAILED' ? true : null,
+      })
+      .execute();
+    return id;
+  };
+  const failedMessage = await insert('FAILED');
+  const uncertainMessage = await insert('MAYBE_SENT');
+  const returning = async (query: { executeTakeFirstOrThrow(): Promise<{ id: string | number }> }) => (await query.executeTakeFirstOrThrow()).id;
+  const raw = { channel_id: channel.id, method: 'POST', url: '', headers: '{}', body: Buffer.from('[]'), tries: 3, settled_at: new Date() };
+  const delivery = await returning(
+    db
+      .insertInto('raw_delivery')
+      .values({ ...raw, state: 'SET_ASIDE', failure_code: 'Malformed' })
+      .returning('id'),
+  );
+  const kept = await db
+    .insertInto('raw_delivery')
+    .values({ ...raw, state: 'DONE' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const filtered = await returning(
+    db
+      .insertInto('filtered_message')
+      .values({
+        channel_id: channel.id,
+        raw_delivery_id: kept.id,
+        provider_message_id: unique,
+        kind: 'FILTERED',
+        reason: 'ANSWERS_NOTHING',
+        text: 'x',
+        received_at: new Date(),
+      })
+      .returning('id'),
+  );
+  const senderRule = await returning(
+    db
+      .insertInto('sender_rule')
+      .values({ list: 'DENY', pattern: `${unique}@elsewhere.example` })
+      .returning('id'),
+  );
+  const systemMail = await returning(
+    db
+      .insertInto('system_mail')
+      .values({
+        kind: 'NOTIFICATION',
+        user_id: userId,
+        recipient: `${unique}@users.example`,
+        subject: 'x',
+        text: 'x',
+        state: 'FAILED',
+        reason: 'x',
+        settled_at: new Date(),
+      })
+      .returning('id'),
+  );
+  const { sha256, bytes } = await storeBlob(db, Buffer.from(`{"name":"${unique}"}\n`));
+  const upload = await returning(
+    db.insertInto('upload').values({ user_id: owner.id, sha256, file_name: 'tickets.ndjson', type: 'application/x-ndjson', bytes }).returning('id'),
+  );
+  const ticketImport = await returning(
+    db
+      .insertInto('ticket_import')
+      .values({ user_id: owner.id, name: unique, format: 'NDJSON', sha256, pipeline_id: ticket.pipeline_id, bytes, state: 'DONE', ended_at: new Date() })
+      .returning('id'),
+  );
+  const token = await returning(
+    db
+      .insertInto('api_token')
+      .values({ user_id: owner.id, name: unique, token_hash: hashToken(unique) })
+      .returning('id'),
+  );
+  const notification = await returning(
+    db.insertInto('notification').values({ user_id: owner.id, kind: 'TICKET_ASSIGNED', ticket_id: ticket.id }).returning('id'),
+  );
+  await db
+    .insertInto('form_submission')
+    .values({ message_id: message.id, channel_id: channel.id, contact_id: conversation.contact_id, fields: '[]', submitted_at: new Date() })
+    .execute();
+  const issuer = `https://${unique}.example`;
+  await db.insertInto('sign_in_identity').values({ issuer, subject: 'x', user_id: userId }).execute();
+  await db
+    .insertInto('system_sender')
+    .values({ channel_id: channel.id })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  const ids: Readonly<Record<string, string | number>> = {
+    Channel: channel.id,
+    HelpDesk: channel.placeId,
+    Inbox: inbox.id,
+    Conversation: conversation.id,
+    Ticket: ticket.id,
+    Message: message.id,
+    Contact: conversation.contact_id ?? '',
+    User: userId,
+    Team: teamId,
+    Pipeline: ticket.pipeline_id,
+    TicketStatus: ticket.status_id,
+    FormSubmission: message.id,
+    Delivery: delivery,
+    FilteredMessage: filtered,
+    SenderRule: senderRule,
+    SystemMail: systemMail,
+    TicketImport: ticketImport,
+    ApiToken: token,
+    Notification: notification,
+  };
+  const gid = (type: string): string => {
+    const id = ids[type];
+    if (id === undefined) throw new Error(`the ground has no ${type}`);
+    return globalId(type, id);
+  };
+  const mine = (userId_: string, id: string): string => {
+    if (userId_ !== owner.id) throw new Error('this ground was made for somebody else');
+    return id;
+  };
+  return {
+    unique,
+    gid,
+    all: [...Object.keys(ids).map(gid), 'Plugin'],
+    idFor(where, name) {
+      const type = NAMES[name] ?? `${name.charAt(0).toUpperCase()}${name.slice(1).replace(/Id$/, '')}`;
+      if (ids[type] === undefined) throw new Error(`${where}: no example of this id; add it to NAMES of test/api/ground.ts`);
+      return gid(type);
+    },
+    keys: { channel: channel.key, ticket: ticket.id, ticketNumber: ticket.number, failedMessage, uncertainMessage, issuer },
+    uploadOf: (whose) => mine(whose, String(upload)),
+    tokenOf: (whose) => mine(whose, gid('ApiToken')),
+    notificationOf: (whose) => mine(whose, gid('Notification')),
+    cursor,
+  };
+}
