@@ -23,6 +23,8 @@ export interface Ground {
     readonly failedMessage: string;
     readonly uncertainMessage: string;
     readonly issuer: string;
+    /** A conversation of the inbox. */
+    readonly withoutTicket: string;
   };
   uploadOf(userId: string): string;
   tokenOf(userId: string): string;
@@ -61,6 +63,9 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
   const ticket = await db.selectFrom('ticket').selectAll().where('conversation_id', '=', conversation.id).executeTakeFirstOrThrow();
   const message = await db.selectFrom('message').select('id').where('conversation_id', '=', conversation.id).executeTakeFirstOrThrow();
   const inbox = await db.selectFrom('place').select('id').where('kind', '=', 'INBOX').executeTakeFirstOrThrow();
+  const elsewhere = await makeChannel(db, { place: 'INBOX' });
+  await take(db, elsewhere, [inbound(`${unique}@second.example`)]);
+  const { id: withoutTicket } = await db.selectFrom('conversation').select('id').where('channel_id', '=', elsewhere.id).executeTakeFirstOrThrow();
   const insert = async (state: 'FAILED' | 'MAYBE_SENT'): Promise<string> => {
     const { id, arrival } = await db
       .insertInto('message')
@@ -204,7 +209,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
       if (ids[type] === undefined) throw new Error(`${where}: no example of this id; add it to NAMES of test/api/ground.ts`);
       return gid(type);
     },
-    keys: { channel: channel.key, ticket: ticket.id, ticketNumber: ticket.number, failedMessage, uncertainMessage, issuer },
+    keys: { channel: channel.key, ticket: ticket.id, ticketNumber: ticket.number, failedMessage, uncertainMessage, issuer, withoutTicket },
     uploadOf: (whose) => mine(whose, String(upload)),
     tokenOf: (whose) => mine(whose, gid('ApiToken')),
     notificationOf: (whose) => mine(whose, gid('Notification')),
