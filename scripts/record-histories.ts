@@ -19,7 +19,7 @@ import { keepChannelCheckSchedule, keepGuardianSchedule } from '#worker/schedule
 import { writeHistory } from '#test/workflows/histories.ts';
 import { provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
-import { fakeSmtp, refusal } from '../plugins/email/test/smtp-fake.ts';
+import { fakeSmtp, refusal } from '#test/support/smtp-fake.ts';
 
 /**
  * Records one history of each workflow on a real server into `test/histories`, to be replayed by every later version (OPS-8).

@@ -9,7 +9,7 @@ import { removeSystemSender, setSystemSender, type SmtpSenderInput } from '#comm
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { sql } from 'kysely';
-import { fakeSmtp, rawServer, refusal, upToTheDot, type FakeSmtp } from '../../plugins/email/test/smtp-fake.ts';
+import { fakeSmtp, rawServer, refusal, upToTheDot, type FakeSmtp } from '../support/smtp-fake.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeChannel, makeUser, plainPlugin, testKeys } from '../support/fixtures.ts';
 

@@ -4,7 +4,7 @@ import { setSystemSender } from '#commands/system-sender.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import { CHANNEL_CHECK_SCHEDULE, EXPLAIN_QUERY, SYSTEM_MAIL_WORKFLOW } from '#workflows/contract.ts';
 import { keepChannelCheckSchedule } from '#worker/schedule.ts';
-import { fakeSmtp, refusal, type FakeSmtp } from '../../plugins/email/test/smtp-fake.ts';
+import { fakeSmtp, refusal, type FakeSmtp } from '../support/smtp-fake.ts';
 import { everyString } from './every-string.ts';
 import scripted from './scripted-config.ts';
 import { openWorld, until, type World } from './world.ts';
