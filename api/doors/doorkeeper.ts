@@ -35,6 +35,8 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
   const byKey = new Map(plugins.map((plugin) => [plugin.key, plugin]));
 
   async function load(by: Parameters<typeof loadChannel>[2]): Promise<DoorChannel | undefined> {
+    // A key comes from an address, where anything may stand.
+    if ('key' in by && !/^[a-z0-9-]{3,60}$/.test(by.key)) return undefined;
     const channel = await loadChannel(db, keys, by);
     const plugin = channel === undefined ? undefined : byKey.get(channel.plugin);
     if (channel === undefined || plugin === undefined) return undefined;

@@ -99,18 +99,16 @@ builder.objectType(refusals.NotPossible, {
   interfaces,
   fields: (t) => ({ reason: t.exposeString('reason', { description: 'A code: CHANNEL_DISCONNECTED, CHANNEL_CANNOT_SEND, HAS_TICKET, …' }) }),
 });
-const NoReplyChannelReasonEnum = builder.enumType('NoReplyChannelReason', {
-  description: 'Why no channel can carry an answer.',
-  values: {
-    NONE_CONNECTED: { description: 'No connected channel that the viewer may use can write to the contact.' },
-    CHOOSE_ONE: { description: 'There are several: name one of the conversation’s reply channels.' },
-  } as const,
-});
 builder.objectType(refusals.NoReplyChannel, {
   name: 'NoReplyChannel',
   description: 'The conversation’s channel can not send; answers go through another one, and which is not certain.',
   interfaces,
-  fields: (t) => ({ reason: t.field({ type: NoReplyChannelReasonEnum, description: 'Why.', resolve: (error) => error.reason }) }),
+  fields: (t) => ({
+    reason: t.exposeString('reason', {
+      description:
+        'A code: NONE_CONNECTED, no connected channel that the viewer may use writes to such contacts; CHOOSE_ONE, there are several: name one of the conversation’s reply channels.',
+    }),
+  }),
 });
 const RefusedFileRef = builder.objectRef<refusals.RefusedFile>('RefusedFile').implement({
   description: 'A file that can not go along.',

@@ -1,0 +1,214 @@
+import { ChannelFailure, CONTRACT_VERSION, definePlugin, type PageContext, type Plugin } from '@trunkline/channel-sdk';
+import { serve, type ServerType } from '@hono/node-server';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { createClientAddress } from '#api/client-address.ts';
+import { createDoors, type Doors } from '#api/doors/index.ts';
+import { servePage } from '#api/doors/pages.ts';
+import { RATES, type RateLimitName } from '#api/limits.ts';
+import { createRateLimits } from '#api/rate-limit.ts';
+import { connectChannel, disconnectChannel, setChannelEnabled, type Connected } from '#commands/channels.ts';
+import { transact } from '#commands/unit.ts';
+import { noDns } from '#runtime/dns.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { placeId } from '../support/email-channel.ts';
+import { makeUser, plainCapabilities } from '../support/fixtures.ts';
+import { deliveries, fakeTemporal, keys, PUBLIC_URL } from './support.ts';
+
+let database: TestDatabase;
+let asked: { readonly request: Request; readonly context: PageContext<unknown> }[] = [];
+const running: { close(): Promise<void> }[] = [];
+beforeAll(async () => void (database = await testDatabase()));
+afterAll(() => database.drop());
+afterEach(async () => {
+  asked = [];
+  for (const one of running.splice(0)) await one.close();
+});
+
+const SECRET = 'what a visitor wrote';
+
+/** Its page does what its path says. */
+const board: Plugin = definePlugin({
+  key: 'board',
+  name: 'Board',
+  contract: CONTRACT_VERSION,
+  settings: z.object({ name: z.string() }),
+  secrets: [],
+  capabilities: { ...plainCapabilities, inbound: ['page'], outbound: 'none', maxDeliveryBytes: 1_000 },
+  address: (settings) => settings.name,
+  parse: async () => [],
+  async page(request, context) {
+    asked.push({ request, context });
+    const body = new Uint8Array(await request.clone().arrayBuffer());
+    switch (new URL(request.url).pathname.split('/').at(-1)) {
+      case 'throw':
+        throw new Error(SECRET);
+      case 'busy':
+        throw new ChannelFailure({ code: 'Unavailable', reason: 'away' });
+      case 'nothing':
+        return JSON.parse('null') as Response;
+      case 'hang':
+        return new Promise<Response>(() => undefined);
+      case 'write':
+        if (!(await context.allow(`${Math.random()}`))) return new Response(null, { status: 429 });
+        await context.deliver({ method: 'POST', url: context.pageUrl, headers: {}, body, receivedAt: new Date(context.now()).toISOString() });
+        return new Response('taken', { status: 201 });
+      case 'somebody':
+        return Response.json(await context.available());
+      default:
+        return new Response(`hello ${body.byteLength}`, { headers: { 'x-own': '1' } });
+    }
+  },
+});
+
+let number = 0;
+async function connect(): Promise<Connected> {
+  const input = { plugin: 'board', name: 'Board', placeId: await placeId(database.db, 'HELP_DESK'), settings: { name: `board ${(number += 1)}` } };
+  return (await transact(database.db, { actor: 'SYSTEM' }, (unit) => connectChannel(unit, { plugins: [board], keys }, input))).value;
+}
+
+interface Opened extends Doors {
+  readonly lines: string[];
+  ask(path: string, init?: RequestInit): Promise<Response>;
+}
+
+function open(rates: Partial<Record<RateLimitName, number>> = {}): Opened {
+  const lines: string[] = [];
+  const doors = createDoors({
+    db: database.db,
+    keys,
+    plugins: [board],
+    waker: fakeTemporal(),
+    resolveDns: noDns,
+    clientAddress: createClientAddress(['127.0.0.0/8']),
+    rates: createRateLimits(database.db, { ...RATES, pagePerMinute: 10_000, pageWritesPerMinute: 10_000, ...rates }),
+    log: (message, fields) => void lines.push(`${message} ${JSON.stringify(fields)}`),
+    env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports: new Map() } },
+  });
+  running.push(doors);
+  return { ...doors, lines, ask: async (path, init) => doors.app.request(`http://inside.local${path}`, init) };
+}
+
+describe('a public page', () => {
+  it('is asked with its public address, whichever way the request came, and answers as it likes [PLUG-4, PLUG-5]', async () => {
+    const { key } = await connect();
+    const doors = open();
+    const response = await doors.ask(`/pages/board/${key}/hello?a=1`, { method: 'POST', body: 'xyz' });
+    expect([response.status, await response.text(), response.headers.get('x-own')]).toEqual([200, 'hello 3', '1']);
+    expect(asked[0]?.request.url).toBe(`${PUBLIC_URL}/pages/board/${key}/hello?a=1`);
+    expect(asked[0]?.context.pageUrl).toBe(`${PUBLIC_URL}/pages/board/${key}`);
+    expect((await doors.ask(`/pages/board/${key}`)).status).toBe(200);
+    const head = await doors.ask(`/pages/board/${key}/`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('is not there for another plugin, an unknown key or a channel that was disconnected [CH-10]', async () => {
+    const { key, channelId } = await connect();
+    const doors = open();
+    for (const path of [`/pages/other/${key}/`, '/pages/board/board-000000/', '/pages/board/%00/']) expect((await doors.ask(path)).status, path).toBe(404);
+    await transact(database.db, { actor: 'SYSTEM' }, (unit) => disconnectChannel(unit, { channelId }));
+    expect((await open().ask(`/pages/board/${key}/`)).status).toBe(404);
+    expect(asked).toEqual([]);
+  });
+
+  it('takes a delivery in durably, as any other door does [OPS-10]', async () => {
+    const { key, channelId } = await connect();
+    expect((await open().ask(`/pages/board/${key}/write`, { method: 'POST', body: 'kept' })).status).toBe(201);
+    const [stored] = await deliveries(database.db, channelId);
+    expect([stored?.state, stored?.body.toString(), stored?.url]).toEqual(['WAITING', 'kept', `${PUBLIC_URL}/pages/board/${key}`]);
+  });
+
+  it('that fails is a page with an id which the log has too, and nothing of what was written [OPS-7]', async () => {
+    const { key } = await connect();
+    const doors = open();
+    for (const path of ['throw', 'nothing']) {
+      const response = await doors.ask(`/pages/board/${key}/${path}`, { headers: { accept: 'text/html' } });
+      const page = await response.text();
+      const id = /[0-9a-f-]{36}/.exec(page)?.[0] ?? 'none';
+      expect(response.status).toBe(500);
+      expect(doors.lines.join()).toContain(id);
+      expect(page + doors.lines.join()).not.toContain(SECRET);
+    }
+    expect((await doors.ask(`/pages/board/${key}/busy`)).status).toBe(503);
+  });
+
+  it('that gives no answer in time is ended, and told so by its signal', async () => {
+    const { key } = await connect();
+    const doors = open();
+    const door = { plugin: board, channel: { key, placeId: '', info: { key } }, context: { signal: new AbortController().signal } };
+    const keeper = { publicUrl: PUBLIC_URL, log: () => undefined, find: async () => door };
+    const rates = createRateLimits(database.db, { ...RATES, pagePerMinute: 10_000 });
+    const deps = { keeper: keeper as never, db: database.db, rates, clientAddress: createClientAddress([]), pageMs: 20 };
+    const path = { plugin: 'board', channelKey: key, pathAndQuery: `/pages/board/${key}/hang` };
+    expect((await servePage(deps, new Request(`${PUBLIC_URL}/x`), path, undefined)).status).toBe(500);
+    expect(asked[0]?.context.signal.aborted).toBe(true);
+    expect((await doors.ask(`/pages/board/${key}/`)).status).toBe(200);
+  });
+
+  it('says whether somebody would answer: on, and somebody who can be assigned is there', async () => {
+    const { key, channelId } = await connect();
+    const available = async (): Promise<unknown> => (await open().ask(`/pages/board/${key}/somebody`)).json();
+    expect(await available()).toBe(false);
+    await makeUser(database.db, { availability: 'AWAY' });
+    await makeUser(database.db, { seat: 'NONE' });
+    expect(await available()).toBe(false);
+    await makeUser(database.db);
+    expect(await available()).toBe(true);
+    await transact(database.db, { actor: 'SYSTEM' }, (unit) => setChannelEnabled(unit, { channelId, enabled: false }));
+    expect(await available()).toBe(false);
+  });
+});
+
+describe('a public page’s limits', () => {
+  it('a body over the plugin’s limit is refused and never reaches it, whether its length is told or not [PLUG-3]', async () => {
+    const { key } = await connect();
+    const doors = open();
+    const exact = await doors.ask(`/pages/board/${key}/`, { method: 'POST', body: 'x'.repeat(1_000) });
+    expect(exact.status).toBe(200);
+    const stream = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(600)) });
+    const bodies: RequestInit[] = [{ body: 'x'.repeat(1_001) }, { body: stream, duplex: 'half' } as RequestInit];
+    for (const init of bodies) {
+      const refused = await doors.ask(`/pages/board/${key}/`, { method: 'POST', ...init });
+      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([413, 'TooLarge']);
+    }
+    expect(asked).toHaveLength(1);
+  });
+
+  it('counts what is sent by the address and the channel, whatever origin it names; another address has its own [API-7]', async () => {
+    const [one, two] = [await connect(), await connect()];
+    const doors = open({ pageWritesPerMinute: 5 });
+    const server = await listen(doors);
+    const write = async (key: string, from = '192.0.2.1') =>
+      (await fetch(`${server.url}/pages/board/${key}/write`, { method: 'POST', body: 'x', headers: { 'x-forwarded-for': from } })).status;
+    const statuses = await Promise.all(Array.from({ length: 12 }, () => write(one.key)));
+    expect(statuses.filter((status) => status === 201)).toHaveLength(5);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(7);
+    expect(await deliveries(database.db, one.channelId)).toHaveLength(5);
+    expect([await write(two.key), await write(one.key, '192.0.2.2'), await write(one.key)]).toEqual([201, 201, 429]);
+  });
+
+  it('counts every request by its address, before anything is read [API-7]', async () => {
+    const { key } = await connect();
+    const doors = open({ pagePerMinute: 3 });
+    const server = await listen(doors);
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => fetch(`${server.url}/pages/board/${key}/`, { headers: { 'x-forwarded-for': '192.0.2.3' } })),
+    );
+    const refused = answers.filter(({ status }) => status === 429);
+    expect(refused).toHaveLength(3);
+    expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(asked).toHaveLength(3);
+  });
+});
+
+/** Over real HTTP, where an address is known. */
+async function listen(doors: Doors): Promise<{ readonly url: string }> {
+  const server = await new Promise<ServerType>((resolve) => {
+    const started = serve({ fetch: (request, env) => doors.app.fetch(request, 'incoming' in env ? (env as never) : {}), hostname: '127.0.0.1', port: 0 }, () =>
+      resolve(started),
+    );
+  });
+  const bound = server.address();
+  running.unshift({ close: () => new Promise((resolve) => void server.close(() => resolve())) });
+  return { url: `http://127.0.0.1:${typeof bound === 'object' && bound !== null ? bound.port : 0}` };
+}
