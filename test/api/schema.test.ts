@@ -66,6 +66,7 @@ const SHORT_LISTS = new Set([
   'RoutingDecision.candidates',
   'FeedPage.items',
   'InvalidInput.problems',
+  'FilesRefused.files',
   'NotAssignable.targets',
   'Query.nodes',
   'Query.plugins',
