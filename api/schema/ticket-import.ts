@@ -1,5 +1,5 @@
 import { previewTicketImport, type ImportPreview } from '#commands/ticket-import.ts';
-import { Forbidden } from '#commands/refusals.ts';
+import { Forbidden, NotFound } from '#commands/refusals.ts';
 import type { ImportProblem } from '#domain/ticket-import.ts';
 import { builder } from '../builder.ts';
 import { reaches } from '../roles.ts';
@@ -154,7 +154,7 @@ builder.queryField('ticketImportPreview', (t) =>
   t.field({
     type: PreviewRef,
     description: 'Reads the first lines of a file the viewer has sent up, as an import would. Needs the role admin.',
-    errors: { types: [Forbidden], union: { name: 'TicketImportPreviewResult', description: 'The preview, or why not.' } },
+    errors: { types: [Forbidden, NotFound], union: { name: 'TicketImportPreviewResult', description: 'The preview, or why not.' } },
     args: {
       uploadId: t.arg.string({ required: true, description: 'The upload, as its door answered.' }),
       format: t.arg({ type: ImportFormatEnum, required: true, description: 'How the file is written.' }),

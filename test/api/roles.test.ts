@@ -359,7 +359,7 @@ describe.each(ROLE_ORDER)('as %s', (role) => {
       }
     }
     expect(world.errors).toEqual([]);
-  });
+  }, 300_000);
 });
 
 /** What each subscription brings. */
