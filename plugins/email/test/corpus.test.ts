@@ -5,12 +5,11 @@ import { describe, expect, it } from 'vitest';
 import { canonicalAddress } from '../address.ts';
 import { parse } from '../parse.ts';
 import { replyToken } from '../token.ts';
-import { BECOMES, folders, readSamples, title, type Expectation, type Sample } from './corpus/samples.ts';
+import { GENERATED } from './corpus/generated.ts';
+import { BECOMES, DELIVERY_HEADERS, folders, OUR_MESSAGE, readSamples, title, type Expectation, type Sample } from './corpus/samples.ts';
 import { channel, delivery, pluginContext } from './support.ts';
 
-/** Our answer in the conversation about the lamp. */
-const OUR_MESSAGE = '0198c0de-0000-7000-8000-00000000a001';
-const SAMPLES = readSamples(replyToken(OUR_MESSAGE, sign));
+const SAMPLES = readSamples({ token: replyToken(OUR_MESSAGE, sign) });
 
 /** As the engine signs: 52 letters and digits. */
 function sign(text: string): string {
@@ -18,10 +17,19 @@ function sign(text: string): string {
   return (bits.match(/.{1,5}/g) ?? []).map((five) => 'abcdefghijklmnopqrstuvwxyz234567'[Number.parseInt(five.padEnd(5, '0'), 2)]).join('');
 }
 
-async function parsed(sample: Sample): Promise<{ readonly message: InboundMessage; readonly receipts: readonly ReceiptEvent[] }> {
+interface Parsed {
+  readonly message: InboundMessage;
+  readonly receipts: readonly ReceiptEvent[];
+}
+
+async function parsed(sample: Pick<Sample, 'settings' | 'headers' | 'mail'>): Promise<Parsed> {
   const settings = Object.fromEntries(Object.entries({ trustedAuthenticator: 'mx.acme.example', ...sample.settings }).filter(([, value]) => value !== null));
   const context = { ...pluginContext(channel(settings)), sign };
-  const events: readonly InboundEvent[] = await parse(delivery(sample.mail, { ...sample.headers }), context);
+  return only(await parse(delivery(sample.mail, { ...sample.headers }), context));
+}
+
+/** The one message of a mail. */
+function only(events: readonly InboundEvent[]): Parsed {
   const messages = events.filter((event) => event.type === 'message');
   const receipts = events.filter((event) => event.type === 'receipt');
   expect(messages, 'a mail is one message').toHaveLength(1);
@@ -132,6 +140,24 @@ describe.each(folders())('the corpus, %s', (folder) => {
     expectAttachments(message, wanted);
     expectReceipts(receipts, wanted);
   });
+});
+
+describe('what is made to bring a parser down', () => {
+  it.each(GENERATED.map((one) => [one.about, one] as const))(
+    'is taken for a mail like any other: %s [EMAIL-7, PLUG-11]',
+    async (_about, one) => {
+      const mail = one.make();
+      const before = process.cpuUsage();
+      const { message, receipts } = await parsed({ settings: {}, headers: DELIVERY_HEADERS, mail });
+      const { user, system } = process.cpuUsage(before);
+      expect((user + system) / 1_000, 'milliseconds of work: the engine gives a mail five seconds, then sets it aside').toBeLessThan(5_000);
+      expectSound(message, receipts);
+      if (one.contact !== undefined) expect(message.contact?.value).toBe(one.contact);
+      expect(message.text.includes(one.has ?? ''), 'its words').toBe(true);
+      expect(receipts.length).toBeLessThanOrEqual(1);
+    },
+    300_000,
+  );
 });
 
 describe('the corpus', () => {

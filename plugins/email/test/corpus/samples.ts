@@ -56,11 +56,11 @@ const expectation = z.strictObject({
   /** It has no usable Message-ID: its key is a hash of its bytes. */
   keyIsHash: z.literal(true).optional(),
   occurredAt: z.null().optional(),
-  /** Once it is taken in: the ticket's name, the HTML that is shown, the names files are stored under. */
+  /** Once it is taken in: the ticket's name, the HTML that is shown, how the names of its files end. */
   ticketName: z.string().optional(),
   safeHas: texts.optional(),
   safeHasNot: texts.optional(),
-  storedNames: z.union([z.literal('unchanged'), z.strictObject({ endsWith: z.string() })]).optional(),
+  storedNamesEnd: z.string().optional(),
 });
 export type Expectation = z.output<typeof expectation>;
 
@@ -120,13 +120,24 @@ export function folders(): readonly string[] {
     .toSorted();
 }
 
-/** Every sample. `token`: what stands for `{{token}}`, the token of our answer in the world of the README. */
-export function readSamples(token: string): readonly Sample[] {
+/** Our answer in the conversation about the lamp, as the samples write it. */
+export const OUR_MESSAGE = '0198c0de-0000-7000-8000-00000000a001';
+
+/** What the samples refer to in the world of the README. */
+export interface Reference {
+  /** Stands for `{{token}}`. */
+  readonly token: string;
+  /** Of our answer, where it is another than `OUR_MESSAGE`. */
+  readonly messageId?: string;
+}
+
+/** Every sample. */
+export function readSamples(world: Reference): readonly Sample[] {
   return folders().flatMap((folder) =>
     readdirSync(new URL(`${folder}/`, HERE))
       .filter((file) => file.endsWith('.mail'))
       .toSorted()
-      .map((file) => read(folder, file, token)),
+      .map((file) => read(folder, file, world)),
   );
 }
 
@@ -135,10 +146,11 @@ export function title(sample: Pick<Sample, 'name' | 'about' | 'rules'>): string 
   return `${sample.name}: ${sample.about} [${sample.rules.join(', ')}]`;
 }
 
-function read(folder: string, file: string, token: string): Sample {
+function read(folder: string, file: string, { token, messageId = OUR_MESSAGE }: Reference): Sample {
   const written = readFileSync(new URL(`${folder}/${file}`, HERE), 'utf8')
     .replaceAll('{{token}}', token)
-    .replaceAll('{{TOKEN}}', token.toUpperCase());
+    .replaceAll('{{TOKEN}}', token.toUpperCase())
+    .replaceAll(OUR_MESSAGE, messageId);
   const cut = written.indexOf('\n----\n');
   if (cut < 0) throw new Error(`${folder}/${file} has no line of four dashes`);
   const { about, rules, becomes, settings = {}, headers = {}, bytes, lineEnds, expect } = front.parse(JSON.parse(written.slice(0, cut)));

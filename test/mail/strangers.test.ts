@@ -1,0 +1,108 @@
+import { randomInt } from 'node:crypto';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { damaged, KINDS, type Damage } from '../../plugins/email/test/corpus/mutations.ts';
+import { readSamples } from '../../plugins/email/test/corpus/samples.ts';
+import { openMailWorld, vouched, type MailWorld } from './world.ts';
+
+/** `MUTATION_SEED=… npm test` runs the same ones again. */
+const SEED = Number(process.env['MUTATION_SEED'] ?? randomInt(2 ** 31));
+const BATCHES = 16;
+const PER_BATCH = 50;
+
+let world: MailWorld;
+beforeAll(async () => {
+  world = await openMailWorld();
+});
+afterAll(async () => {
+  expect(await world.close()).toEqual([]);
+});
+
+const damage = (mails: readonly string[]): fc.Arbitrary<Damage> =>
+  fc.record({
+    kind: fc.constantFrom(...KINDS),
+    at: fc.nat(),
+    length: fc.nat(200),
+    filling: fc.oneof(
+      fc.string({ unit: 'binary-ascii', maxLength: 12 }),
+      fc.constantFrom('\r\n', '\r\n\r\n', '\0', '<', 'ben@customer.example', 'Cc: mallory@evil.example\r\n'),
+    ),
+    other: fc.constantFrom(...mails),
+  });
+
+/** The sample as Mallory would send it: his own address and his own domain's word in place of everybody's, and every thread's ids besides. */
+function asMallory(mail: string, index: number): string {
+  const ids = `${world.lamp.mailId} <lamp-1@customer.example> ${world.invoice.mailId} <invoice-1@other.example>`;
+  const [head = '', ...body] = mail.split('\r\n\r\n');
+  const kept = head
+    .replaceAll(/\r\n[ \t]+/g, ' ')
+    .split('\r\n')
+    .filter((line) => !/^(from|in-reply-to|references|authentication-results|message-id|arc-[\w-]+):/i.test(line));
+  const own = [
+    vouched('evil.example'),
+    `From: "Ben Carter" <mallory-${index}@evil.example>`,
+    `Message-ID: <m-${index}@evil.example>`,
+    `In-Reply-To: ${world.lamp.mailId}`,
+    `References: ${ids}`,
+  ];
+  return [[...own, ...kept].join('\r\n'), ...body].join('\r\n\r\n');
+}
+
+/** What must hold of the two conversations, whatever strangers send. */
+async function expectUntouched(): Promise<void> {
+  const { db, lamp, invoice } = world;
+  for (const [thread, people] of [
+    [lamp, ['ben@customer.example', 'cleo@partner.example']],
+    [invoice, ['mia@other.example']],
+  ] as const) {
+    const taking = await db.selectFrom('participant').select('value').where('conversation_id', '=', thread.conversationId).orderBy('value').execute();
+    expect(
+      taking.map(({ value }) => value),
+      'nobody was brought in',
+    ).toEqual([...people]);
+    const messages = await db
+      .selectFrom('message')
+      .selectAll()
+      .where('conversation_id', '=', thread.conversationId)
+      .where('direction', '=', 'INBOUND')
+      .execute();
+    for (const message of messages) {
+      const { verdict } = message.authentication ?? { verdict: 'none' };
+      const from = message.sender?.value ?? 'nobody';
+      const member = people.some((value) => value === from);
+      // Somebody who takes part and is vouched for, or has our token (the samples have that of the lamp); or a mail server's report, which says nothing of its own.
+      const mayBe = message.automatic ? 'a machine' : member && (verdict === 'pass' || thread === lamp) ? 'a member' : 'a stranger';
+      expect(mayBe, `${from}, ${verdict}`).not.toBe('a stranger');
+    }
+  }
+}
+
+describe('strangers', () => {
+  it(`never get into somebody else's conversation, nor bring anybody in, by ${BATCHES * PER_BATCH} mails that name its ids, damaged in any way, seed ${SEED} [EMAIL-5, EMAIL-7, EMAIL-8]`, async () => {
+    const mails = readSamples({ ...world.lamp, token: 'abcdefghijkl2345' }).map(({ mail }, index) => asMallory(Buffer.from(mail).toString('latin1'), index));
+    const mutant = fc
+      .tuple(fc.constantFrom(...mails), fc.array(damage(mails), { maxLength: 3 }))
+      .map(([mail, damages]) => damages.reduce(damaged, mail))
+      // What was cut out of a mail may leave another's address in From, with a domain that was vouched for: then it is not a stranger's.
+      .map((mail) => mail.replaceAll('dmarc=pass header.from=customer.example', 'dmarc=pass header.from=evil.example'));
+    const batches = fc.sample(mutant, { numRuns: BATCHES * PER_BATCH, seed: SEED });
+    const deliveries: number[] = [];
+    for (let at = 0; at < batches.length; at += PER_BATCH) {
+      const batch = batches.slice(at, at + PER_BATCH).map((mail) => ({ mail: Buffer.from(mail, 'latin1') }));
+      deliveries.push(...(await world.take(world.support, ...batch)));
+      await expectUntouched();
+    }
+    const states = await world.db.selectFrom('raw_delivery').select('state').distinct().where('id', 'in', deliveries).execute();
+    expect(states, 'each was taken in').toEqual([{ state: 'DONE' }]);
+    const own = await world.db
+      .selectFrom('message')
+      .innerJoin('conversation', 'conversation.id', 'message.conversation_id')
+      .innerJoin('contact_identity', 'contact_identity.contact_id', 'conversation.contact_id')
+      .select(['message.sender', 'contact_identity.value'])
+      .where('message.raw_delivery_id', 'in', deliveries)
+      .where('message.automatic', '=', false)
+      .execute();
+    expect(own.length, 'most of them began conversations').toBeGreaterThan(100);
+    for (const row of own) expect(row.sender?.value, 'in a conversation of its own sender').toBe(row.value);
+  }, 600_000);
+});
