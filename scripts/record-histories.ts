@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { ChannelFailure } from '@trunkline/channel-sdk';
 import { runGuardianOnce } from '#activities/guardian.ts';
+import { storeBlob } from '#commands/blobs.ts';
 import { assign } from '#commands/owners.ts';
 import { testSystemSender } from '#commands/system-mail.ts';
 import { setSystemSender } from '#commands/system-sender.ts';
 import { close } from '#commands/tickets.ts';
+import { startTicketImport } from '#commands/ticket-import.ts';
 import { transact } from '#commands/unit.ts';
 import {
   attachmentsWorkflowId,
@@ -13,6 +15,7 @@ import {
   intakeWorkflowId,
   outboxWorkflowId,
   SYSTEM_MAIL_WORKFLOW,
+  ticketImportWorkflowId,
   ticketWorkflowId,
 } from '#workflows/contract.ts';
 import { keepChannelCheckSchedule, keepGuardianSchedule } from '#worker/schedule.ts';
@@ -66,6 +69,7 @@ async function record(world: World): Promise<void> {
   await save('guardian', guardian);
   await save('channelCheck', channelCheck);
   await save('systemMail', await recordSystemMail(world));
+  await save('ticketImport', await recordImport(world));
 }
 
 /** The id of a workflow of this type that its schedule has begun and that has ended. */
@@ -78,6 +82,21 @@ async function completed(on: World, type: string): Promise<string> {
     },
     45,
   );
+}
+
+/** A file of more than one batch, with a bad line. */
+async function recordImport(on: World): Promise<string> {
+  const lines = Array.from({ length: 700 }, (_, index) => JSON.stringify(index === 5 ? {} : { name: `Ticket ${index}` }));
+  const { sha256, bytes } = await storeBlob(on.db, Buffer.from(lines.join('\n')));
+  const upload = { user_id: on.userId, sha256, file_name: 'tickets.ndjson', type: 'application/x-ndjson', bytes };
+  const { id: uploadId } = await on.db.insertInto('upload').values(upload).returning('id').executeTakeFirstOrThrow();
+  const { importId } = await on.commit(
+    await transact(on.db, { actor: 'USER', userId: on.userId }, (unit) =>
+      startTicketImport(unit, { uploadId, userId: on.userId, format: 'NDJSON', source: 'recorded' }),
+    ),
+  );
+  await until('it completes', async () => (await on.client.workflow.getHandle(ticketImportWorkflowId(importId)).describe()).status.name === 'COMPLETED');
+  return ticketImportWorkflowId(importId);
 }
 
 /** A mail that goes out at the second try, after a wait. */
