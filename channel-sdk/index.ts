@@ -8,6 +8,7 @@ export * from './raw-delivery.ts';
 export * from './define.ts';
 export * from './capabilities.ts';
 export * from './events.ts';
+export * from './address.ts';
 export * from './outbound.ts';
 export * from './context.ts';
 export * from './page.ts';

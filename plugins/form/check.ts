@@ -1,5 +1,4 @@
-import type { InboundMessage } from '@trunkline/channel-sdk';
-import { canonicalAddress } from './address.ts';
+import { canonicalAddress, type InboundMessage } from '@trunkline/channel-sdk';
 import { cleanLine, cleanText } from './clean.ts';
 import { HIDDEN_LENGTH, MAX_FILE_BYTES, MAX_FILES, type FieldOf, type FormField } from './field.ts';
 import type { SentFile, Submitted } from './submitted.ts';

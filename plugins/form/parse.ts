@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import {
+  canonicalAddress,
   ChannelFailure,
   type AttachmentRef,
   type Identity,
@@ -8,7 +9,6 @@ import {
   type PluginContext,
   type RawDelivery,
 } from '@trunkline/channel-sdk';
-import { canonicalAddress } from './address.ts';
 import { checkSubmission, type Answer } from './check.ts';
 import { cleanLine, labelled } from './clean.ts';
 import { definitionOf, definitionSchema, KEPT, type Definition } from './definition.ts';
