@@ -76,7 +76,9 @@ export const builder = new SchemaBuilder<SchemaTypes>({
 builder.addScalarType('DateTime', DateTimeResolver, { description: 'A moment, ISO 8601 in UTC with milliseconds.' });
 builder.addScalarType('JSONObject', JSONObjectResolver, { description: 'A JSON object whose fields the schema does not name.' });
 builder.queryType({ description: 'Everything that can be seen.' });
-builder.mutationType({ description: 'Everything that can be done. Each takes an optional idempotency key; expected refusals are part of the result.' });
+builder.mutationType({
+  description: 'Everything that can be done. Each takes an idempotency key, which a client should always give; expected refusals are part of the result.',
+});
 builder.subscriptionType({ description: 'What happens, as it happens, over server-sent events; each can be resumed after its last cursor.' });
 
 /** Lists that are no connections are short: members of a team’s rule, statuses of a pipeline. */

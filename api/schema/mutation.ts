@@ -120,6 +120,7 @@ function nullIfUndone(error: unknown): null {
 
 function idempotencyKeyField(t: InputBuilder) {
   return t.string({
-    description: 'Made by the client, unique for each thing it wants done: the same key twice does it once and answers the same. Kept 7 days.',
+    description:
+      'Made by the client, unique for each thing it wants done: the same key twice does it once and answers the same. Kept 7 days. Without it, a request sent again is done again.',
   });
 }
