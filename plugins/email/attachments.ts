@@ -1,11 +1,12 @@
 import type { AttachmentRef, RawDelivery } from '@trunkline/channel-sdk';
 import type { Attachment, Email } from 'postal-mime';
 import { cleanLine } from './clean.ts';
-import { readMail } from './mime.ts';
+import { readHeaders, readMail } from './mime.ts';
 
 /** More is a bomb, not a mail; the engine's own limit is far below. */
 const MOST = 1_000;
 const MAIL = 'message/rfc822';
+const LARGEST_INNER = 10 * 1024 * 1024;
 
 /**
  * What hangs on a mail. `ref` is its place in the mail: the bytes stay in the stored delivery. `inner`: the mail that was forwarded as an
@@ -33,10 +34,13 @@ export async function extractAttachments(wanted: readonly AttachmentRef[], raw: 
   return files;
 }
 
-/** The place of the one mail that hangs on it; undefined: none does, or several. */
-export function attachedMail(email: Email): number | undefined {
-  const first = email.attachments.findIndex(({ mimeType }) => mimeType === MAIL);
-  return first >= 0 && first === email.attachments.findLastIndex(({ mimeType }) => mimeType === MAIL) ? first : undefined;
+/** The one mail that hangs on it, and its place; undefined: none does, or several. Of a large one the headers alone are read: its thread would have to hold it twice. */
+export async function attachedMail(email: Email): Promise<{ readonly email: Email; readonly place: number } | undefined> {
+  const place = email.attachments.findIndex(({ mimeType }) => mimeType === MAIL);
+  const attached = email.attachments[place];
+  if (attached === undefined || place !== email.attachments.findLastIndex(({ mimeType }) => mimeType === MAIL)) return undefined;
+  const bytes = attachmentBytes(attached);
+  return { place, email: bytes.length > LARGEST_INNER ? await readHeaders(bytes) : (await readMail(bytes)).email };
 }
 
 export function attachmentBytes({ content }: Attachment): Uint8Array {

@@ -30,6 +30,7 @@ const WINDOW_LINES = 24;
 const LONGEST_LINE = 250;
 const LONGEST_WINDOW = 1_800;
 const LONGEST_BLOCK = 60;
+const LONGEST_TEXT = 2_000_000;
 
 /** Whether the subject says that a mail is forwarded; "Re: Fwd: …" says that one is answered. */
 export function hasForwardMark(subject: string): boolean {
@@ -52,7 +53,7 @@ export function announcesForward(quoted: string): boolean {
 
 /** The forwarded mail within a text, where subject and text both say that it is one (EMAIL-4). `rest`: how often it may have been forwarded before. */
 export function forwardIn(subject: string, text: string, rest = 3): Forward | undefined {
-  if (!hasForwardMark(subject)) return undefined;
+  if (!hasForwardMark(subject) || text.length > LONGEST_TEXT) return undefined;
   const lines = text.split('\n');
   let questions = 0;
   for (let at = 0; at < lines.length && questions < MOST_QUESTIONS; at += 1) {

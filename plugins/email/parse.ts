@@ -1,6 +1,6 @@
 import type { Authentication, Identity, InboundEvent, InboundMessage, PluginContext, RawDelivery, ReceiptEvent, Thread } from '@trunkline/channel-sdk';
 import type { Email } from 'postal-mime';
-import { attachedMail, attachmentBytes, attachmentRefs } from './attachments.ts';
+import { attachedMail, attachmentRefs } from './attachments.ts';
 import { authenticationOf } from './authentication.ts';
 import { automaticKind, isNullSender } from './automatic.ts';
 import { attachedBody, bodyOf, forwardedBody, wholeBody, wholeText, type Body } from './body.ts';
@@ -85,10 +85,8 @@ async function read(
     if (!wanted || original === undefined || isOurs(original.value)) return { ...plain, body: wholeBody(email) };
     return { ...forwarded(original), body: forwardedBody(email, forward) };
   }
-  const place = attachedMail(email);
-  const attached = place === undefined ? undefined : email.attachments[place];
-  if (place === undefined || attached === undefined) return { ...plain, body: bodyOf(email) };
-  const inner = { email: (await readMail(attachmentBytes(attached))).email, place };
+  const inner = await attachedMail(email);
+  if (inner === undefined) return { ...plain, body: bodyOf(email) };
   const original = sender(inner.email);
   const body = attachedBody(email, inner.email);
   if (!wanted || original === null || isOurs(original.value)) return { ...plain, body, inner };

@@ -14,8 +14,9 @@ interface Stretch {
   readonly to: number;
 }
 
-/** Lines of a mail that are looked at one by one; a longer mail is history anyway from where it begins. */
-const MOST_LINES = 20_000;
+/** A longer text is left whole: it is a log or a list, not an answer. */
+const LONGEST_TEXT = 2_000_000;
+const MOST_LINES = 50_000;
 const MOST_QUESTIONS = 200;
 
 /** "-----Original Message-----" in the languages of mail programs. */
@@ -36,7 +37,7 @@ const POINTS_BELOW =
  * then nothing is split, so that no answer is ever put away with the question.
  */
 export function splitText(text: string): TextHalves | undefined {
-  const lines = text.split('\n');
+  const lines = text.length > LONGEST_TEXT ? [] : text.split('\n', MOST_LINES + 1);
   if (lines.length > MOST_LINES) return undefined;
   const stretch = toTheEnd(lines) ?? marked(lines);
   if (stretch === undefined) return undefined;

