@@ -48,7 +48,10 @@ function asMallory(mail: string, index: number): string {
   return [[...own, ...kept].join('\r\n'), ...body].join('\r\n\r\n');
 }
 
-/** What must hold of the two conversations, whatever strangers send. */
+/**
+ * What must hold of the two conversations, whatever strangers send: the same people take part, and of all that came in no person's message is in them but the
+ * first. (No mail here is vouched for by the domain of anybody who takes part, and none has a token of ours.)
+ */
 async function expectUntouched(): Promise<void> {
   const { db, lamp, invoice } = world;
   for (const [thread, people] of [
@@ -60,20 +63,14 @@ async function expectUntouched(): Promise<void> {
       taking.map(({ value }) => value),
       'nobody was brought in',
     ).toEqual([...people]);
-    const messages = await db
+    const inbound = await db
       .selectFrom('message')
-      .selectAll()
+      .select(['sender', 'automatic'])
       .where('conversation_id', '=', thread.conversationId)
       .where('direction', '=', 'INBOUND')
       .execute();
-    for (const message of messages) {
-      const { verdict } = message.authentication ?? { verdict: 'none' };
-      const from = message.sender?.value ?? 'nobody';
-      const member = people.some((value) => value === from);
-      // Somebody who takes part and is vouched for, or has our token (the samples have that of the lamp); or a mail server's report, which says nothing of its own.
-      const mayBe = message.automatic ? 'a machine' : member && (verdict === 'pass' || thread === lamp) ? 'a member' : 'a stranger';
-      expect(mayBe, `${from}, ${verdict}`).not.toBe('a stranger');
-    }
+    // A mail server's report takes part in nothing, brings nobody in and answers to nobody.
+    expect(inbound.filter(({ automatic }) => !automatic).map(({ sender }) => sender?.value)).toEqual([people[0]]);
   }
 }
 
