@@ -118,11 +118,24 @@ function mail(to: string, from: string, id: string, answers?: string): string {
   return `From: A Writer <${from}>\r\nTo: ${to}\r\nSubject: About the order\r\nMessage-ID: <${id}>\r\n${thread}Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHello,\r\n\r\n${'the parcel has not come yet. '.repeat(20)}\r\n`;
 }
 
+/** As the receiver stores them of mail that its author's domain has signed: others join no thread by headers alone (EMAIL-8). */
+const STORED_HEADERS = JSON.stringify({
+  'mail-from': 'writer@out.example',
+  'x-checked': JSON.stringify({
+    client: null,
+    local: false,
+    spf: { result: 'none', domain: null },
+    dkim: [{ result: 'pass', domain: 'out.example', whole: true }],
+    dmarc: { result: 'pass', from: 'out.example', signed: true },
+    arc: { result: 'none', sealer: null, says: '' },
+  }),
+});
+
 async function storeMails({ db }: Ground, channel: BenchChannel, bodies: readonly string[]): Promise<void> {
   for (let at = 0; at < bodies.length; at += 500) {
     await db
       .insertInto('raw_delivery')
-      .values(bodies.slice(at, at + 500).map((body) => ({ channel_id: channel.id, method: 'SMTP', url: '', headers: '{}', body: Buffer.from(body) })))
+      .values(bodies.slice(at, at + 500).map((body) => ({ channel_id: channel.id, method: 'SMTP', url: '', headers: STORED_HEADERS, body: Buffer.from(body) })))
       .execute();
   }
 }

@@ -42,7 +42,7 @@ export async function run(seed: number): Promise<boolean> {
     const agent = apiClient(stack.addresses.graphql, stack.token ?? '');
     await connect(agent, outside);
     const ledger: Ledger = { mails: new Set(), replies: new Set(), tries: 0 };
-    const load = startLoad(stack, agent, ledger, random);
+    const load = startLoad(stack, outside, agent, ledger, random);
 
     await progress.during('kill -9 of worker and api under load', async (step) => {
       for (let kill = 1; kill <= KILLS; kill += 1) {
@@ -92,15 +92,14 @@ async function connect(api: Api, outside: Outside): Promise<void> {
 }
 
 /** Customers who write and answer, an agent who replies; each as they would: what was not acknowledged is tried again with the same id. */
-function startLoad(stack: Stack, agent: Api, ledger: Ledger, random: () => number): { stop(): Promise<void> } {
+function startLoad(stack: Stack, outside: Outside, agent: Api, ledger: Ledger, random: () => number): { stop(): Promise<void> } {
   let stopped = false;
   const customer = async (index: number): Promise<void> => {
-    let previous: string | undefined;
     while (!stopped) {
       const id = `<${randomBytes(8).toString('hex')}@home.example>`;
-      await send(stack, index, id, previous, ledger);
-      // Some go on in their thread, some begin a new one.
-      previous = random() < 0.7 ? id : undefined;
+      // Some answer the newest reply they got, where its Reply-To says; some begin a new thread.
+      const got = random() < 0.7 ? outside.received(`customer${index}@home.example`).at(-1) : undefined;
+      await send(stack, index, id, { to: got?.replyTo?.[0]?.address ?? ADDRESS, previous: got?.messageId }, ledger);
       await sleep(200 + random() * 600);
     }
   };
@@ -120,7 +119,13 @@ function startLoad(stack: Stack, agent: Api, ledger: Ledger, random: () => numbe
 }
 
 /** Sends until it is acknowledged, as a mail server does. */
-async function send(stack: Stack, index: number, id: string, previous: string | undefined, ledger: Ledger): Promise<void> {
+async function send(
+  stack: Stack,
+  index: number,
+  id: string,
+  { to, previous }: { readonly to: string; readonly previous: string | undefined },
+  ledger: Ledger,
+): Promise<void> {
   const [host = '', port] = stack.addresses.smtp.split(':');
   for (let attempt = 0; attempt < 300; attempt += 1) {
     ledger.tries += 1;
@@ -128,7 +133,7 @@ async function send(stack: Stack, index: number, id: string, previous: string | 
     try {
       await transport.sendMail({
         from: { name: `Customer ${index}`, address: `customer${index}@home.example` },
-        to: ADDRESS,
+        to,
         subject: `About ${id}`,
         text: `This is ${id}`,
         messageId: id,
@@ -200,7 +205,7 @@ async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<number> {
     const busy = new AbortController();
     const sending = (async () => {
       for (let index = 0; !busy.signal.aborted; index += 1)
-        await send(stack, index % CUSTOMERS, `<${randomBytes(8).toString('hex')}@home.example>`, undefined, ledger);
+        await send(stack, index % CUSTOMERS, `<${randomBytes(8).toString('hex')}@home.example>`, { to: ADDRESS, previous: undefined }, ledger);
     })();
     await sleep(800);
     // The moment may fall between two runs of the intake, most of all after a delete; then the next one is as good.

@@ -62,9 +62,10 @@ export async function openOutside(smtp: string): Promise<Outside> {
       if (got === undefined) throw new Error('there is no mail to answer');
       const sent = await client.sendMail({
         from: { name: names.get(from) ?? '', address: from },
-        to: got.from?.address ?? '',
+        // As every mail client does: to the Reply-To, which carries our token, with the mail that is answered below.
+        to: got.replyTo?.[0]?.address ?? got.from?.address ?? '',
         subject: `Re: ${got.subject?.replace(/^Re: /, '') ?? ''}`,
-        text,
+        text: `${text}\n\nOn ${got.date ?? 'that day'}, ${got.from?.name ?? ''} <${got.from?.address ?? ''}> wrote:\n${quoted(got.text ?? '')}`,
         inReplyTo: got.messageId ?? '',
         references: [got.references, got.messageId].filter((one) => one !== undefined).join(' '),
       });
@@ -75,4 +76,12 @@ export async function openOutside(smtp: string): Promise<Outside> {
       await new Promise<void>((resolve) => server.close(resolve));
     },
   };
+}
+
+function quoted(text: string): string {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `> ${line}`)
+    .join('\n');
 }
