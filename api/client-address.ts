@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
+import { parseNetwork } from '#runtime/network.ts';
 
 /** The address a request is counted under: IPv4 as it is, of IPv6 its network of 64 bits, for one customer has as many addresses as it likes. */
 export type ClientAddress = (request: Request, incoming: IncomingMessage | undefined) => string;
@@ -29,21 +30,6 @@ export function createClientAddress(trustedProxies: readonly string[]): ClientAd
     }
     return isIP(address) === 6 ? network64(address) : address;
   };
-}
-
-export interface Network {
-  readonly address: string;
-  readonly bits: number;
-  readonly family: 'ipv4' | 'ipv6';
-}
-
-/** `10.1.2.3`, `10.0.0.0/8`, `fd00::/8`; undefined where it is none. */
-export function parseNetwork(text: string): Network | undefined {
-  const [address = '', bits, ...rest] = text.split('/');
-  const version = isIP(address);
-  const most = version === 6 ? 128 : 32;
-  if (version === 0 || rest.length > 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits)) || Number(bits ?? most) > most) return undefined;
-  return { address, bits: Number(bits ?? most), family: version === 6 ? 'ipv6' : 'ipv4' };
 }
 
 /** Without brackets, port and zone; IPv4 that came over IPv6 is IPv4. */

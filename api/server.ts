@@ -46,7 +46,10 @@ export function createGraphqlHandler(options: ServerOptions): GraphqlHandler {
       if (viewer === null) throw unauthenticated();
       return createContext(deps, viewer, request.signal);
     },
-    graphiql: graphiql ? { title: 'Trunkline', defaultQuery: WELCOME, headers: HEADERS, shouldPersistHeaders: true, subscriptionsProtocol: 'SSE' } : false,
+    // Streams too by POST, for GET is closed.
+    graphiql: graphiql
+      ? { title: 'Trunkline', defaultQuery: WELCOME, headers: HEADERS, shouldPersistHeaders: true, subscriptionsProtocol: 'SSE', method: 'POST' }
+      : false,
     renderGraphiQL,
     maskedErrors: { maskError: (error) => masked(error, onError) },
     parserAndValidationCache: { documentCache: boundedCache(), errorCache: boundedCache(), validationCache: true },

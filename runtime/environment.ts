@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseNetwork } from './network.ts';
 
 /** How careful a process is: `development` seeds an account and shows GraphiQL, `production` does neither. */
 export type Mode = 'development' | 'production';
@@ -203,12 +203,6 @@ function isIssuer(text: string): boolean {
   return (protocol === 'https:' || (protocol === 'http:' && local)) && search === '' && hash === '';
 }
 
-function isNetwork(text: string): boolean {
-  const [, address = '', bits] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const version = isIP(address);
-  return version !== 0 && (bits === undefined || Number(bits) <= (version === 4 ? 32 : 128));
-}
-
 const variables = z.object({
   DATABASE_URL: databaseUrl,
   DATABASE_DIRECT_URL: databaseUrl.optional(),
@@ -254,10 +248,10 @@ const variables = z.object({
   OIDC_EMAIL_CLAIM: z.string().default('email'),
   OIDC_VERIFIED_CLAIM: z.string().default('email_verified'),
   CORS_ORIGINS: list(
-    (one) => isUrl('http:', 'https:')(one) && new URL(one).origin === one,
+    (one) => isUrl('http:', 'https:')(one) && new URL(one).origin === one && !one.includes('*'),
     'is not origins with commas between, such as https://desk.example.com, without a path',
   ),
-  TRUSTED_PROXIES: list(isNetwork, 'is not addresses or networks with commas between, such as 10.0.0.0/8'),
+  TRUSTED_PROXIES: list((one) => parseNetwork(one) !== undefined, 'is not addresses or networks with commas between, such as 10.0.0.0/8'),
   LOG_LEVEL: z.enum(LOG_LEVELS, `is none of ${LOG_LEVELS.join(', ')}`).default('info'),
 });
 

@@ -1,7 +1,8 @@
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { createClientAddress, parseNetwork } from '#api/client-address.ts';
+import { createClientAddress } from '#api/client-address.ts';
+import { parseNetwork } from '#runtime/network.ts';
 
 function from(peer: string, forwarded?: string): [Request, IncomingMessage] {
   const socket = new Socket();

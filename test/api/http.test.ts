@@ -23,6 +23,9 @@ test('GraphiQL is there in development, without anything from elsewhere, and not
   expect(response.status).toBe(200);
   const html = await response.text();
   expect(html).toContain('Trunkline');
+  // Its streams go by GET unless told, which is closed; and no other page may show it in a frame.
+  expect(html).toMatch(/"method":\s*"POST"/);
+  expect(response.headers.get('content-security-policy')).toBe("frame-ancestors 'none'");
   expect(html).not.toMatch(/(src|href)=["']https?:/i);
   expect((await page(production.endpoint)).status).toBe(405);
 });
