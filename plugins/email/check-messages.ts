@@ -18,8 +18,9 @@ export type CheckRequest =
   | { readonly type: 'check'; readonly job: number; readonly mail: Uint8Array; readonly handover: Handover }
   | { readonly type: 'answer'; readonly question: number; readonly records?: readonly unknown[]; readonly code?: string };
 
-/** What it says. */
+/** What it says. `ready`: it has loaded. */
 export type CheckAnswer =
+  | { readonly type: 'ready' }
   | { readonly type: 'ask'; readonly job: number; readonly question: number; readonly name: string; readonly rrtype: string }
   | { readonly type: 'found'; readonly job: number; readonly found: Found };
 

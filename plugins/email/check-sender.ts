@@ -29,6 +29,8 @@ const MOST_SIGNATURES = 20;
 export function createSenderCheck(resolveDns: ResolveDns, checkMs = CHECK_MS): SenderCheck {
   const small = createLane(resolveDns, MOST_SMALL);
   const large = createLane(resolveDns, MOST_LARGE);
+  // Loading takes a while: it need not be the first mail's.
+  small.start();
   return {
     async check(mail, handover) {
       const patience = { dns: AbortSignal.timeout(checkMs * DNS_PART), thread: AbortSignal.timeout(checkMs) };
@@ -47,6 +49,7 @@ export function createSenderCheck(resolveDns: ResolveDns, checkMs = CHECK_MS): S
 }
 
 interface Lane {
+  start(): CheckThread;
   run(mail: Uint8Array, handover: Handover, patience: Patience): Promise<Found>;
   close(): Promise<void>;
 }
@@ -57,14 +60,18 @@ function createLane(resolveDns: ResolveDns, most: number): Lane {
   let thread: CheckThread | undefined;
   let under = 0;
   let closed = false;
+  const start = (): CheckThread => {
+    if (thread === undefined || thread.dead) thread = startCheckThread(resolveDns);
+    return thread;
+  };
   return {
+    start,
     async run(mail, handover, patience) {
       while (under >= most && !patience.thread.aborted) await turn(waiting, patience.thread);
       if (closed || patience.thread.aborted) return nothing('temperror');
       under += 1;
       try {
-        if (thread === undefined || thread.dead) thread = startCheckThread(resolveDns);
-        return await thread.check(mail, handover, patience);
+        return await start().check(mail, handover, patience);
       } finally {
         under -= 1;
         waiting.shift()?.();

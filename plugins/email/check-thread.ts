@@ -19,6 +19,8 @@ parentPort?.on('message', (request: CheckRequest) => {
   }
 });
 
+say({ type: 'ready' });
+
 async function check({ job, mail, handover: { ip, helo, sender } }: Extract<CheckRequest, { type: 'check' }>): Promise<Found> {
   const result = await authenticate(Buffer.from(mail.buffer, mail.byteOffset, mail.byteLength), {
     ip,

@@ -13,7 +13,7 @@ export interface Patience {
 /** A checking thread from outside; several mails at once, for most of the time is spent waiting for DNS. */
 export interface CheckThread {
   readonly dead: boolean;
-  /** Never rejects. Once patience is over the thread is ended, and with it every mail it has. */
+  /** Never rejects. Once patience is over a thread that had loaded is ended, and with it every mail it has. */
   check(mail: Uint8Array, handover: Handover, patience: Patience): Promise<Found>;
   end(): Promise<void>;
 }
@@ -44,6 +44,7 @@ export function startCheckThread(resolveDns: ResolveDns): CheckThread {
   const jobs = new Map<number, Job>();
   let lastJob = 0;
   let dead = false;
+  let ready = false;
   const gone = (): void => {
     dead = true;
     for (const { settle } of jobs.values()) settle(nothing('temperror'));
@@ -62,7 +63,11 @@ export function startCheckThread(resolveDns: ResolveDns): CheckThread {
       tell({ type: 'answer', question, code: codeOf(error) });
     }
   };
-  worker.on('message', (said: CheckAnswer) => (said.type === 'ask' ? void answer(said) : jobs.get(said.job)?.settle(said.found)));
+  worker.on('message', (said: CheckAnswer) => {
+    if (said.type === 'ready') ready = true;
+    else if (said.type === 'ask') void answer(said);
+    else jobs.get(said.job)?.settle(said.found);
+  });
   worker.on('error', gone);
   worker.on('exit', gone);
   return {
@@ -76,7 +81,8 @@ export function startCheckThread(resolveDns: ResolveDns): CheckThread {
       const late = Promise.withResolvers<never>();
       late.promise.catch(() => undefined);
       const onLate = (): void => late.reject(new Error('DNS took too long'));
-      const onStuck = (): void => void end();
+      // One that is still loading is not stuck: those who come after will have it.
+      const onStuck = (): void => (ready ? void end() : found.resolve(nothing('temperror')));
       patience.dns.addEventListener('abort', onLate, { once: true });
       patience.thread.addEventListener('abort', onStuck, { once: true });
       jobs.set(job, { settle: found.resolve, late: late.promise, questions: 0 });

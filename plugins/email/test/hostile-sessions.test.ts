@@ -30,7 +30,7 @@ async function door(options: ListenOptions = {}, deliver: (raw: RawDelivery) => 
       now: () => 0,
       log: (message) => void lines.push(message),
     },
-    { closeTimeout: 1, ...options },
+    { closeTimeout: 1, checkMs: 30_000, ...options },
   );
   open.push(listener);
   const client = (from?: string): RawClient => {

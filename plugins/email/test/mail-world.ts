@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { sealMessage } from 'mailauth';
+import { dkimSign, sealMessage } from 'mailauth';
 import type { RawDelivery } from '@trunkline/channel-sdk';
 import { CHECKED_HEADER, readChecked, type Checked } from '../checked.ts';
 
@@ -25,6 +25,18 @@ export function fakeDns(records: Readonly<Record<string, readonly unknown[] | Er
 
 export function dnsFailure(code: string): Error {
   return Object.assign(new Error('DNS did not answer'), { code });
+}
+
+/** The mail with a DKIM signature of that domain on top: by a broken hash, or over a part of the body only. */
+export async function weaklySigned(mail: string, domain: string, weakness: 'sha1' | 'part'): Promise<string> {
+  const signer = {
+    signingDomain: domain,
+    selector: 's1',
+    privateKey: PRIVATE_KEY,
+    ...(weakness === 'sha1' ? { algorithm: 'rsa-sha1' } : { maxBodyLength: 5 }),
+  };
+  const { signatures } = await dkimSign(mail, { ...signer, signatureData: [signer] });
+  return `${signatures}${mail}`;
 }
 
 /** The mail with an ARC set of that sealer on top, which says it found `results`. */

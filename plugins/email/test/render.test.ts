@@ -7,7 +7,7 @@ import { tokensIn } from '../token.ts';
 import { channel, person, pluginContext, reply } from './support.ts';
 
 const { settings } = channel();
-const SIGNATURE = { html: '<p><b>{{ sender.fullName }}</b><br />{{ company.name }} <a href="https://acme.example">site</a></p>' };
+const SIGNATURE = { html: '<p><b>{{ sender.fullName }}</b><br />{{ company.name }}, <i>Berlin</i></p>' };
 
 async function rendered(message: OutboundMessage, more: Record<string, unknown> = {}, attachments: readonly LoadedAttachment[] = []): Promise<string> {
   const { mime } = await render(message, pluginContext(channel(more)), attachments, Date.UTC(2026, 0, 2, 3, 4, 5));
@@ -52,9 +52,9 @@ describe('a reply as a mail', () => {
   it('ends in the signature of whoever wrote it, in HTML and in text, names as text [EMAIL-3]', async () => {
     const author = { fullName: 'Ada <Lindqvist>', firstName: 'Ada', lastName: 'L' };
     const mail = await mailed(reply({ author, html: '<p>We send <b>one</b>.</p>' }), { signature: SIGNATURE });
-    expect(mail.text?.trimEnd()).toBe('We send you a new one.\n\n-- \nAda <Lindqvist>\nAcme site [https://acme.example]');
+    expect(mail.text?.trimEnd()).toBe('We send you a new one.\n\n-- \nAda <Lindqvist>\nAcme, Berlin');
     expect(mail.html).toContain('<p>We send <b>one</b>.</p>');
-    expect(mail.html).toContain('<p><b>Ada &#60;Lindqvist&#62;</b><br />Acme <a href="https://acme.example">site</a></p>');
+    expect(mail.html).toContain('<p><b>Ada &#60;Lindqvist&#62;</b><br />Acme, <i>Berlin</i></p>');
     const plain = await mailed(reply({ text: 'a < b\n& c' }), { signature: SIGNATURE });
     expect(plain.html).toMatch(/^<div>a &#60; b<br>\n&#38; c<\/div>/);
     expect(await mailed(reply())).not.toHaveProperty('html');
@@ -120,7 +120,7 @@ describe('a preview', () => {
     expect(shown.map(({ label, text }) => [label, text])).toEqual([
       ['From', 'Ada at Acme <help@acme.example>'],
       ['Reply-To', '<channel key>+<token>@in.trunkline.example'],
-      ['Signature', 'Ada <Lindqvist>\nAcme site [https://acme.example]'],
+      ['Signature', 'Ada <Lindqvist>\nAcme, Berlin'],
     ]);
     expect((await mailed(reply({ author, html: 'x' }), more)).html).toContain(shown[2]?.html);
   });
