@@ -38,37 +38,37 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
   const waiting: (() => void)[] = [];
   let closed = false;
 
-  /** The thread of that name, which is there once this resolves. */
-  async function acquire(name: string, pluginKey: string): Promise<ThreadHandle> {
-    for (;;) {
-      if (closed) throw new Error('the parse pool is closed');
-      const own = threads.get(name);
-      if (own !== undefined && !own.dead) return own;
-      if (threads.size >= limits.parseThreads) {
-        const idle = [...threads.values()].filter((one) => !one.busy).toSorted((a, b) => a.usedAt - b.usedAt)[0];
-        if (idle === undefined) {
-          await new Promise<void>((resolve) => waiting.push(resolve));
-          continue;
-        }
-        void idle.end();
-      }
-      const thread = startThread({ configUrl, pluginKey }, limits, () => {
-        if (threads.get(name) === thread) threads.delete(name);
-        waiting.shift()?.();
-      });
-      threads.set(name, thread);
-      return thread;
-    }
-  }
-
   /** Asks until the thread has come to it: one that ended at a question before it was not its doing. */
   async function askOne(name: string, pluginKey: string, question: Question): Promise<Answered> {
     for (;;) {
-      const thread = await acquire(name, pluginKey);
+      if (closed) throw new Error('the parse pool is closed');
+      const thread = threadOf(name, pluginKey);
+      if (thread === null) {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        continue;
+      }
+      // In the same breath: a thread that nothing is asked of yet looks idle, and another channel would end it to make room for its own.
       const answered = await thread.ask(question);
       if (!thread.busy) waiting.shift()?.();
       if (answered !== 'unasked') return answered;
     }
+  }
+
+  /** The thread of that name, started where there is none; null where all are busy. */
+  function threadOf(name: string, pluginKey: string): ThreadHandle | null {
+    const own = threads.get(name);
+    if (own !== undefined && !own.dead) return own;
+    if (threads.size >= limits.parseThreads) {
+      const idle = [...threads.values()].filter((one) => !one.busy).toSorted((x, y) => x.usedAt - y.usedAt)[0];
+      if (idle === undefined) return null;
+      void idle.end();
+    }
+    const thread = startThread({ configUrl, pluginKey }, limits, () => {
+      if (threads.get(name) === thread) threads.delete(name);
+      waiting.shift()?.();
+    });
+    threads.set(name, thread);
+    return thread;
   }
 
   const sweep = setInterval(() => {
