@@ -51,8 +51,7 @@ export function attachmentBytes({ content }: Attachment): Uint8Array {
 function refs(email: Email, prefix: string): AttachmentRef[] {
   return email.attachments.slice(0, MOST).map((attachment, index) => {
     const contentId = cleanLine(attachment.contentId ?? '', 300).replace(/^<|>$/g, '');
-    // Marks that turn the direction make one type look like another.
-    const fileName = cleanLine((attachment.filename ?? '').replace(/[\u202a-\u202e\u2066-\u2069]/g, ''), 200);
+    const fileName = nameOf(attachment.filename ?? '');
     return {
       ref: `${prefix}${index}`,
       fileName: fileName || (attachment.mimeType === MAIL ? `mail-${index + 1}.eml` : `attachment-${index + 1}`),
@@ -61,6 +60,13 @@ function refs(email: Email, prefix: string): AttachmentRef[] {
       ...(contentId === '' ? {} : { contentId }),
     };
   });
+}
+
+/** One line of it, at most 200 characters, the ending kept. Marks that turn the direction go: they make one type look like another. */
+function nameOf(written: string): string {
+  const name = cleanLine(written.replace(/[\u202a-\u202e\u2066-\u2069]/g, ''), 2_000);
+  const [ending = ''] = /\.[^.\s]{1,15}$/.exec(name) ?? [];
+  return name.length <= 200 ? name : `${name.slice(0, 200 - ending.length).toWellFormed()}${ending}`;
 }
 
 function typeOf({ mimeType }: Attachment, fileName: string): string {

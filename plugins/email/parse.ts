@@ -33,7 +33,7 @@ export async function parse(raw: RawDelivery, context: PluginContext<EmailSettin
   const { email, rescued } = await readMail(raw.body);
   if (rescued) context.log('mail read by its headers only', { bytes: raw.body.length });
   const isOurs = ownAddresses(raw, channel);
-  const author = sender(email);
+  const author = ourselvesAsOne(sender(email), channel);
   const header = (name: string): string | undefined => email.headers.find(({ key }) => key === name)?.value;
   const signs = { header, nullSender: raw.headers['mail-from'] === '' };
   const bounce = await bounceIn(email, isNullSender(signs));
@@ -91,6 +91,11 @@ async function read(
   const body = attachedBody(email, inner.email);
   if (!wanted || original === null || isOurs(original.value)) return { ...plain, body, inner };
   return { ...forwarded(original), body, inner };
+}
+
+/** Whoever writes as the other address the channel sends from is the channel: told as the connected one, by which the engine knows its own mail (EMAIL-6). */
+function ourselvesAsOne(author: Identity | null, { address, settings }: PluginContext<EmailSettings>['channel']): Identity | null {
+  return author !== null && author.value === settings.fromAddress ? { ...author, value: address } : author;
 }
 
 /** Where it belongs: by our token wherever it was sent to (`proven`); by what it answers, nearest first (`joins`). A bounce belongs to the mail that came back. */

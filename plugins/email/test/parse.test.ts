@@ -34,6 +34,12 @@ describe('a mail', () => {
     expect((await parsed(many, {}, channel({ fromAddress: 'hello@acme.example' }))).participants).toEqual([]);
   });
 
+  it('is ours where it comes from the other address we send as: told as the connected one, so that it is known as our own [EMAIL-6]', async () => {
+    const info = channel({ fromAddress: 'hello@acme.example' });
+    expect((await parsed('From: Acme <Hello@acme.example>\r\n\r\nhi', {}, info)).contact).toEqual(person('support@acme.example', 'Acme'));
+    expect((await parsed('From: Acme <hello@acme.example>\r\n\r\nhi')).contact).toEqual(person('hello@acme.example', 'Acme'));
+  });
+
   it('joins by In-Reply-To, then by References from the newest, never by its subject [EMAIL-5]', async () => {
     const mail = await parsed(fixture('answer'));
     expect(mail.thread).toEqual({
