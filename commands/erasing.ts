@@ -115,6 +115,8 @@ async function eraseDeliveries(tx: Tx, contactId: string, ids: readonly number[]
   await sql`
     update attachment a set state = 'FAILED', reason = 'what it came with was erased'
     from message m where m.id = a.message_id and m.raw_delivery_id = any(${all}::bigint[]) and a.state = 'WAITING'`.execute(tx);
+  // Others' filtered mail that came along in one is kept, and can not be let pass any more.
+  await sql`update filtered_message set raw_delivery_id = null where raw_delivery_id = any(${all}::bigint[])`.execute(tx);
   const gone = await sql`delete from raw_delivery where id = any(${all}::bigint[])`.execute(tx);
   return Number(gone.numAffectedRows ?? 0);
 }

@@ -53,7 +53,7 @@ export function readTicketLine(record: ImportRecord, names: ImportNames, now: nu
     problems.push({ field, message });
     return null;
   };
-  const text = (field: keyof typeof LONGEST & string): string | null => {
+  const text = (field: keyof typeof LONGEST): string | null => {
     const value = record[field];
     if (value == null || value === '') return null;
     if (typeof value !== 'string' && typeof value !== 'number') return fail(field, 'must be a text');

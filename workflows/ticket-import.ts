@@ -11,7 +11,7 @@ export async function ticketImport(importId: string): Promise<void> {
   let progress: ImportProgress | null = null;
   handleMessages({
     status: () => (progress === null || progress.state === 'RUNNING' ? 'takes lines in' : `is over: ${progress.state}`),
-    explain: () => ({ import: importId, ...(progress ?? {}) }),
+    explain: () => ({ import: importId, ...progress }),
   });
   do {
     progress = await importTickets.executeWithOptions({ summary: `takes the next lines of import ${importId} in` }, [importId]);

@@ -108,6 +108,16 @@ test('more channels than threads take turns', async () => {
   expect(results.every((result) => result.ok)).toBe(true);
 });
 
+test('what waits behind a delivery that ends its thread is asked again, in its order [PLUG-11]', async () => {
+  const numbered = (id: string): Delivery => ({ do: 'message', id, from: 'ada', text: id });
+  const all = await Promise.all([
+    parse('behind', numbered('1')),
+    parse('behind', { do: 'crash' }),
+    ...['2', '3', '4'].map((id) => parse('behind', numbered(id))),
+  ]);
+  expect(all.map((one) => (one.ok ? one.events.map((event) => event.dedupeKey).join() : one.code))).toEqual(['1', 'Crashed', '2', '3', '4']);
+});
+
 test('what PostgreSQL can not keep is taken out of every text', () => {
   expect(cleanText({ text: 'a\0b', deep: [{ half: 'x\uD800y', gone: undefined }] })).toEqual({ text: 'ab', deep: [{ half: 'x\uFFFDy' }] });
 });

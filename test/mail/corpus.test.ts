@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { folders, readSamples, title, type Sample } from '../../plugins/email/test/corpus/samples.ts';
+import { folders, readSamples, title, type Sample } from '#plugins/email/test/corpus/samples.ts';
 import { shownHtmlProblems } from '../support/shown-html.ts';
 import { openMailWorld, type MailWorld } from './world.ts';
 

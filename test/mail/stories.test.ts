@@ -6,7 +6,7 @@ import { createParsePool } from '#activities/parse-pool.ts';
 import { releaseFiltered } from '#commands/filtered.ts';
 import { addSenderRule, removeSenderRule } from '#commands/sender-rules.ts';
 import { close } from '#commands/tickets.ts';
-import { GENERATED } from '../../plugins/email/test/corpus/generated.ts';
+import { GENERATED } from '#plugins/email/test/corpus/generated.ts';
 import { testKeys } from '../support/fixtures.ts';
 import { mailFrom, openMailWorld, vouched, type ArrivingMail, type At, type MailWorld } from './world.ts';
 
@@ -447,6 +447,8 @@ describe('the intake as it runs', () => {
       Array.from({ length: 60 }, () => mailFrom(somebody('order.example'))),
     );
     await Promise.all(Array.from({ length: 4 }, () => drain(world.engine, world.support.key, never)));
+    const states = await world.db.selectFrom('raw_delivery').select(['state', 'failure_code']).distinct().where('id', 'in', ids).execute();
+    expect(states).toEqual([{ state: 'DONE', failure_code: null }]);
     const rows = await world.db.selectFrom('message').select('raw_delivery_id').where('raw_delivery_id', 'in', ids).execute();
     expect(rows).toHaveLength(60);
   });

@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { damaged, KINDS, type Damage } from '../../plugins/email/test/corpus/mutations.ts';
-import { readSamples } from '../../plugins/email/test/corpus/samples.ts';
+import { damaged, KINDS, type Damage } from '#plugins/email/test/corpus/mutations.ts';
+import { readSamples } from '#plugins/email/test/corpus/samples.ts';
 import { openMailWorld, vouched, type MailWorld } from './world.ts';
 
 /** `MUTATION_SEED=… npm test` runs the same ones again. */
