@@ -20,7 +20,16 @@ beforeAll(async () => {
 
 test('there is a recorded history of every workflow [OPS-8]', async () => {
   const recorded = new Set(files.map((file) => file.split('.')[0]));
-  expect([...recorded].toSorted()).toEqual(['channelAttachments', 'channelCheck', 'channelIntake', 'guardian', 'outbox', 'systemMail', 'ticket']);
+  expect([...recorded].toSorted()).toEqual([
+    'channelAttachments',
+    'channelCheck',
+    'channelIntake',
+    'guardian',
+    'outbox',
+    'systemMail',
+    'ticket',
+    'ticketImport',
+  ]);
   const entry = readFileSync(new URL('../../workflows/index.ts', import.meta.url), 'utf8');
   const exported = [...entry.matchAll(/export \{ (\w+) \}/g)].map((match) => match[1]);
   expect(exported.toSorted()).toEqual([...recorded].toSorted());
