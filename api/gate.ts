@@ -74,8 +74,8 @@ export function createGate({ db, rates = createRateLimits(db), clientAddress = c
     if (!counted.allowed) return tooMany('callerPerMinute', counted);
     if (Date.now() - (touched.get(hash) ?? 0) >= TOUCH_MS) {
       remember(touched, hash, Date.now());
-      // Beside the answer: nobody waits for it, and what fails here is not worth a refusal.
-      touch(db, judged).catch((error: unknown) => void onError(error));
+      // What fails here is not worth a refusal.
+      await touch(db, judged).catch((error: unknown) => void onError(error));
     }
     return { viewer: judged };
   };
