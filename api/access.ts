@@ -34,6 +34,8 @@ export interface Visibility {
   readonly attachment: RawBuilder<boolean>;
   readonly form_submission: RawBuilder<boolean>;
   readonly ticket: RawBuilder<boolean>;
+  /** The same for the help desk's list, over `ticket` left-joined with its `conversation`: there is one help desk, so this asks no row of its own. */
+  readonly helpDeskTicket: RawBuilder<boolean>;
   readonly routing_rule: RawBuilder<boolean>;
   readonly routing_decision: RawBuilder<boolean>;
   readonly event: RawBuilder<boolean>;
@@ -88,6 +90,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
     form_submission: sql<boolean>`exists (select 1 from message said where said.id = form_submission.message_id and ${conversationSeen('said.conversation_id')})`,
     attachment: sql<boolean>`exists (select 1 from message where message.id = attachment.message_id and ${conversationSeen('message.conversation_id')})`,
     ticket,
+    helpDeskTicket: helpDesk ? sql<boolean>`(ticket.conversation_id is null or conversation.place = 'HELP_DESK')` : no,
     routing_rule: sql<boolean>`exists (select 1 from channel where channel.routing_rule_id = routing_rule.id and ${channel})`,
     routing_decision: sql<boolean>`case when routing_decision.conversation_id is null
       then ${ofTicket('routing_decision.ticket_id')} else ${conversationSeen('routing_decision.conversation_id')} end`,

@@ -174,12 +174,7 @@ interface TicketFilterValue {
 /** The help desk's list: tickets whose conversation lives in the help desk, and tickets with no conversation (MODEL-9). */
 export async function ticketList({ load, db, see }: ApiContext, args: PageArguments, filter: TicketFilterValue, newestFirst = false) {
   const visible = await see();
-  let query = db
-    .selectFrom('ticket')
-    .leftJoin('conversation', 'conversation.id', 'ticket.conversation_id')
-    .selectAll('ticket')
-    .where(visible.ticket)
-    .where(sql<boolean>`(ticket.conversation_id is null or conversation.place = 'HELP_DESK')`);
+  let query = db.selectFrom('ticket').leftJoin('conversation', 'conversation.id', 'ticket.conversation_id').selectAll('ticket').where(visible.helpDeskTicket);
   if (filter.unassigned != null) query = query.where('ticket.owner_id', filter.unassigned ? 'is' : 'is not', null);
   if (filter.ownerId != null) query = query.where('ticket.owner_id', '=', filter.ownerId.id);
   if (filter.teamId != null) query = query.where('ticket.team_id', '=', filter.teamId.id);
