@@ -46,7 +46,7 @@ describe('a mail', () => {
       joins: ['<trunkline.abc@acme.example>', '<lamp-2@acme.example>', '<lamp-1@customer.example>'],
       keys: ['<lamp-3@customer.example>'],
     });
-    expect((await parsed('Subject: Re: The lamp\r\nMessage-ID: <x@y>\r\n\r\nhi')).thread.joins).toEqual([]);
+    expect((await parsed('Subject: Re: The lamp\r\nMessage-ID: <x@y>\r\nReferences: <x@y>\r\n\r\nhi')).thread.joins).toEqual([]);
     expect(plugin.capabilities.joinsParticipantsOnly).toBe(true);
   });
 

@@ -55,6 +55,7 @@ describe('the history a mail quotes', () => {
     ['nothing but a header block', OUTLOOK],
     ['a sentence like an announcement', 'On Monday I wrote: it is broken.\n\nPlease call.'],
     ['a sentence that begins with From', 'From: the kitchen it looks fine.\nTo me it is broken.\n\nWhat next?'],
+    ['a sender and one thing more', 'Green.\n\nFrom: Graz\nTo: Wien\n\nWhich train?'],
     ['a colon and an arrow', 'The path is:\n> Settings > Reset\nand there it hangs.'],
     ['a rule between two paragraphs', 'First.\n\n----------\n\nSecond.'],
   ])('is not split where in doubt: %s [CH-7]', (_what, text) => {
@@ -112,6 +113,8 @@ describe('the history a mail quotes', () => {
     );
     expect(pasted).toMatchObject({ text: 'FYI\n\n-----Forwarded message-----\nFrom: Dora', html: expect.stringContaining('From: Dora') });
     expect(pasted).not.toHaveProperty('quoted');
+    const block = '---------- Forwarded message ---------\r\nFrom: Dora <dora@buyer.example>\r\nDate: Sunday\r\nSubject: Order\r\n\r\nHello';
+    expect(await parsed(`Subject: Order\r\n\r\nFYI\r\n\r\n${block}`)).not.toHaveProperty('quoted');
   });
 
   it('takes no longer for a text that is made to be slow [PLUG-11]', async () => {
