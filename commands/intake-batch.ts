@@ -76,7 +76,8 @@ export class Batch {
   readonly #unit: Unit;
   readonly #channel: BatchChannel;
   readonly #limits: AttachmentLimits | null;
-  readonly #conversations: { readonly contact: string | null; readonly [column: string]: unknown }[] = [];
+  readonly #conversations: { readonly id: string; readonly contact: string | null; readonly last_message_at: string; readonly [column: string]: unknown }[] =
+    [];
   readonly #tickets: NewTicketRow[] = [];
   #keys: { readonly key: string; readonly conversation_id: string }[] = [];
   readonly #participants = new Map<string, { readonly conversation_id: string; readonly kind: string; readonly value: string }>();
@@ -241,12 +242,20 @@ export class Batch {
       this.#limits,
       this.#messages.map(({ id }, at) => ({ messageId: id, refs: this.#events[at]?.attachments ?? [] })),
     );
+    await this.#writeNewest(tx);
+    await this.#afterwards();
+  }
+
+  /** What is new of conversations that were there; one that began here with its newest message has been written so. */
+  async #writeNewest(tx: Tx): Promise<void> {
+    const asWritten = new Set(this.#conversations.map((row) => `${row.id} ${new Date(row.last_message_at).getTime()}`));
+    const rows = [...this.#touched.values()].filter((one) => !asWritten.has(`${one.id} ${one.lastMessageAt.getTime()}`));
+    if (rows.length === 0) return;
     await sql`
       update conversation c set last_message_at = greatest(c.last_message_at, n.at), channel_id = n.channel_id
-      from json_to_recordset(${json([...this.#touched.values()].map((one) => ({ id: one.id, at: one.lastMessageAt, channel_id: one.channelId })))}::json)
+      from json_to_recordset(${json(rows.map((one) => ({ id: one.id, at: one.lastMessageAt, channel_id: one.channelId })))}::json)
         as n (id uuid, at timestamptz, channel_id uuid)
       where c.id = n.id`.execute(tx);
-    await this.#afterwards();
   }
 
   #admit(event: InboundMessage, target: Held): void {

@@ -72,7 +72,10 @@ export async function takeDeliveries(db: Db, channelKey: string, limit: number):
       -- Not more than fits into memory, but always the first.
       select id, tries from (
         select id, tries, sum(octet_length(body)) over (order by id) - octet_length(body) as before
-        from (select id, tries, body from raw_delivery where channel_id = ${channel.id} and state = 'WAITING' order by id limit ${limit}) waiting
+        from (select id, tries, body from raw_delivery where channel_id = ${channel.id} and state = 'WAITING'
+          -- Nothing overtakes one whose last try may still go on.
+          and id < coalesce((select min(id) from raw_delivery where channel_id = ${channel.id} and state = 'WAITING' and tries >= ${MAX_TRIES}), 9223372036854775807)
+        order by id limit ${limit}) waiting
       ) sized where before < ${TAKEN_BYTES}
     ), alone as (
       select min(id) as id from next where tries > 0
@@ -81,7 +84,7 @@ export async function takeDeliveries(db: Db, channelKey: string, limit: number):
       select next.id from next, alone
       where alone.id is null or next.id < alone.id or (next.id = alone.id and alone.id = (select min(id) from next))
     )
-    update raw_delivery r set tries = r.tries + 1
+    update raw_delivery r set tries = r.tries + 1, taken_at = now()
     from chosen where r.id = chosen.id and r.state = 'WAITING'
     returning r.id, r.tries, r.method, r.url, r.headers, r.body, r.received_at`.execute(db);
   const deliveries = rows
@@ -237,6 +240,12 @@ export async function redeliver(unit: Unit, input: { readonly deliveryId: number
   return { deliveryId: input.deliveryId };
 }
 
+/**
+ * Seconds a try may go on, its writing included. Several drains of a channel may run at once, for an activity outlives its workflow; each counts a try of its
+ * own, so three tries alone do not say that it failed three times.
+ */
+const TAKEN_SECONDS = 20;
+
 async function setAsideWornOut(db: Db, channelId: string): Promise<void> {
   const worn = await db
     .selectFrom('raw_delivery')
@@ -244,6 +253,7 @@ async function setAsideWornOut(db: Db, channelId: string): Promise<void> {
     .where('channel_id', '=', channelId)
     .where('state', '=', 'WAITING')
     .where('tries', '>=', MAX_TRIES)
+    .where(sql<boolean>`coalesce(taken_at < now() - make_interval(secs => ${TAKEN_SECONDS}), true)`)
     .execute();
   for (const { id } of worn) await failDelivery(db, id, 'Crashed', 'parsing it ended the process or the thread each time');
 }

@@ -452,6 +452,7 @@ export interface RawDeliveryTable {
   failure_reason: string | null;
   settled_at: Date | null;
   released: Defaulted<boolean>;
+  taken_at: Date | null;
 }
 export interface SeenEventTable {
   channel_id: string;
