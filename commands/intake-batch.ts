@@ -84,6 +84,8 @@ export class Batch {
   readonly #messages: { readonly id: string; readonly contact: string | null; readonly [column: string]: unknown }[] = [];
   readonly #events: InboundMessage[] = [];
   readonly #touched = new Map<string, Held>();
+  /** Begun here, and still without a message. */
+  readonly #begun = new Set<string>();
   readonly #moved = new Set<Held>();
   readonly #succeeded: { readonly from: string; readonly to: string }[] = [];
   readonly #reopened = new Set<Held>();
@@ -142,6 +144,7 @@ export class Batch {
     const lastMessageAt = new Date(occurredAt);
     const target = { id, ticketId, placeId: channel.place_id, participants: new Set<string>(), channelId: channel.id, closedAt: null, lastMessageAt };
     this.#admit(event, target);
+    this.#begun.add(id);
     return target;
   }
 
@@ -210,7 +213,8 @@ export class Batch {
       this.#moved.add(target);
     }
     if (newest) target.lastMessageAt = new Date(occurredAt);
-    this.#touched.set(target.id, target);
+    // A conversation is written with its first message's date.
+    if (!this.#begun.delete(target.id)) this.#touched.set(target.id, target);
     this.#unit.record({
       kind: 'MESSAGE_RECEIVED',
       by: { actor: inbound ? 'CONTACT' : 'CHANNEL' },
@@ -246,10 +250,9 @@ export class Batch {
     await this.#afterwards();
   }
 
-  /** What is new of conversations that were there; one that began here with its newest message has been written so. */
+  /** What is new of conversations that were there, or have had more than their first message. */
   async #writeNewest(tx: Tx): Promise<void> {
-    const asWritten = new Set(this.#conversations.map((row) => `${row.id} ${new Date(row.last_message_at).getTime()}`));
-    const rows = [...this.#touched.values()].filter((one) => !asWritten.has(`${one.id} ${one.lastMessageAt.getTime()}`));
+    const rows = [...this.#touched.values()];
     if (rows.length === 0) return;
     await sql`
       update conversation c set last_message_at = greatest(c.last_message_at, n.at), channel_id = n.channel_id
