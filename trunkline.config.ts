@@ -1,6 +1,10 @@
 import email from '@trunkline/plugin-email';
 import form from '@trunkline/plugin-form';
-import { defineConfig } from '@trunkline/channel-sdk/config';
+import { loadConfig } from '#runtime/plugins.ts';
 
-/** The only file that names plugins. */
-export default defineConfig({ plugins: [email, form] });
+/** The only file that names plugins: imported, or by package name or path as a text. `TRUNKLINE_PLUGINS` names more without an edit. */
+export default await loadConfig({
+  plugins: [email, form],
+  further: process.env['TRUNKLINE_PLUGINS'],
+  from: import.meta.url,
+});

@@ -38,7 +38,8 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
     // What a plugin prints may be content.
     stdout: true,
     stderr: true,
-    env: {},
+    // The names of further plugins, which the config reads there too, and nothing secret.
+    env: { TRUNKLINE_PLUGINS: process.env['TRUNKLINE_PLUGINS'] ?? '' },
   });
   worker.stdout.resume();
   worker.stderr.resume();

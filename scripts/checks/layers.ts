@@ -31,7 +31,7 @@ export const LAYERS: readonly Layer[] = [
     types: [],
     note: 'names the workflows by path, for the bundle',
   },
-  { folder: 'trunkline.config.ts', code: ['plugins', 'channel-sdk'], types: [], note: 'the only file that names plugins' },
+  { folder: 'trunkline.config.ts', code: ['plugins', 'channel-sdk', 'runtime'], types: [], note: 'the only file that names plugins' },
 ];
 
 /** Besides scripts and tests, only these may import `trunkline.config.ts`; the parsing thread gets its URL as data. */
