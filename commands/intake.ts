@@ -35,7 +35,7 @@ const STORE_DELIVERY: Prepared = {
 
 /** Stores a delivery as it came: one statement; once it has resolved the provider may be told that it is taken (OPS-10). */
 export async function storeDelivery(db: Db, channelId: string, raw: RawDelivery): Promise<Stored> {
-  const values = [channelId, raw.method, raw.url, JSON.stringify(raw.headers).replaceAll('\\u0000', ''), toBuffer(raw.body), raw.receivedAt];
+  const values = [channelId, raw.method, keptText(raw.url), keptHeaders(raw.headers), toBuffer(raw.body), raw.receivedAt];
   const rows = await runPrepared<{ id: number; running: boolean }>(db, STORE_DELIVERY, values);
   const row = rows[0];
   if (row === undefined) throw new Error('the delivery was not stored');
@@ -318,6 +318,16 @@ async function settle(tx: Tx, deliveries: readonly ParsedDelivery[], filtered: R
     update raw_delivery r set state = n.state, failure_code = n.code, failure_reason = n.reason, settled_at = now()
     from json_to_recordset(${JSON.stringify(rows)}::json) as n (id bigint, state text, code text, reason text)
     where r.id = n.id`.execute(tx);
+}
+
+/** Cleaned before it becomes JSON: in JSON, an escaped NUL and an escaped backslash before `u0000` look alike. */
+function keptHeaders(headers: RawDelivery['headers']): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(headers).map(([name, value]) => [keptText(name), keptText(value)])));
+}
+
+/** What PostgreSQL can keep: no NUL, no half of a surrogate pair. */
+function keptText(text: string): string {
+  return text.replaceAll('\0', '').toWellFormed();
 }
 
 function toBuffer(bytes: Uint8Array): Buffer {

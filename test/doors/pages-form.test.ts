@@ -1,6 +1,7 @@
 import email from '@trunkline/plugin-email';
 import form from '@trunkline/plugin-form';
 import type { Plugin } from '@trunkline/channel-sdk';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDoors, type Doors } from '#api/doors/index.ts';
 import { RATES } from '#api/limits.ts';
@@ -10,6 +11,8 @@ import { applyDeliveries, storeDelivery, takeDeliveries } from '#commands/intake
 import { claimNext, settleSend } from '#commands/outbox.ts';
 import { safeParts } from '#commands/safe-html.ts';
 import { checkInvariants } from '#db/invariants.ts';
+import { anySubmission, submissionOf } from '#plugins/form/test/any-submission.ts';
+import { typed } from '#plugins/form/test/support.ts';
 import { noDns } from '#runtime/dns.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import { globalId, openWorld, text, type Json, type Person, type World } from '../api/support.ts';
@@ -268,5 +271,67 @@ describe('a form', () => {
     const page = await doors.app.request(`${PUBLIC_URL}/pages/form/${key}/`);
     expect([page.status, (await page.text()).includes('Back on Monday.')]).toEqual([200, true]);
     expect((await submit(key, { email: 'x@out.example', name: 'x', description: 'x' })).status).toBe(403);
+  });
+
+  it('a header in which an escaped NUL is written out is stored as it came, and can be read [FORM-2, OPS-10]', async () => {
+    const channel = await connect({ title: 'Escaped' });
+    const key = text(channel['key']);
+    const type = String.raw`application/json; a=\u0000; b=\\u0000; c=\ud800`;
+    expect((await submit(key, { email: 'gina@out.example', name: 'x', description: 'x' }, { 'content-type': type })).status).toBe(201);
+    const stored = await world.db
+      .selectFrom('raw_delivery')
+      .select('headers')
+      .where('channel_id', '=', await channelId(key))
+      .executeTakeFirstOrThrow();
+    expect(stored.headers).toMatchObject({ 'content-type': type });
+    await drain(key);
+    expect(await submissions(admin, { channel: channel['id'] })).toHaveLength(1);
+  });
+
+  it('answers whatever it is sent below 500, with the database behind it; what it took in can be read [FORM-2]', async () => {
+    const channel = await connect({ ...typed(), title: 'Anything' });
+    expect(channel['__typename']).toBe('Channel');
+    const key = text(channel['key']);
+    const statuses = new Map<number, number>();
+    // What any client may write into a header, an escaped NUL among it.
+    const parameter = fc.constantFrom('', String.raw`; a=\u0000`, String.raw`; a="\\u0000"`, String.raw`; a=\ud800`, '; a=\u00ff\u0080');
+    // Most of what is sent anyhow is refused; these are near enough to what is right.
+    const nearlyGood = anySubmission.map((made): typeof made => ({
+      ...made,
+      good: true,
+      more: { utm: Object.values(made.more)[0] ?? '' },
+      mutations: made.mutations.slice(0, 1),
+      path: '/submissions',
+      accept: 'application/json',
+      origin: null,
+      lie: null,
+    }));
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(anySubmission, nearlyGood), parameter, async (made, more) => {
+        const init = await submissionOf(made, {});
+        const headers = { ...init.headers, 'content-type': `${init.headers['content-type']}${more}` };
+        const { status } = await doors.app.request(`${PUBLIC_URL}/pages/form/${key}${made.path}`, { ...init, headers });
+        expect(status).toBeLessThan(500);
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      }),
+      { numRuns: 600 },
+    );
+    const taken = statuses.get(201) ?? 0;
+    // Not all was refused, and not all for one reason.
+    for (const status of [201, 400, 403, 415, 422]) expect([...statuses], `${status}`).toContainEqual([status, expect.any(Number)]);
+    const stored = async (state: 'WAITING' | 'DONE'): Promise<number> =>
+      (
+        await world.db
+          .selectFrom('raw_delivery')
+          .select('id')
+          .where('channel_id', '=', await channelId(key))
+          .where('state', '=', state)
+          .execute()
+      ).length;
+    const all = await stored('WAITING');
+    // Robots are told that it is taken.
+    expect(all).toBeGreaterThan(taken / 2);
+    for (let drains = 0; (await stored('WAITING')) > 0 && drains <= all; drains += 1) await drain(key);
+    expect(await stored('DONE')).toBe(all);
   });
 });
