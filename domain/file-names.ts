@@ -59,12 +59,23 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
 /** Pictures that a browser shows and that can not act: all that is ever shown in place. */
 export const INLINE_TYPES: ReadonlySet<string> = new Set(['image/png', 'image/jpeg', 'image/gif', 'image/webp']);
 
-/** The type a file is given out with: one that a browser would run or lay out is only bytes. */
+/** The type a file is given out with: one that no browser runs or lays out as a page; every other, known or not, is only bytes. */
 export function safeType(type: string): string {
-  return /^(text\/(?!plain$|csv$|calendar$)|image\/svg|multipart\/|message\/)|[+/](xml|xhtml|html|javascript|ecmascript|wasm)\b/.test(type)
-    ? 'application/octet-stream'
-    : type;
+  const known = normalType(type);
+  return HARMLESS.has(known) || HARMLESS_KINDS.test(known) ? known : 'application/octet-stream';
 }
+
+const HARMLESS: ReadonlySet<string> = new Set([
+  ...INLINE_TYPES,
+  ...['image/avif', 'image/bmp', 'image/heic', 'image/heif', 'image/tiff'],
+  ...['text/plain', 'text/csv', 'text/calendar'],
+  ...['application/pdf', 'application/rtf', 'application/json', 'application/msword', 'application/vnd.ms-excel', 'application/vnd.ms-powerpoint'],
+  ...['application/zip', 'application/gzip', 'application/x-7z-compressed', 'application/x-tar', 'application/vnd.rar'],
+]);
+
+/** Office files of both families, none of which a browser opens by itself; sound and moving pictures. Nothing that ends in `+xml` or the like. */
+const HARMLESS_KINDS =
+  /^(application\/vnd\.(openxmlformats-officedocument\.(wordprocessingml|spreadsheetml|presentationml)|oasis\.opendocument)\.[a-z-]+(\.[a-z-]+)?|(audio|video)\/[a-z0-9][a-z0-9.-]*)$/;
 
 /** The header that says how a file is to be taken, and its name for old and new programs (RFC 6266). */
 export function contentDisposition(how: 'inline' | 'attachment', name: string): string {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { distinctFileNames, MAX_FILE_NAME_BYTES, normalType, safeFileName } from '#domain/file-names.ts';
+import { distinctFileNames, MAX_FILE_NAME_BYTES, normalType, safeFileName, safeType } from '#domain/file-names.ts';
 
 const bytes = (name: string) => Buffer.byteLength(name, 'utf8');
 
@@ -97,4 +97,52 @@ test.each([
   [`a/${'b'.repeat(200)}`, 'application/octet-stream'],
 ])('the type %j is %j [CH-6]', (given, type) => {
   expect(normalType(given)).toBe(type);
+});
+
+test.each([
+  'application/x-javascript',
+  'application/x-ecmascript',
+  'application/ecmascript',
+  'text/jscript',
+  'text/html',
+  'application/xhtml+xml',
+  'image/svg+xml',
+  'image/svg',
+  'application/rss+xml',
+  'application/mathml+xml',
+  'application/xslt+xml',
+  'application/wasm',
+  'application/x-shockwave-flash',
+  'application/java-archive',
+  'application/x-msdownload',
+  'application/hta',
+  'application/vnd.mozilla.xul+xml',
+  'multipart/x-mixed-replace',
+  'message/rfc822',
+  'text/vtt',
+  'video/x+xml',
+  'font/woff',
+  'application/x-httpd-php',
+  '',
+  'no type',
+])('%j is given out as bytes: only what is known to be harmless keeps its type [CH-6]', (type) => {
+  for (const written of [type, type.toUpperCase(), `${type}; charset=utf-8`, ` ${type}`]) expect(safeType(written)).toBe('application/octet-stream');
+});
+
+test.each([
+  'image/png',
+  'image/heic',
+  'application/pdf',
+  'text/plain',
+  'text/csv',
+  'text/calendar',
+  'application/zip',
+  'application/msword',
+  'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet',
+  'application/vnd.oasis.opendocument.text',
+  'audio/mpeg',
+  'video/mp4',
+  'video/3gpp',
+])('%s keeps its type [CH-6]', (type) => {
+  expect(safeType(type)).toBe(type);
 });
