@@ -27,10 +27,10 @@ export async function applyMessages(
   const spam = await findSpam(tx, capabilities.address === 'email-address' ? channel.address : null, fresh);
   const filtered: FilteredArrival[] = [...spam].map(([message, reason]) => ({ message, kind: 'SPAM', reason }));
   const wanted = fresh.filter((message) => !spam.has(message));
-  const { keys, held } = await readThreads(tx, channel.id, wanted);
+  const threads = await readThreads(tx, channel.id, wanted);
   const batch = new Batch(unit, channel, capabilities.inboundAttachments ?? capabilities.outboundContent.attachments);
   for (const message of wanted) {
-    if (place(batch, message, keys, held, channel, capabilities.joinsParticipantsOnly) === 'filtered') {
+    if (place(batch, message, threads, channel, capabilities.joinsParticipantsOnly) === 'filtered') {
       filtered.push({ message, kind: 'FILTERED', reason: 'ANSWERS_NOTHING' });
     }
   }
@@ -39,15 +39,16 @@ export async function applyMessages(
   return new Set(filtered.map(({ message }) => message.deliveryId));
 }
 
+interface Threads {
+  /** Where each key leads. */
+  readonly keys: Map<string, string>;
+  /** Those of them that are ids of messages we sent on this channel. */
+  readonly sent: Set<string>;
+  readonly held: Map<string, Held>;
+}
+
 /** Decides where one message goes and puts it there; `filtered`: nowhere. */
-function place(
-  batch: Batch,
-  message: NewMessage,
-  keys: Map<string, string>,
-  held: Map<string, Held>,
-  channel: BatchChannel,
-  joinsParticipantsOnly: boolean,
-): 'filtered' | 'placed' {
+function place(batch: Batch, message: NewMessage, { keys, sent, held }: Threads, channel: BatchChannel, joinsParticipantsOnly: boolean): 'filtered' | 'placed' {
   const { event } = message;
   const { contact, thread } = event;
   const arriving: ArrivingMessage = { automatic: event.automatic ?? null, verdict: event.authentication?.verdict ?? null };
@@ -57,7 +58,11 @@ function place(
     if (conversation === undefined) return null;
     return { conversation, closedAt: conversation.closedAt, senderTakesPart: contact !== null && conversation.participants.has(identityKey(contact)) };
   };
-  const joined = joinable(arriving, { proven: led(thread.proven ?? []), named: led(thread.joins) }, joinsParticipantsOnly);
+  const joined = joinable(
+    arriving,
+    { proven: led(thread.proven ?? []), named: led(thread.joins), sent: led(thread.joins.filter((key) => sent.has(key))) },
+    joinsParticipantsOnly,
+  );
   const placement = placeMessage(arriving, joined, { reopening: channel.reopening, reopenDays: channel.reopen_days }, channel.now);
   if (placement === 'filtered' && message.releasedAs === null) return 'filtered';
   let target: Held;
@@ -73,6 +78,7 @@ function place(
     if (person) batch.answer(target);
   }
   for (const key of thread.keys) if (!keys.has(key)) batch.lead(keys, key, target.id);
+  if (event.direction === 'echo') sent.add(message.providerMessageId);
   batch.add(message, target);
   return 'placed';
 }
@@ -109,13 +115,17 @@ export function threadKeys({ event: { thread } }: Pick<ArrivedMessage, 'event'>)
 }
 
 /** Where the batch's thread keys lead, those conversations locked in id order, and who takes part in each. */
-async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedMessage[]): Promise<{ keys: Map<string, string>; held: Map<string, Held> }> {
+async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedMessage[]): Promise<Threads> {
   const wanted = [...new Set(arrived.flatMap(threadKeys))];
   const held = new Map<string, Held>();
-  if (wanted.length === 0) return { keys: new Map(), held };
+  if (wanted.length === 0) return { keys: new Map(), sent: new Set(), held };
   const found = await tx
     .selectFrom('thread_key')
     .select(['key', 'conversation_id'])
+    .select(
+      sql<boolean>`exists (select 1 from message m
+        where m.channel_id = thread_key.channel_id and m.provider_message_id = thread_key.key and m.direction = 'OUTBOUND')`.as('sent'),
+    )
     .where('channel_id', '=', channelId)
     .where(sql<boolean>`key = any(${wanted}::text[])`)
     .execute();
@@ -146,5 +156,9 @@ async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedM
       .execute();
     for (const row of takingPart) held.get(row.conversation_id)?.participants.add(identityKey(row));
   }
-  return { keys: new Map(found.map((row) => [row.key, row.conversation_id])), held };
+  return {
+    keys: new Map(found.map((row) => [row.key, row.conversation_id])),
+    sent: new Set(found.flatMap((row) => (row.sent ? [row.key] : []))),
+    held,
+  };
 }

@@ -17,6 +17,8 @@ export interface FoundThreads<Found extends FoundConversation> {
   readonly proven: Found | null;
   /** By a key that anybody can write: a header. */
   readonly named: Found | null;
+  /** By the first of those keys that is the id of a message we sent. */
+  readonly sent: Found | null;
 }
 
 export interface ArrivingMessage {
@@ -29,17 +31,18 @@ export interface ArrivingMessage {
 /**
  * The conversation a message may join, or null (EMAIL-5, EMAIL-8). A signed key comes first and needs no proof of the sender; a header joins only
  * where the sender is who they say they are. Both join only somebody who takes part, where the plugin asks for that. A bounce is excepted from
- * all of it: it comes from a mail server, which takes part in nothing and signs for nobody, and it changes no state.
+ * that: it comes from a mail server, which takes part in nothing and signs for nobody, and it changes no state. But only what we sent can come
+ * back, so it joins by our signed key or by the id of a message of ours, and never by a contact's.
  */
 export function joinable<Found extends FoundConversation>(
   message: ArrivingMessage,
-  { proven, named }: FoundThreads<Found>,
+  { proven, named, sent }: FoundThreads<Found>,
   joinsParticipantsOnly: boolean,
 ): Found | null {
-  const bounce = message.automatic === 'bounce';
-  const welcome = (found: Found): boolean => bounce || !joinsParticipantsOnly || found.senderTakesPart;
+  if (message.automatic === 'bounce') return proven ?? sent;
+  const welcome = (found: Found): boolean => !joinsParticipantsOnly || found.senderTakesPart;
   if (proven !== null && welcome(proven)) return proven;
-  const vouched = bounce || message.verdict === null || message.verdict === 'pass';
+  const vouched = message.verdict === null || message.verdict === 'pass';
   return named !== null && vouched && welcome(named) ? named : null;
 }
 

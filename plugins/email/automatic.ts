@@ -30,7 +30,7 @@ const MACHINES: readonly (readonly [string, RegExp])[] = [
 export function automaticKind(signs: Signs): InboundMessage['automatic'] {
   if (signs.bounce) return 'bounce';
   // Read receipts and reports of abuse; a receipt says that the mail did arrive.
-  if ((signs.header('content-type')?.toLowerCase() ?? '').includes('multipart/report')) return 'auto-reply';
+  if (/^\s*multipart\/report\s*(?:;|$)/i.test(signs.header('content-type') ?? '')) return 'auto-reply';
   const submitted = word(signs.header('auto-submitted'));
   if (submitted !== '' && submitted !== 'no') return 'auto-reply';
   if (RESPONDERS.some((name) => !['', 'no', 'false'].includes(word(signs.header(name))))) return 'auto-reply';

@@ -43,13 +43,21 @@ const FOR_GOOD = /permanent error|permanent fatal errors|could not be delivered|
 const RETURNED_BELOW =
   /^.{0,20}(?:below this line is a copy|this is a copy of|original message follows|returned message|unsent message|original headers|forwarded message).{0,80}$/im;
 
-/** The report in a mail; undefined: it is none. `nullSender`: it came from the empty sender, as reports do. */
+/** What a whole mail is that is a report, by its own Content-Type. */
+const REPORT = /^\s*multipart\/report\s*;/;
+const OF_DELIVERY = /;\s*report-type\s*=\s*"?(?:global-)?delivery-status"?\s*(?:;|$)/;
+
+/**
+ * The report in a mail; undefined: it is none. `nullSender`: it came from the empty sender, as reports do. A report that somebody put into a mail of
+ * their own is a file of that mail: else anybody's mail were a bounce, and a customer's question about one were filtered (EMAIL-5, EMAIL-6).
+ */
 export async function bounceIn(email: Email, nullSender: boolean): Promise<Bounce | undefined> {
   const type = (email.headers.find(({ key }) => key === 'content-type')?.value ?? '').toLowerCase();
   const report = email.attachments.find(({ mimeType }) => mimeType === 'message/delivery-status' || mimeType === 'message/global-delivery-status');
-  if (report !== undefined) return judge(fatesIn(decode(attachmentBytes(report))), await returnedIn(email));
+  const whole = REPORT.test(type) && OF_DELIVERY.test(type);
+  if (report !== undefined && (whole || nullSender)) return judge(fatesIn(decode(attachmentBytes(report))), await returnedIn(email));
   // Told to be one, but its machine part is lost.
-  if (type.includes('multipart/report') && /report-type="?delivery-status/.test(type)) return judge([], await returnedIn(email));
+  if (whole) return judge([], await returnedIn(email));
   return nullSender && DAEMON.test(canonicalAddress(email.from?.address ?? '') ?? '') ? oldBounce(email) : undefined;
 }
 

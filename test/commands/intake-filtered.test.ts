@@ -86,7 +86,7 @@ describe('automatic mail that answers nothing', () => {
     expect(JSON.stringify(events)).not.toMatch(/robot|office|Monday/);
   });
 
-  it('joins what it answers where its sender takes part; a bounce joins whoever sent it, and nobody takes part by it [EMAIL-5, EMAIL-6]', async () => {
+  it('joins what it answers where its sender takes part; a bounce joins what we sent, whoever it comes from, and nobody takes part by it [EMAIL-5, EMAIL-6]', async () => {
     const channel = await makeChannel(db);
     const first = inbound('asks@out.example');
     await take(db, channel, [first], mail);
@@ -100,17 +100,33 @@ describe('automatic mail that answers nothing', () => {
     await take(
       db,
       channel,
-      [inbound('mailer-daemon@mx.example', { joins, automatic: 'bounce', participants: [{ kind: 'email-address', value: 'guest@out.example' }] })],
+      [
+        inbound('asks@out.example', { joins, direction: 'echo', providerMessageId: `<ours-${channel.key}@acme.example>` }),
+        inbound('mallory@evil.example', { joins, automatic: 'bounce', authentication: { verdict: 'fail', by: 'forwarder', checks: {} } }),
+      ],
+      mail,
+    );
+    await take(
+      db,
+      channel,
+      [
+        inbound('mailer-daemon@mx.example', {
+          joins: [...joins, `<ours-${channel.key}@acme.example>`],
+          automatic: 'bounce',
+          participants: [{ kind: 'email-address', value: 'guest@out.example' }],
+        }),
+      ],
       mail,
     );
     const messages = await messagesOf(channel);
     expect(messages.map((row) => [row.sender?.value, row.automatic])).toEqual([
       ['asks@out.example', false],
       ['asks@out.example', true],
+      [undefined, false],
       ['mailer-daemon@mx.example', true],
     ]);
     expect(new Set(messages.map((row) => row.conversation_id)).size).toBe(1);
-    expect((await filteredOf(channel)).map((row) => row.sender?.value)).toEqual(['stranger@out.example']);
+    expect((await filteredOf(channel)).map((row) => row.sender?.value)).toEqual(['stranger@out.example', 'mallory@evil.example']);
     const participants = await db
       .selectFrom('participant')
       .select('value')

@@ -29,32 +29,44 @@ it('keeps it closed where the channel says so [MODEL-6]', () => {
 });
 
 it('never lets a stranger into a conversation by its keys alone, signed or not [EMAIL-5]', () => {
-  expect(joinable(person, { proven: null, named: strangers }, true)).toBeNull();
-  expect(joinable(person, { proven: strangers, named: null }, true)).toBeNull();
-  expect(joinable(robot, { proven: strangers, named: strangers }, true)).toBeNull();
-  expect(joinable(person, { proven: null, named: strangers }, false)).toBe(strangers);
+  expect(joinable(person, { proven: null, named: strangers, sent: null }, true)).toBeNull();
+  expect(joinable(person, { proven: strangers, named: null, sent: null }, true)).toBeNull();
+  expect(joinable(robot, { proven: strangers, named: strangers, sent: null }, true)).toBeNull();
+  expect(joinable(person, { proven: null, named: strangers, sent: null }, false)).toBe(strangers);
 });
 
 it('lets a header join only a sender who is who they say they are, a signed key whoever that is [EMAIL-8]', () => {
   for (const verdict of ['fail', 'unknown'] as const) {
-    expect(joinable({ ...person, verdict }, { proven: null, named: open }, true)).toBeNull();
-    expect(joinable({ ...person, verdict }, { proven: null, named: open }, false)).toBeNull();
-    expect(joinable({ ...person, verdict }, { proven: open, named: null }, true)).toBe(open);
+    expect(joinable({ ...person, verdict }, { proven: null, named: open, sent: null }, true)).toBeNull();
+    expect(joinable({ ...person, verdict }, { proven: null, named: open, sent: null }, false)).toBeNull();
+    expect(joinable({ ...person, verdict }, { proven: open, named: null, sent: null }, true)).toBe(open);
   }
-  expect(joinable({ ...person, verdict: 'pass' }, { proven: null, named: open }, true)).toBe(open);
-  expect(joinable({ ...person, verdict: null }, { proven: null, named: open }, true)).toBe(open);
+  expect(joinable({ ...person, verdict: 'pass' }, { proven: null, named: open, sent: null }, true)).toBe(open);
+  expect(joinable({ ...person, verdict: null }, { proven: null, named: open, sent: null }, true)).toBe(open);
 });
 
 it('tries a signed key first, and a header where that leads a stranger [EMAIL-5]', () => {
   const other = { closedAt: null, senderTakesPart: true };
-  expect(joinable(person, { proven: open, named: other }, true)).toBe(open);
-  expect(joinable(person, { proven: strangers, named: other }, true)).toBe(other);
-  expect(joinable({ ...person, verdict: 'unknown' }, { proven: strangers, named: other }, true)).toBeNull();
+  expect(joinable(person, { proven: open, named: other, sent: null }, true)).toBe(open);
+  expect(joinable(person, { proven: strangers, named: other, sent: null }, true)).toBe(other);
+  expect(joinable({ ...person, verdict: 'unknown' }, { proven: strangers, named: other, sent: null }, true)).toBeNull();
 });
 
-it('lets a bounce join what it returns, whoever sent it [EMAIL-6]', () => {
-  expect(joinable(bounce, { proven: null, named: strangers }, true)).toBe(strangers);
-  expect(joinable(bounce, { proven: strangers, named: null }, true)).toBe(strangers);
+it('lets a bounce join what we sent, whoever it comes from, and nothing by an id of somebody else’s [EMAIL-5, EMAIL-6]', () => {
+  expect(joinable(bounce, { proven: null, named: strangers, sent: strangers }, true)).toBe(strangers);
+  expect(joinable(bounce, { proven: strangers, named: null, sent: null }, true)).toBe(strangers);
+  for (const participantsOnly of [true, false]) {
+    expect(joinable(bounce, { proven: null, named: open, sent: null }, participantsOnly)).toBeNull();
+    expect(joinable({ ...bounce, verdict: 'pass' }, { proven: null, named: open, sent: null }, participantsOnly)).toBeNull();
+    expect(joinable({ ...bounce, verdict: null }, { proven: null, named: open, sent: null }, participantsOnly)).toBeNull();
+  }
+});
+
+it('lets no one else join by an id of a message of ours alone [EMAIL-5, EMAIL-8]', () => {
+  for (const message of [person, robot]) {
+    expect(joinable(message, { proven: null, named: strangers, sent: strangers }, true)).toBeNull();
+    expect(joinable({ ...message, verdict: 'unknown' }, { proven: null, named: open, sent: open }, true)).toBeNull();
+  }
 });
 
 it('lets automatic mail change nothing: it is filtered, or kept where it belongs [EMAIL-6, MODEL-6]', () => {
@@ -81,9 +93,11 @@ it('joins only what the rules let it, whatever comes together [EMAIL-5, EMAIL-8]
       fc.constantFrom(null, 'pass', 'fail', 'unknown'),
       found,
       found,
+      found,
       fc.boolean(),
-      (automatic, verdict, proven, named, participantsOnly) => {
-        const joined = joinable({ automatic, verdict }, { proven, named }, participantsOnly);
+      (automatic, verdict, proven, named, sent, participantsOnly) => {
+        const joined = joinable({ automatic, verdict }, { proven, named, sent }, participantsOnly);
+        if (automatic === 'bounce') expect(joined).toBe(proven ?? sent);
         if (joined === null || automatic === 'bounce') return;
         if (participantsOnly) expect(joined.senderTakesPart).toBe(true);
         if (joined !== proven) expect([null, 'pass']).toContain(verdict);

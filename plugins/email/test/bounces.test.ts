@@ -93,6 +93,24 @@ describe('a bounce', () => {
     expect(await events(mail)).toMatchObject({ message: { thread: { joins: [] } }, receipts: [] });
   });
 
+  it('is the mail itself, not a report that somebody put into theirs, whatever that names [EMAIL-5, EMAIL-6, EMAIL-8]', async () => {
+    const failed = report('Final-Recipient: rfc822; nobody@customer.example\r\nAction: failed\r\nStatus: 5.1.1').replace('mailer-daemon@', 'mallory@');
+    expect((await events(failed)).message.automatic, 'as it is, it is a report').toBe('bounce');
+    for (const type of [
+      'multipart/mixed; boundary=r',
+      'multipart/mixed; report-type=delivery-status; boundary=r',
+      'multipart/mixed; x="multipart/report; report-type=delivery-status"; boundary=r',
+      'multipart/reported; report-type=delivery-status; boundary=r',
+    ]) {
+      const { message, receipts } = await events(failed.replace(/multipart\/report;.*/, type));
+      expect([message.automatic, message.thread.joins, receipts], type).toEqual([undefined, [], []]);
+    }
+    const other = failed.replace('report-type=delivery-status', 'report-type=disposition-notification');
+    expect(await events(other)).toMatchObject({ message: { automatic: 'auto-reply', thread: { joins: [] } }, receipts: [] });
+    // From the empty sender it is one however it is put together.
+    expect((await events(failed.replace(/multipart\/report;.*/, 'multipart/mixed; boundary=r'), DAEMON)).receipts).toHaveLength(1);
+  });
+
   it('of a bounce, or of nothing, is taken quietly [EMAIL-6]', async () => {
     const inner =
       'Return-Path: <>\r\nTo: x@y.example\r\nMessage-ID: <bounce-0@acme.example>\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=q\r\n\r\n--q\r\nContent-Type: message/delivery-status\r\n\r\nFinal-Recipient: rfc822; x@y.example\r\nAction: failed\r\n--q--\r\n';
