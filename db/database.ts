@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import { Kysely, PostgresDialect, type PostgresPool, type Transaction } from 'kysely';
 import pg from 'pg';
 import { rememberPool } from './prepared.ts';
 import type { Database } from './schema.ts';
@@ -41,11 +41,32 @@ export function openDatabase(url: string, options: OpenOptions = {}): Db {
   pool.on('connect', (client) => void client.on('error', () => undefined));
   const { onStatement } = options;
   const db = new Kysely<Database>({
-    dialect: new PostgresDialect({ pool }),
+    dialect: new PostgresDialect({ pool: closing(pool) }),
     ...(onStatement === undefined ? {} : { log: (event) => onStatement(event.query.sql) }),
   });
   rememberPool(db, pool);
   return db;
+}
+
+/**
+ * A pool as Kysely sees it. Kysely forgets its pool before it ends it, and loses a connection that comes about just then: the pool would wait for
+ * that one for ever, and with it whoever closes.
+ */
+function closing(pool: pg.Pool): PostgresPool {
+  let ended = false;
+  return {
+    options: pool.options,
+    async connect() {
+      const client = await pool.connect();
+      if (!ended) return client;
+      client.release();
+      throw new Error('the pool is closed');
+    },
+    end() {
+      ended = true;
+      return pool.end();
+    },
+  };
 }
 
 /** A stand-alone connection, for LISTEN. */

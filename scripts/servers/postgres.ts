@@ -254,7 +254,7 @@ function serverArguments(place: PostgresPlace, port: number, throwaway: boolean)
     log_min_error_statement: 'panic',
     log_error_verbosity: 'terse',
     ...(throwaway
-      ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_wal_size: '1GB' }
+      ? { fsync: 'off', synchronous_commit: 'on', full_page_writes: 'off', max_wal_size: '1GB' }
       : { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }),
   };
   return ['-D', place.data, '-p', String(port), ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];

@@ -100,7 +100,7 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
   const statements: string[] = [];
   const errors: World['errors'] = [];
   const wakes: Wake[] = [];
-  const counted = openDatabase(url, { name: 'test-api', onStatement: (text) => void (isOnceAMinute(text) ? undefined : statements.push(text)) });
+  const counted = openDatabase(url, { name: 'test-api', onStatement: (text) => void (isBeside(text) ? undefined : statements.push(text)) });
   const feed = createFeed({ db: counted, directUrl: url, lookMs: options.lookMs ?? 200, beatMs: options.beatMs ?? 300, keep: options.keep ?? 5_000 });
   const onError = (errorId: string, error: unknown) => void errors.push({ errorId, error });
   const gate = createGate({
@@ -168,9 +168,9 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
   };
 }
 
-/** That a token was used is noted once a minute, in whichever request that is: no request's statements are counted with it. */
-function isOnceAMinute(text: string): boolean {
-  return text.includes('set last_used_at = now()');
+/** What goes on beside every request: that a token was used is noted once a minute, the feed looks once a second. No request's statements are counted with it. */
+function isBeside(text: string): boolean {
+  return text.includes('set last_used_at = now()') || text.includes('pg_snapshot_xmin');
 }
 
 /** A user with a token. */

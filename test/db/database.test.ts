@@ -19,3 +19,16 @@ it('outlives a connection that is lost between two statements of a transaction [
   await other.destroy();
   await database.drop();
 });
+
+it('closes also where connections are being made just then [OPS-7]', async () => {
+  const database = await testDatabase();
+  for (let round = 0; round < 20; round += 1) {
+    const db = openDatabase(database.url);
+    const asked = Array.from({ length: 8 }, () => sql`select 1`.execute(db).catch(() => undefined));
+    // So far that connections are on their way, and each round a little further.
+    for (let turn = 0; turn < round; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    await db.destroy();
+    await Promise.all(asked);
+  }
+  await database.drop();
+});
