@@ -30,6 +30,16 @@ export const LIMITS = {
   bodyBytes: 2_000_000,
   /** Bytes of one file that is sent up. */
   uploadBytes: 52_428_800,
+  /** Bytes of all bodies that public pages and webhooks of one process hold: on their way in, or not answered yet. */
+  heldBytes: 268_435_456,
+  /** Bytes of those that came from one address. */
+  heldBytesPerAddress: 134_217_728,
+  /** Bodies of one address that have not come to their end. */
+  openBodiesPerAddress: 100,
+  /** Seconds in which such a body comes to its end. */
+  bodySeconds: 120,
+  /** Bytes of what is sent to a public page and over `pageWritesPerMinute`, read only so that it can be shown again. */
+  refusedBodyBytes: 1_000_000,
   /** Seconds a link to an attachment counts at the most. */
   attachmentLinkSeconds: 900,
   /** Events a stream reads from the database at once. */

@@ -7,6 +7,7 @@ import type { ResolveDns } from '#runtime/dns.ts';
 import type { Waker } from '#workflows/contract.ts';
 import { createClientAddress, type ClientAddress } from '../client-address.ts';
 import { createRateLimits, type RateLimits } from '../rate-limit.ts';
+import { createBodies, type Bodies } from './bodies.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { createIntakeWake } from './intake-wake.ts';
 import { startListeners, type ListenSettings } from './listeners.ts';
@@ -26,6 +27,8 @@ export interface DoorsDeps {
   /** Of public pages; counted for itself and without proxies unless given. */
   readonly rates?: RateLimits;
   readonly clientAddress?: ClientAddress;
+  /** What strangers send, in memory; with the limits of `LIMITS` unless given. */
+  readonly bodies?: Bodies;
   /** Gets ids and codes only. */
   readonly log: (message: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
   readonly env: {
@@ -53,6 +56,7 @@ export function createDoors({
   resolveDns,
   rates = createRateLimits(db),
   clientAddress = createClientAddress([]),
+  bodies = createBodies(),
   log,
   env,
 }: DoorsDeps): Doors {
@@ -65,12 +69,12 @@ export function createDoors({
   app.on(['GET', 'POST'], '/hooks/:plugin/:channelKey', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return receiveWebhook(keeper, c.req.raw, path, env?.incoming);
+    return receiveWebhook({ keeper, bodies, clientAddress }, c.req.raw, path, env?.incoming);
   });
   app.all('/pages/:plugin/:channelKey/*', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return servePage({ keeper, db, rates, clientAddress }, c.req.raw, path, env?.incoming);
+    return servePage({ keeper, db, rates, clientAddress, bodies }, c.req.raw, path, env?.incoming);
   });
 
   return {

@@ -4,8 +4,9 @@ import { isChannelFailure, type PageContext } from '@trunkline/channel-sdk';
 import { somebodyAvailable } from '#commands/availability.ts';
 import type { Db } from '#db/database.ts';
 import type { ClientAddress } from '../client-address.ts';
-import type { RateLimits } from '../rate-limit.ts';
-import { readBody } from './body.ts';
+import { LIMITS } from '../limits.ts';
+import type { RateAnswer, RateLimits } from '../rate-limit.ts';
+import type { Bodies, BodyRefusal } from './bodies.ts';
 import type { DoorChannel } from './channel-cache.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 
@@ -17,6 +18,7 @@ export interface PagesDeps {
   readonly db: Db;
   readonly rates: RateLimits;
   readonly clientAddress: ClientAddress;
+  readonly bodies: Bodies;
   /** Milliseconds in place of `PAGE_MS`. */
   readonly pageMs?: number;
 }
@@ -46,36 +48,58 @@ export async function servePage(deps: PagesDeps, request: Request, path: PagePat
     return unavailable(request);
   }
   if (door?.plugin.page === undefined || door.plugin.key !== path.plugin) return saying(request, 404, 'NotFound', 'There is no such page.');
-  const within = await withBody(deps, door, request, path, incoming);
-  if (within instanceof Response) return within;
-  const answer = await run(deps, door, within, address);
-  return request.method === 'HEAD' ? new Response(null, { status: answer.status, headers: answer.headers }) : answer;
-}
-
-/** The request with its whole body, as from outside any proxy; an answer in its place where it is too large or has broken off. */
-async function withBody(
-  { keeper }: PagesDeps,
-  { plugin }: DoorChannel,
-  request: Request,
-  { pathAndQuery }: PagePath,
-  incoming: IncomingMessage | undefined,
-): Promise<Request | Response> {
-  const { method, headers } = request;
-  const url = keeper.publicUrl + pathAndQuery;
-  if (method === 'GET' || method === 'HEAD') return new Request(url, { method, headers });
-  const { maxDeliveryBytes } = plugin.capabilities;
-  let body: Uint8Array | undefined;
-  try {
-    body = await readBody(request, incoming, maxDeliveryBytes);
-  } catch {
-    return new Response(null, { status: 400, headers: { connection: 'close' } });
+  if (BODILESS.has(request.method)) {
+    const answer = await run(deps, door, from(request, keeper.publicUrl + path.pathAndQuery), () => mayWrite(deps, door, address));
+    return request.method === 'HEAD' ? new Response(null, { status: answer.status, headers: answer.headers }) : answer;
   }
-  if (body !== undefined) return new Request(url, { method, headers, body: Buffer.from(body) });
-  const megabytes = Math.floor(maxDeliveryBytes / 1024 / 1024);
-  return saying(request, 413, 'TooLarge', `This is too large: at most ${megabytes} MB. Go back, and send less or smaller files.`, { connection: 'close' });
+  // Asked before anything is read. Who has sent too much has what they typed shown again, but not what is larger than anybody types.
+  const allowed = await mayWrite(deps, door, address);
+  const { maxDeliveryBytes } = door.plugin.capabilities;
+  const maxBytes = allowed.allowed ? maxDeliveryBytes : Math.min(maxDeliveryBytes, LIMITS.refusedBodyBytes);
+  const body = await deps.bodies.read(request, incoming, { address, maxBytes });
+  if ('refused' in body) return unread(request, body.refused, maxDeliveryBytes, allowed);
+  try {
+    return await run(deps, door, from(request, keeper.publicUrl + path.pathAndQuery, body.bytes), async () => allowed);
+  } finally {
+    body.release();
+  }
 }
 
-async function run(deps: PagesDeps, door: DoorChannel, request: Request, address: string): Promise<Response> {
+/** Browsers ask by OPTIONS before they send: that is not counted as sent. */
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** The request as from outside any proxy. */
+function from({ method, headers }: Request, url: string, body?: Uint8Array): Request {
+  return new Request(url, { method, headers, ...(body === undefined ? {} : { body: Buffer.from(body) }) });
+}
+
+/** Counts by the address alone: what a request says of its origin is the sender's to choose. */
+function mayWrite({ rates }: PagesDeps, { channel }: DoorChannel, address: string): Promise<RateAnswer> {
+  return rates.take('pageWritesPerMinute', `${channel.key} ${address}`);
+}
+
+/** The answer where the body was not read to its end: its connection is of no more use. */
+function unread(request: Request, why: BodyRefusal, maxBytes: number, counted: RateAnswer): Response {
+  const close = { connection: 'close' };
+  if (why === 'BrokenOff') return new Response(null, { status: 400, headers: close });
+  if (!counted.allowed) {
+    return saying(request, 429, 'TooMany', 'Too much was sent: please wait a moment.', { ...close, 'retry-after': String(counted.retryAfterSeconds) });
+  }
+  switch (why) {
+    case 'TooLarge': {
+      const megabytes = Math.floor(maxBytes / 1024 / 1024);
+      return saying(request, 413, 'TooLarge', `This is too large: at most ${megabytes} MB. Go back, and send less or smaller files.`, close);
+    }
+    case 'TooSlow':
+      return saying(request, 408, 'TooSlow', 'This took too long to arrive. Go back, and send it again, or smaller files.', close);
+    case 'TooManyOfAddress':
+      return saying(request, 429, 'TooMany', 'Too much at once: please go back, and send it again in a moment.', { ...close, 'retry-after': '5' });
+    default:
+      return saying(request, 503, 'Unavailable', 'This does not work just now: please try again in a moment.', { ...close, 'retry-after': '5' });
+  }
+}
+
+async function run(deps: PagesDeps, door: DoorChannel, request: Request, mayWrite: () => Promise<RateAnswer>): Promise<Response> {
   const { keeper, pageMs = PAGE_MS } = deps;
   const late = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -86,7 +110,7 @@ async function run(deps: PagesDeps, door: DoorChannel, request: Request, address
     }, pageMs);
   });
   try {
-    const answer = await Promise.race([door.plugin.page?.(request, pageContext(deps, door, address, late.signal)), timeIsUp]);
+    const answer = await Promise.race([door.plugin.page?.(request, pageContext(deps, door, mayWrite, late.signal)), timeIsUp]);
     if (answer instanceof Response) return answer;
     throw answer === 'late' ? new PageTooSlow() : new TypeError('the page gave no answer');
   } catch (error) {
@@ -103,7 +127,7 @@ async function run(deps: PagesDeps, door: DoorChannel, request: Request, address
   }
 }
 
-function pageContext({ keeper, db, rates }: PagesDeps, door: DoorChannel, address: string, late: AbortSignal): PageContext<unknown> {
+function pageContext({ keeper, db }: PagesDeps, door: DoorChannel, mayWrite: () => Promise<RateAnswer>, late: AbortSignal): PageContext<unknown> {
   const { channel, context, plugin } = door;
   return {
     ...context,
@@ -114,8 +138,7 @@ function pageContext({ keeper, db, rates }: PagesDeps, door: DoorChannel, addres
     tell: () => undefined,
     available: async () => channel.info.enabled && (await somebodyAvailable(db, channel.placeId)),
     pageUrl: `${keeper.publicUrl}/pages/${plugin.key}/${channel.key}`,
-    // By the address alone: what a request says of its origin is the sender's to choose.
-    allow: async () => (await rates.take('pageWritesPerMinute', `${channel.key} ${address}`)).allowed,
+    allow: async () => (await mayWrite()).allowed,
   };
 }
 

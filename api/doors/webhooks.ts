@@ -1,18 +1,25 @@
 import type { IncomingMessage } from 'node:http';
 import { isChannelFailure, type RawDelivery } from '@trunkline/channel-sdk';
-import { readBody } from './body.ts';
+import type { ClientAddress } from '../client-address.ts';
+import type { Bodies, BodyRefusal } from './bodies.ts';
 import type { DoorChannel } from './channel-cache.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
 
 /** Seconds after which a provider may come again. */
 const RETRY_AFTER = '5';
 
+export interface WebhooksDeps {
+  readonly keeper: Doorkeeper;
+  readonly bodies: Bodies;
+  readonly clientAddress: ClientAddress;
+}
+
 /**
  * One webhook: authentic, stored, answered; what it says is looked at later. Nothing is acknowledged that is not in the database, and
  * nothing but the database is waited for.
  */
 export async function receiveWebhook(
-  keeper: Doorkeeper,
+  { keeper, bodies, clientAddress }: WebhooksDeps,
   request: Request,
   path: { readonly plugin: string; readonly channelKey: string; readonly pathAndQuery: string },
   incoming: IncomingMessage | undefined,
@@ -26,13 +33,14 @@ export async function receiveWebhook(
   }
   const verify = door?.plugin.verify;
   if (door === undefined || verify === undefined || door.plugin.key !== path.plugin) return new Response(null, { status: 404 });
-  const body = await readBody(request, incoming, door.plugin.capabilities.maxDeliveryBytes);
-  if (body === undefined) return new Response(null, { status: 413, headers: { connection: 'close' } });
+  const { maxDeliveryBytes } = door.plugin.capabilities;
+  const body = await bodies.read(request, incoming, { address: clientAddress(request, incoming), maxBytes: maxDeliveryBytes });
+  if ('refused' in body) return new Response(null, UNREAD[body.refused]);
   const raw: RawDelivery = {
     method: request.method,
     url: keeper.publicUrl + path.pathAndQuery,
     headers: headersOf(request, incoming),
-    body,
+    body: body.bytes,
     receivedAt: new Date(keeper.now()).toISOString(),
   };
   try {
@@ -41,8 +49,19 @@ export async function receiveWebhook(
     return verdict.answer;
   } catch (error) {
     return refusal(keeper, error, door.channel.key);
+  } finally {
+    body.release();
   }
 }
+
+/** Who may come again with the same is told when. */
+const UNREAD: Readonly<Record<BodyRefusal, ResponseInit>> = {
+  TooLarge: { status: 413, headers: { connection: 'close' } },
+  TooManyOfAddress: { status: 429, headers: { connection: 'close', 'retry-after': RETRY_AFTER } },
+  TooMuchOfAll: { status: 503, headers: { connection: 'close', 'retry-after': RETRY_AFTER } },
+  TooSlow: { status: 408, headers: { connection: 'close' } },
+  BrokenOff: { status: 400, headers: { connection: 'close' } },
+};
 
 /** Only what Node parsed; a name that came twice is joined as HTTP says. */
 function headersOf(request: Request, incoming: IncomingMessage | undefined): Record<string, string> {

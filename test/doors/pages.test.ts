@@ -1,11 +1,12 @@
 import { ChannelFailure, CONTRACT_VERSION, definePlugin, type PageContext, type Plugin } from '@trunkline/channel-sdk';
 import { serve, type ServerType } from '@hono/node-server';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { createClientAddress } from '#api/client-address.ts';
+import { createBodies } from '#api/doors/bodies.ts';
 import { createDoors, type Doors } from '#api/doors/index.ts';
 import { servePage } from '#api/doors/pages.ts';
-import { RATES, type RateLimitName } from '#api/limits.ts';
+import { LIMITS, RATES, type RateLimitName } from '#api/limits.ts';
 import { createRateLimits } from '#api/rate-limit.ts';
 import { connectChannel, disconnectChannel, setChannelEnabled, type Connected } from '#commands/channels.ts';
 import { transact } from '#commands/unit.ts';
@@ -72,12 +73,13 @@ interface Opened extends Doors {
   ask(path: string, init?: RequestInit): Promise<Response>;
 }
 
-function open(rates: Partial<Record<RateLimitName, number>> = {}): Opened {
+function open(rates: Partial<Record<RateLimitName, number>> = {}, limits: Partial<Record<keyof typeof LIMITS, number>> = {}, plugin = board): Opened {
   const lines: string[] = [];
   const doors = createDoors({
     db: database.db,
     keys,
-    plugins: [board],
+    plugins: [plugin],
+    bodies: createBodies({ ...LIMITS, ...limits }),
     waker: fakeTemporal(),
     resolveDns: noDns,
     clientAddress: createClientAddress(['127.0.0.0/8']),
@@ -138,7 +140,7 @@ describe('a public page', () => {
     const door = { plugin: board, channel: { key, placeId: '', info: { key } }, context: { signal: new AbortController().signal } };
     const keeper = { publicUrl: PUBLIC_URL, log: () => undefined, find: async () => door };
     const rates = createRateLimits(database.db, { ...RATES, pagePerMinute: 10_000 });
-    const deps = { keeper: keeper as never, db: database.db, rates, clientAddress: createClientAddress([]), pageMs: 20 };
+    const deps = { keeper: keeper as never, db: database.db, rates, clientAddress: createClientAddress([]), bodies: createBodies(), pageMs: 20 };
     const path = { plugin: 'board', channelKey: key, pathAndQuery: `/pages/board/${key}/hang` };
     expect((await servePage(deps, new Request(`${PUBLIC_URL}/x`), path, undefined)).status).toBe(500);
     expect(asked[0]?.context.signal.aborted).toBe(true);
@@ -198,6 +200,86 @@ describe('a public page’s limits', () => {
     expect(refused).toHaveLength(3);
     expect(Number(refused[0]?.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(asked).toHaveLength(3);
+  });
+});
+
+describe('what strangers send to public pages is held in memory', () => {
+  const post = async (url: string, from: string, body: BodyInit) =>
+    fetch(url, { method: 'POST', body, duplex: 'half', headers: { 'x-forwarded-for': from } } as RequestInit);
+  const status = async (url: string, from: string, bytes: number) => (await post(url, from, 'x'.repeat(bytes))).status;
+
+  /** A body that has begun and does not end before it is told to. */
+  function unfinished(bytes: number): { readonly body: ReadableStream; end(): void } {
+    let end = (): void => undefined;
+    const body = new ReadableStream({
+      start(controller) {
+        controller.enqueue(new Uint8Array(bytes));
+        end = () => controller.close();
+      },
+    });
+    return { body, end: () => end() };
+  }
+
+  it('up to a limit for all together: above it they are asked to come again, and can once the others are answered [API-7, FORM-2]', async () => {
+    const { key } = await connect();
+    const doors = open({}, { heldBytes: 1_000 });
+    const url = `${(await listen(doors)).url}/pages/board/${key}/`;
+    const first = unfinished(600);
+    const answer = post(url, '192.0.2.11', first.body);
+    await vi.waitFor(async () => expect(await status(url, '192.0.2.12', 500)).toBe(503));
+    const refused = await post(url, '192.0.2.13', 'x'.repeat(401));
+    expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '5']);
+    expect(await status(url, '192.0.2.13', 400)).toBe(200);
+    first.end();
+    expect((await answer).status).toBe(200);
+    for (let times = 0; times < 5; times += 1) expect(await status(url, '192.0.2.12', 900)).toBe(200);
+  });
+
+  it('so many bodies of one address, and so many bytes; another address has its own [API-7, FORM-2]', async () => {
+    const { key } = await connect();
+    const crowd = async (limits: Partial<Record<keyof typeof LIMITS, number>>) => {
+      const url = `${(await listen(open({}, limits))).url}/pages/board/${key}/`;
+      const begun = Array.from({ length: 40 }, () => unfinished(300));
+      const answers = begun.map(async ({ body }) => (await post(url, '192.0.2.21', body)).status);
+      let refused = 0;
+      for (const answer of answers) void answer.then((one) => (refused += one === 429 ? 1 : 0));
+      await vi.waitFor(() => expect(refused).toBe(38));
+      expect(await status(url, '192.0.2.22', 300)).toBe(200);
+      for (const { end } of begun) end();
+      expect((await Promise.all(answers)).filter((one) => one === 200)).toHaveLength(2);
+      expect(await status(url, '192.0.2.21', 300)).toBe(200);
+    };
+    await crowd({ openBodiesPerAddress: 2 });
+    await crowd({ heldBytesPerAddress: 700 });
+  });
+
+  it('for so long: one that does not come to its end in time is refused, and no longer held [API-7, FORM-2]', async () => {
+    const { key } = await connect();
+    const doors = open({}, { bodySeconds: 0.2, heldBytes: 700 });
+    const url = `${(await listen(doors)).url}/pages/board/${key}/`;
+    const { body, end } = unfinished(600);
+    expect((await post(url, '192.0.2.31', body)).status).toBe(408);
+    expect(await status(url, '192.0.2.31', 700)).toBe(200);
+    end();
+    expect(asked).toHaveLength(1);
+  });
+
+  it('once there was too much a minute, only as far as a person types; a browser that asks first is not counted [API-7, FORM-2]', async () => {
+    const { key } = await connect();
+    const large = { ...board, capabilities: { ...board.capabilities, maxDeliveryBytes: 5_000_000 } };
+    const doors = open({ pageWritesPerMinute: 2 }, {}, large);
+    const url = `${(await listen(doors)).url}/pages/board/${key}/`;
+    for (let times = 0; times < 5; times += 1) await fetch(url, { method: 'OPTIONS', headers: { 'x-forwarded-for': '192.0.2.41' } });
+    const most = LIMITS.refusedBodyBytes;
+    expect([await status(url, '192.0.2.41', most + 1), await status(url, '192.0.2.41', most + 1)]).toEqual([200, 200]);
+    asked = [];
+    const { body, end } = unfinished(most + 1);
+    const refused = await post(url, '192.0.2.41', body);
+    end();
+    expect([refused.status, Number(refused.headers.get('retry-after')) > 0, asked.length]).toEqual([429, true, 0]);
+    // What is not larger is for the page, which says it in its own way.
+    expect(await status(`${url}write`, '192.0.2.41', 500)).toBe(429);
+    expect(asked).toHaveLength(1);
   });
 });
 

@@ -4,6 +4,7 @@ import { keysFrom } from '#commands/secrets.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import type { Waker } from '#workflows/contract.ts';
+import { createBodies, type Bodies } from '#api/doors/bodies.ts';
 import { createDoors, type Doors } from '#api/doors/index.ts';
 import config from '../support/config.ts';
 import { placeId } from '../support/email-channel.ts';
@@ -42,10 +43,16 @@ export interface TestDoors extends Doors {
   readonly lines: string[];
 }
 
-export function testDoors(db: Db, waker: Waker, ports: ReadonlyMap<string, number> = new Map(), plugins: readonly Plugin[] = config.plugins): TestDoors {
+export function testDoors(
+  db: Db,
+  waker: Waker,
+  ports: ReadonlyMap<string, number> = new Map(),
+  plugins: readonly Plugin[] = config.plugins,
+  bodies: Bodies = createBodies(),
+): TestDoors {
   const lines: string[] = [];
   const log = (message: string, fields: object): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
-  const doors = createDoors({ db, keys, plugins, waker, resolveDns: noDns, log, env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports } } });
+  const doors = createDoors({ db, keys, plugins, waker, resolveDns: noDns, bodies, log, env: { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports } } });
   return { ...doors, lines };
 }
 

@@ -1,5 +1,7 @@
 import type { Failure } from '@trunkline/channel-sdk';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createBodies } from '#api/doors/bodies.ts';
+import { LIMITS } from '#api/limits.ts';
 import { disconnectChannel, setChannelEnabled } from '#commands/channels.ts';
 import { setIntakeUntil } from '#commands/intake.ts';
 import { transact } from '#commands/unit.ts';
@@ -83,6 +85,29 @@ describe('a webhook', () => {
     expect((await post(key, { method: 'POST', body: large, headers: { 'content-length': String(large.length) } })).status).toBe(413);
     expect((await post(key, { method: 'POST', body: large })).status).toBe(413);
     expect(await deliveries(database.db, channelId)).toEqual([]);
+  });
+
+  it('is refused where too much is held, comes too slowly or breaks off, and nothing is held afterwards [API-7]', async () => {
+    const { channelId, key } = await connectHook(database.db);
+    const statusWith = async (limits: Partial<Record<keyof typeof LIMITS, number>>, body: RequestInit['body'] = 'x'.repeat(2_000)) => {
+      await doors.close();
+      doors = testDoors(database.db, temporal, new Map(), [testhook], createBodies({ ...LIMITS, ...limits }));
+      const response = await post(key, { method: 'POST', body, duplex: 'half' } as RequestInit);
+      return [response.status, response.headers.get('retry-after')];
+    };
+    const silent = new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from('{')) });
+    const broken = new ReadableStream({ pull: (controller) => controller.error(new Error('gone')) });
+    expect(await statusWith({ heldBytes: 1_000 })).toEqual([503, '5']);
+    expect(await statusWith({ heldBytesPerAddress: 1_000 })).toEqual([429, '5']);
+    expect(await statusWith({ openBodiesPerAddress: 0 })).toEqual([429, '5']);
+    expect(await statusWith({ bodySeconds: 0.05 }, silent)).toEqual([408, null]);
+    expect(await statusWith({}, broken)).toEqual([400, null]);
+    expect(await deliveries(database.db, channelId)).toEqual([]);
+    // Each is larger than half of what may be held: the one before, taken or refused, is no longer held.
+    const [first] = [call('one')];
+    await statusWith({ heldBytes: Math.ceil(first.body.length * 1.5) });
+    for (const text of ['one', 'two', 'six']) expect((await post(key, call(text))).status).toBe(200);
+    for (const text of ['one', 'two', 'six']) expect((await post(key, { ...call(text), headers: {} })).status).toBe(401);
   });
 
   it('finds nobody where there is no such channel, or it is another plugin’s, or the plugin has no webhooks [CH-10]', async () => {
