@@ -10,6 +10,7 @@ export * from './capabilities.ts';
 export * from './events.ts';
 export * from './address.ts';
 export * from './outbound.ts';
+export * from './outbound-refusal.ts';
 export * from './context.ts';
 export * from './page.ts';
 export * from './calls.ts';

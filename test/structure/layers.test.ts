@@ -22,7 +22,8 @@ function area(path: string): string {
     .join('/');
 }
 const within = (name: string, path: string) => path === name || path === `${name}.ts` || path.startsWith(`${name}/`);
-const isTest = (path: string) => path.startsWith('test/') || path.includes('/test/');
+/** The kit's suite runs where tests run, so it may use Node's own modules; the contract may not. */
+const isTest = (path: string) => path.startsWith('test/') || path.includes('/test/') || path.startsWith('channel-sdk/testing/');
 const free = (path: string) => path.startsWith('scripts/') || path.startsWith('test/');
 const layerOf = (path: string): Layer | undefined => LAYERS.find(({ folder }) => within(folder, path));
 const say = (list: readonly Import[]) => list.map(({ from, specifier, typeOnly }) => `${from}: ${typeOnly ? 'type of ' : ''}${specifier}`);

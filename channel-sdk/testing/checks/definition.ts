@@ -1,0 +1,96 @@
+import { pluginProblems } from '../../index.ts';
+import { channelOf } from '../bench.ts';
+import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
+import { same } from '../compare.ts';
+import { isRecord, PROVIDER_FAULTS } from '../samples.ts';
+
+/** The plugin as a thing, and whether its samples are complete. */
+export function definitionChecks(subject: Subject): ConformanceCheck[] {
+  const { plugin } = subject;
+  return [
+    {
+      name: 'keeps the contract',
+      rule: 'PLUG-2',
+      async run() {
+        const problems = pluginProblems(plugin);
+        must(problems.length === 0, `the plugin does not keep the contract: ${problems.join('; ')}`, 'make it with definePlugin');
+        const copy: unknown = JSON.parse(JSON.stringify(plugin.capabilities));
+        must(same(copy, plugin.capabilities), 'capabilities are not plain JSON', 'leave out undefined, functions and dates');
+      },
+    },
+    {
+      name: 'leaves out no sample that a capability calls for',
+      rule: 'PLUG-10',
+      async run() {
+        const missing = missingSamples(subject);
+        must(missing.length === 0, `samples are missing:\n- ${missing.join('\n- ')}`, 'give them; what the plugin can do, the suite must be able to try');
+      },
+    },
+    {
+      name: 'tells channels apart by their address',
+      rule: 'CH-2',
+      async run() {
+        const [one, again, two] = [await channelOf(subject), await channelOf(subject), await channelOf(subject, 'second')];
+        must(typeof one.address === 'string' && one.address !== '', 'address gives no text', 'return the connected address in its canonical form');
+        must(one.address === again.address, 'address gives another answer for the same settings', 'make it depend on the settings alone');
+        must(one.address !== two.address, 'settings.valid and settings.second have one address', 'return what tells two channels of the plugin apart');
+      },
+    },
+  ];
+}
+
+function missingSamples({ plugin, samples }: Subject): string[] {
+  const { capabilities } = plugin;
+  const missing: string[] = [];
+  const need = (called: boolean, there: boolean, what: string) => {
+    if (called && !there) missing.push(what);
+  };
+  const expected = samples.deliveries.flatMap((sample) => sample.gives(0));
+  const lacks = samples.outbound?.lacks ?? {};
+  for (const [name, why] of Object.entries(lacks))
+    if (why.trim() === '') fail(`outbound.lacks["${name}"] gives no reason`, 'say why this provider has no such fault');
+  need(true, samples.settings.invalid.length > 0, 'settings.invalid: settings with a wrong field');
+  const { valid } = samples.settings;
+  for (const name of plugin.secrets) need(true, isRecord(valid) && valid[name] !== undefined, `settings.valid: a value for the secret "${name}"`);
+  const inbound = capabilities.inbound.length > 0;
+  need(
+    inbound,
+    expected.some(({ type, direction }) => type === 'message' && direction !== 'echo'),
+    'deliveries: a message of a contact',
+  );
+  need(inbound, samples.missingFields.length > 0, 'missingFields: a delivery in which something is missing');
+  for (const state of capabilities.receipts) {
+    const told = expected.some((event) => (event.type === 'receipt' || event.type === 'watermark') && event['state'] === state);
+    need(true, told, `deliveries: one whose expected events have a receipt "${state}" (capabilities.receipts)`);
+  }
+  need(
+    capabilities.typing,
+    expected.some(({ type }) => type === 'typing'),
+    'deliveries: one that says the contact is writing (capabilities.typing)',
+  );
+  const carries = plugin.extractAttachments !== undefined || plugin.fetchAttachment !== undefined;
+  need(
+    carries,
+    samples.deliveries.some(({ files }) => files !== undefined),
+    'deliveries: one with files (extractAttachments, fetchAttachment)',
+  );
+  need(capabilities.inbound.includes('webhook'), samples.webhook !== undefined, 'webhook (capabilities.inbound has "webhook")');
+  need(capabilities.inbound.includes('page'), samples.page !== undefined, 'page (capabilities.inbound has "page")');
+  need(capabilities.inbound.includes('listener'), samples.listener !== undefined, 'listener (capabilities.inbound has "listener")');
+  const called = capabilities.outbound !== 'none' || capabilities.inbound.includes('catch-up') || plugin.fetchAttachment !== undefined;
+  need(called, samples.outbound !== undefined, 'outbound: a stand-in for the provider (send, catchUp, fetchAttachment)');
+  if (samples.outbound === undefined) return missing;
+  need(plugin.reserve !== undefined, samples.outbound.answer !== undefined, 'outbound.answer: what a contact answers (reserve)');
+  need(
+    capabilities.windows.some(({ afterwards }) => afterwards === 'template'),
+    samples.outbound.template !== undefined,
+    'outbound.template (windows)',
+  );
+  for (const name of Object.keys(lacks))
+    need(
+      true,
+      PROVIDER_FAULTS.some((fault) => fault === name),
+      `outbound.lacks: "${name}" is no fault the suite knows`,
+    );
+  return missing;
+}

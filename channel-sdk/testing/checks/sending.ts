@@ -1,0 +1,149 @@
+import type { FailureCode } from '../../index.ts';
+import { providerContext, quietContext } from '../bench.ts';
+import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
+import { same } from '../compare.ts';
+import { createHost } from '../host.ts';
+import { outcomeOf, valueOf } from '../outcome.ts';
+import { PROVIDER_FAULTS, type ProviderFault } from '../samples.ts';
+import { withProvider } from './with-provider.ts';
+
+/** What each fault of a provider is called. */
+const CODES: Readonly<Record<ProviderFault, FailureCode>> = {
+  'rate-limit': 'RateLimited',
+  unavailable: 'Unavailable',
+  reject: 'Rejected',
+  disconnect: 'Disconnected',
+  garbage: 'MaybeSent',
+  huge: 'MaybeSent',
+  silence: 'MaybeSent',
+};
+
+/** Sending, and what may go wrong at it. */
+export function sendingChecks(subject: Subject): ConformanceCheck[] {
+  const { plugin, samples } = subject;
+  const { send, findSent, reserve } = plugin;
+  const { outbound } = samples;
+  if (send === undefined || outbound === undefined) return [];
+  const faults = PROVIDER_FAULTS.filter((fault) => outbound.lacks?.[fault] === undefined);
+  const checks: ConformanceCheck[] = [
+    {
+      name: 'sends a message once and gives its ids',
+      rule: 'PLUG-4',
+      run: () =>
+        withProvider(subject, 'valid', async (provider, channel) => {
+          const message = outbound.message(0);
+          const receipt = await valueOf('send', () => send(message, providerContext(channel, provider)));
+          must(provider.taken() === 1, `the provider took ${provider.taken()} messages`, 'send once, and repeat nothing: the engine decides on that');
+          must(receipt.providerMessageId !== '', 'the receipt has no providerMessageId', "give the provider's id of the message");
+          const other = await valueOf('send', () => send(outbound.message(1), providerContext(channel, provider)));
+          must(receipt.providerMessageId !== other.providerMessageId, 'two messages have one providerMessageId', "give the provider's id of the message");
+        }),
+    },
+    ...faults.map((fault): ConformanceCheck => {
+      const code = CODES[fault];
+      return {
+        name: `calls the provider's fault "${fault}" ${code}`,
+        rule: code === 'MaybeSent' ? 'CH-5' : 'PLUG-6',
+        run: () =>
+          withProvider(subject, 'valid', async (provider, channel) => {
+            provider.behave(fault);
+            const outcome = await outcomeOf(`send at "${fault}"`, () => send(outbound.message(0), providerContext(channel, provider)));
+            if (outcome.failure === undefined) return fail(`send at "${fault}" gives a receipt`, `throw ${code}`);
+            const { failure } = outcome;
+            must(failure.code === code, `send at "${fault}" is ${failure.code}, not ${code}`, advice(code));
+            if (failure.code === 'RateLimited')
+              must(failure.retryAfterSeconds > 0, 'retryAfterSeconds is not above 0', 'give the seconds the provider names, or a fixed number');
+          }),
+      };
+    }),
+  ];
+  if (findSent !== undefined && faults.includes('silence')) {
+    checks.push({
+      name: 'finds out what became of a send without an answer',
+      rule: 'CH-5',
+      run: () =>
+        withProvider(subject, 'valid', async (provider, channel) => {
+          const never = await valueOf('findSent', () => findSent(outbound.message(1), providerContext(channel, provider)));
+          must(never === undefined, 'findSent finds a message that was never sent', 'ask for this message, by its id');
+          provider.behave('silence');
+          await outcomeOf('send', () => send(outbound.message(0), providerContext(channel, provider)));
+          provider.behave('well');
+          const found = await valueOf('findSent', () => findSent(outbound.message(0), providerContext(channel, provider)));
+          must(found !== undefined, 'findSent does not find a message the provider took', 'ask for it by OutboundMessage.id, or by what reserve gave');
+          must(provider.taken() === 1, 'findSent sends', 'ask only');
+        }),
+    });
+  }
+  if (reserve !== undefined) {
+    checks.push({
+      name: 'reserves the same ids at every try, and sends under them',
+      rule: 'PLUG-4',
+      run: () =>
+        withProvider(subject, 'valid', async (provider, channel) => {
+          const message = outbound.message(0);
+          const quiet = quietContext(channel);
+          const ids = reserve(message, quiet);
+          must(
+            same(ids, reserve({ ...message }, quietContext(channel, Date.UTC(2030, 0)))),
+            'reserve gives other ids the second time',
+            'make them of message.id and context.sign',
+          );
+          must(
+            ids.providerMessageId !== reserve(outbound.message(1), quiet).providerMessageId,
+            'reserve gives two messages one id',
+            'make them of message.id and context.sign',
+          );
+          must(quiet.calls() === 0, 'reserve calls somebody', 'make the ids of the message alone');
+          const receipt = await valueOf('send', () => send(message, providerContext(channel, provider)));
+          const kept = receipt.providerMessageId === ids.providerMessageId && ids.keys.every((key) => receipt.keys.includes(key));
+          must(kept, 'send gives other ids than reserve did', 'send under the reserved ids, and add what the provider gives beside them');
+        }),
+    });
+  }
+  if (reserve !== undefined && outbound.answer !== undefined) {
+    const { answer } = outbound;
+    checks.push({
+      name: 'leads answers home by the reserved keys',
+      rule: 'PLUG-4',
+      run: () =>
+        withProvider(subject, 'valid', async (_provider, channel) => {
+          const message = outbound.message(0);
+          const ids = reserve(message, quietContext(channel));
+          const raw = answer(ids, message, channel);
+          const events = await valueOf('parse of outbound.answer', () => plugin.parse(raw, quietContext(channel)));
+          const home = events.some(
+            (event) => event.type === 'message' && [...(event.thread.proven ?? []), ...event.thread.joins].some((key) => ids.keys.includes(key)),
+          );
+          must(home, 'the answer joins by none of the reserved keys', 'name in thread.joins or thread.proven what reserve gave as keys');
+        }),
+    });
+  }
+  if (outbound.echoes) {
+    checks.push({
+      name: 'knows its own message where the echo comes before the answer',
+      rule: 'FB-7',
+      run: () =>
+        withProvider(subject, 'valid', async (provider, channel) => {
+          const { echo, onTaken } = provider;
+          if (echo === undefined || onTaken === undefined) return fail('the stand-in has no echo or no onTaken', 'give both where outbound.echoes is true');
+          const host = createHost(subject, channel);
+          onTaken(() => host.take(echo()));
+          const sent = await host.send(outbound.message(0), providerContext(channel, provider));
+          must(sent.failure === undefined, 'send failed', 'mend send first');
+          await host.take(echo());
+          must(
+            host.messages.length === 1,
+            `one message sent, ${host.messages.length} there`,
+            'give direction "echo", and outboundId or the providerMessageId of the receipt',
+          );
+        }),
+    });
+  }
+  return checks;
+}
+
+function advice(code: FailureCode): string {
+  if (code === 'MaybeSent')
+    return 'once the request is out, an answer that is none or that can not be read leaves the outcome open; nothing else may be retried safely';
+  return `read the provider's error and throw ${code}`;
+}

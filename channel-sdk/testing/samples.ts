@@ -1,0 +1,127 @@
+import type { ChannelInfo, OutboundMessage, PageContext, RawDelivery, ReservedIds } from '../index.ts';
+
+/** A delivery, made at once or with effort (through the plugin's own page). */
+type Made = RawDelivery | Promise<RawDelivery>;
+
+/** Part of an event: what is named must be equal, what is not named may be anything. */
+export type ExpectedEvent = { readonly type: string } & Readonly<Record<string, unknown>>;
+
+/** One kind of delivery the provider makes. */
+export interface DeliverySample {
+  /** For people: 'a text message'. */
+  readonly name: string;
+  /** As the provider sends it, unsigned. Another `n` is another message of the same kind; the same `n` the same bytes. */
+  raw(n: number, channel: ChannelInfo<unknown>): Made;
+  /** What it must give, in order. */
+  gives(n: number): readonly ExpectedEvent[];
+  /** The bytes of the attachments of its first message, in order. */
+  files?(n: number): readonly Uint8Array[];
+}
+
+/** The provider asks whether this address is ours; nobody signs that. */
+export interface HandshakeSample {
+  readonly name: string;
+  raw(channel: ChannelInfo<unknown>): RawDelivery;
+  readonly answer: { readonly status: number; readonly body: string };
+}
+
+/** Webhooks: how the provider signs. */
+export interface WebhookSamples {
+  /** The same delivery with the signature the provider gives it for this channel. */
+  sign(raw: RawDelivery, channel: ChannelInfo<unknown>): RawDelivery;
+  /** Empty: this provider makes none. */
+  readonly handshakes: readonly HandshakeSample[];
+}
+
+/** What a stand-in for the provider does with everything it is asked from now on. */
+export const PROVIDER_FAULTS = ['rate-limit', 'unavailable', 'reject', 'disconnect', 'garbage', 'huge', 'silence'] as const;
+/** `garbage`: takes it, answers nonsense. `huge`: takes it, answers 10 MB. `silence`: takes it, never answers. The others refuse it. */
+export type ProviderFault = (typeof PROVIDER_FAULTS)[number];
+
+/** A stand-in for the provider, made anew for each check. */
+export interface StandIn {
+  /** Settings as an admin types them, where they say where the provider is; absent: the samples' valid ones. */
+  readonly settings?: unknown;
+  /** What `context.fetch` is; absent: the plugin speaks another way. */
+  readonly fetch?: typeof fetch;
+  behave(how: ProviderFault | 'well'): void;
+  /** How many messages it has taken. */
+  taken(): number;
+  /** Called when it has taken a message and before it answers. */
+  onTaken?(listener: () => Promise<void>): void;
+  /** The message it took last, sent back as the provider sends it, unsigned. */
+  echo?(): RawDelivery;
+  /** Puts message `n` of the first delivery sample into its history. */
+  remember?(n: number): void;
+  close?(): Promise<void>;
+}
+
+/** Sending. */
+export interface OutboundSamples {
+  provider(channel: 'valid' | 'second'): StandIn | Promise<StandIn>;
+  /** Another `n` is another message to another contact; the last message of the contact is a minute old. */
+  message(n: number): OutboundMessage;
+  /** A template the provider knows, where windows leave only templates. */
+  readonly template?: NonNullable<OutboundMessage['template']>;
+  /** Faults this provider does not have, each with the reason. */
+  readonly lacks?: Partial<Readonly<Record<ProviderFault, string>>>;
+  /** Whether the provider sends back what we sent. */
+  readonly echoes: boolean;
+  /** What a contact answers to a message with these ids: called for by `reserve`. */
+  answer?(ids: ReservedIds, message: OutboundMessage, channel: ChannelInfo<unknown>): RawDelivery;
+}
+
+/** Public pages. */
+export interface PageSamples {
+  /** Paths below the page's own address that do something, such as '/' or '/submissions'. */
+  readonly paths: readonly string[];
+  /** What a visitor does, and what must come of it. */
+  readonly visits: readonly {
+    readonly name: string;
+    request(pageUrl: string, context: PageContext<unknown>): Request | Promise<Request>;
+    readonly status: number;
+    /** Whether a delivery is made of it. */
+    readonly delivers: boolean;
+  }[];
+}
+
+/** A server of the plugin's own. */
+export interface ListenerSamples {
+  /** Hands message `n` over as the provider's server would; whether it was confirmed. */
+  handOver(port: number, channel: ChannelInfo<unknown>, n: number): Promise<boolean>;
+}
+
+/** Everything the author of a plugin knows of the provider that the suite can not know. */
+export interface ConformanceSamples {
+  readonly settings: {
+    /** As an admin types them, with a value for each secret. */
+    readonly valid: unknown;
+    /** Another channel of the same plugin: another address, other secrets. */
+    readonly second: unknown;
+    /** Each with the field that is wrong: 'smtp.host'. */
+    readonly invalid: readonly { readonly name: string; readonly settings: unknown; readonly path: string }[];
+  };
+  /** The first is a message of a contact. */
+  readonly deliveries: readonly DeliverySample[];
+  /** Message `0` of the first sample with something in it that the provider may add tomorrow. */
+  unknownFields(channel: ChannelInfo<unknown>): Made;
+  /** Deliveries in which something is missing; `Malformed` or the events that are left. */
+  readonly missingFields: readonly {
+    readonly name: string;
+    raw(channel: ChannelInfo<unknown>): Made;
+    readonly gives: readonly ExpectedEvent[] | 'Malformed';
+  }[];
+  /** Messages `0` to `count - 1` of the first sample in one delivery, where the provider does that. */
+  batch?(count: number, channel: ChannelInfo<unknown>): RawDelivery;
+  readonly webhook?: WebhookSamples;
+  readonly outbound?: OutboundSamples;
+  readonly page?: PageSamples;
+  readonly listener?: ListenerSamples;
+  /** Milliseconds one `parse` may take; 5,000 unless given, as in the engine. */
+  readonly parseMillis?: number;
+}
+
+/** Whether it has fields. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
