@@ -31,6 +31,7 @@ const message = z.object({
   direction: z.enum(['inbound', 'echo']),
   providerMessageId: key,
   contact: identity.nullable(),
+  author: identity.exactOptional(),
   participants: z.array(identity),
   thread: z.object({ proven: keys.exactOptional(), joins: keys, keys }),
   subject: z.string().exactOptional(),

@@ -55,6 +55,8 @@ export interface InboundMessage extends EventBase {
   readonly providerMessageId: string;
   /** Null: the sender can not be told, and is never matched to anybody (EMAIL-7). For an echo: whom it was sent to. */
   readonly contact: Identity | null;
+  /** Who really sent it, where the contact is somebody else (a forward): the account's lists of senders judge this one too (EMAIL-6). */
+  readonly author?: Identity;
   /** Others who take part: cc, other recipients. Not our own addresses. */
   readonly participants: readonly Identity[];
   readonly thread: Thread;

@@ -1,5 +1,5 @@
 import { domainToASCII } from 'node:url';
-import type { InboundMessage } from '@trunkline/channel-sdk';
+import type { Identity, InboundMessage } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { SenderList } from '#db/schema.ts';
@@ -39,8 +39,10 @@ export async function findSpam<Message extends { readonly event: InboundMessage;
   const senders = messages.flatMap((message) => {
     const { contact, direction } = message.event;
     // An echo's contact is whom it was sent to.
-    if (contact?.kind !== 'email-address' || direction !== 'inbound' || message.releasedAs !== null) return [];
-    return [{ message, address: contact.value, patterns: patternsFor(contact.value) }];
+    if (direction !== 'inbound' || message.releasedAs !== null) return [];
+    const addressOf = (one: Identity | null): string => (one?.kind === 'email-address' ? one.value : '');
+    const judged = { message, author: addressOf(message.event.author ?? contact), contact: addressOf(contact) };
+    return judged.author === '' && judged.contact === '' ? [] : [judged];
   });
   const found = new Map<Message, SpamReason>();
   if (senders.length === 0) return found;
@@ -48,13 +50,16 @@ export async function findSpam<Message extends { readonly event: InboundMessage;
     .selectFrom('sender_rule')
     .select(['list', 'pattern'])
     .where('list', 'in', ['ALLOW', 'DENY'])
-    .where(sql<boolean>`pattern = any(${[...new Set(senders.flatMap((one) => one.patterns))]}::text[])`)
+    .where(sql<boolean>`pattern = any(${[...new Set(senders.flatMap(({ author, contact }) => [...patternsFor(author), ...patternsFor(contact)]))]}::text[])`)
     .execute();
   const lists = { ALLOW: new Set<string>(), DENY: new Set<string>() };
   for (const { list, pattern } of rules) lists[list].add(pattern);
-  for (const { message, address, patterns } of senders) {
-    const listed = { allowed: patterns.some((one) => lists.ALLOW.has(one)), denied: patterns.some((one) => lists.DENY.has(one)) };
-    const reason = spamReason(address, listed, ownAddress);
+  const judged = (address: string) => {
+    const patterns = patternsFor(address);
+    return { address, allowed: patterns.some((one) => lists.ALLOW.has(one)), denied: patterns.some((one) => lists.DENY.has(one)) };
+  };
+  for (const { message, author, contact } of senders) {
+    const reason = spamReason(judged(author), judged(contact), ownAddress);
     if (reason !== null) found.set(message, reason);
   }
   return found;

@@ -10,11 +10,20 @@ export type SpamReason = 'DENY_LIST' | 'FROM_ITSELF';
 const LONGEST = 254;
 const DOMAIN = /^(?=[^.]+\.)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/;
 
-/** Why mail of this sender is spam, or null (EMAIL-6): the allow list wins over both reasons. `ownAddress`: the channel's, in the same canonical form. */
-export function spamReason(address: string, listed: ListedSender, ownAddress: string | null): SpamReason | null {
-  if (listed.allowed) return null;
-  if (listed.denied) return 'DENY_LIST';
-  return address === ownAddress ? 'FROM_ITSELF' : null;
+/** One of those a mail is judged by. */
+export interface JudgedSender extends ListedSender {
+  /** In its canonical form. */
+  readonly address: string;
+}
+
+/**
+ * Why a mail is spam, or null (EMAIL-6): the allow list wins over both reasons. `author`: who really sent it. `contact`: whose mail it is told as,
+ * which in a forward is only the author's word, so it can bring a mail in disrepute but never clear it. `ownAddress`: the channel's, in the same form.
+ */
+export function spamReason(author: JudgedSender, contact: JudgedSender, ownAddress: string | null): SpamReason | null {
+  if (author.allowed) return null;
+  if (author.denied || contact.denied) return 'DENY_LIST';
+  return author.address === ownAddress || contact.address === ownAddress ? 'FROM_ITSELF' : null;
 }
 
 /** Every pattern that would match an address: itself, its domain, and each domain above that. */

@@ -48,6 +48,7 @@ export async function parse(raw: RawDelivery, context: PluginContext<EmailSettin
     dedupeKey: key,
     providerMessageId: id,
     contact,
+    ...(reading.forwarded && author !== null ? { author } : {}),
     participants: participants(email, reading.besides, (address) => address === contact?.value || isOurs(address)),
     thread: threadOf(raw, email, id, bounce, context),
     ...(subject === '' ? {} : { subject }),
@@ -77,7 +78,8 @@ async function read(
     besides: author === null ? [] : [author],
     forwarded: true,
   });
-  const wanted = settings.forwards === 'original-sender';
+  // Who names nobody as the sender speaks in nobody's name: such a mail would be judged by whomever it claims to pass on.
+  const wanted = settings.forwards === 'original-sender' && author !== null;
   const forward = forwardIn(subject, wholeText(email));
   if (forward !== undefined) {
     const { sender: original } = forward;

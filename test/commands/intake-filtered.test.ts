@@ -126,7 +126,7 @@ describe('automatic mail that answers nothing', () => {
       ['mailer-daemon@mx.example', true],
     ]);
     expect(new Set(messages.map((row) => row.conversation_id)).size).toBe(1);
-    expect((await filteredOf(channel)).map((row) => row.sender?.value)).toEqual(['stranger@out.example', 'mallory@evil.example']);
+    expect((await filteredOf(channel)).map((row) => row.sender?.value).toSorted()).toEqual(['mallory@evil.example', 'stranger@out.example']);
     const participants = await db
       .selectFrom('participant')
       .select('value')
@@ -184,6 +184,35 @@ describe('spam', () => {
     await take(db, channel, [inbound('friend@mixed.example'), inbound('foe@mixed.example')], mail);
     expect((await messagesOf(channel)).map((row) => row.sender?.value)).toEqual(['friend@mixed.example']);
     expect((await filteredOf(channel)).map((row) => row.sender?.value)).toEqual(['foe@mixed.example']);
+  });
+
+  it('is what a denied sender forwards in another’s name, also in an allowed one’s; a forward is cleared by its real author alone [EMAIL-6]', async () => {
+    const channel = await makeChannel(db);
+    await rule('DENY', 'forwards.example');
+    await rule('ALLOW', 'vip@claimed.example');
+    await rule('ALLOW', 'boss@forwards.example');
+    const forward = (author: string, contact: string) => inbound(contact, { author: { kind: 'email-address', value: author } });
+    await take(
+      db,
+      channel,
+      [
+        forward('pest@forwards.example', 'dora@claimed.example'),
+        forward('pest@forwards.example', 'vip@claimed.example'),
+        forward('ada@out.example', 'pest@forwards.example'),
+        forward(channel.key, 'vip@claimed.example'),
+        forward('boss@forwards.example', 'pest@forwards.example'),
+        forward('ada@out.example', 'dora@claimed.example'),
+      ],
+      mail,
+    );
+    // Those of one delivery are kept in no order.
+    expect((await filteredOf(channel)).map((row) => `${row.reason} ${row.sender?.value}`).toSorted()).toEqual([
+      'DENY_LIST dora@claimed.example',
+      'DENY_LIST pest@forwards.example',
+      'DENY_LIST vip@claimed.example',
+      'FROM_ITSELF vip@claimed.example',
+    ]);
+    expect((await messagesOf(channel)).map((row) => row.sender?.value)).toEqual(['pest@forwards.example', 'dora@claimed.example']);
   });
 
   it('is mail from a team address to itself, but not to another one [EMAIL-6]', async () => {

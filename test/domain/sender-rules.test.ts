@@ -44,10 +44,32 @@ it('matches an address by itself, by its domain and by each domain above, and by
 
 it('lets the allow list win over the deny list and over mail from the channel to itself [EMAIL-6]', () => {
   const own = 'support@acme.com';
-  expect(spamReason('ben@out.example', { allowed: false, denied: false }, own)).toBeNull();
-  expect(spamReason('ben@out.example', { allowed: false, denied: true }, own)).toBe('DENY_LIST');
-  expect(spamReason('ben@out.example', { allowed: true, denied: true }, own)).toBeNull();
-  expect(spamReason(own, { allowed: false, denied: false }, own)).toBe('FROM_ITSELF');
-  expect(spamReason(own, { allowed: true, denied: false }, own)).toBeNull();
-  expect(spamReason(own, { allowed: false, denied: false }, null)).toBeNull();
+  const of = (address: string, allowed: boolean, denied: boolean, channel: string | null = own) => {
+    const sender = { address, allowed, denied };
+    return spamReason(sender, sender, channel);
+  };
+  expect(of('ben@out.example', false, false)).toBeNull();
+  expect(of('ben@out.example', false, true)).toBe('DENY_LIST');
+  expect(of('ben@out.example', true, true)).toBeNull();
+  expect(of(own, false, false)).toBe('FROM_ITSELF');
+  expect(of(own, true, false)).toBeNull();
+  expect(of(own, false, false, null)).toBeNull();
+});
+
+it('judges a forward by who sent it and by whose mail it is said to be, and lets only the first clear it [EMAIL-6]', () => {
+  const own = 'support@acme.com';
+  const plain = { address: 'ben@out.example', allowed: false, denied: false };
+  const itself = { ...plain, address: own };
+  expect(spamReason({ ...plain, denied: true }, { ...plain, allowed: true }, own)).toBe('DENY_LIST');
+  expect(spamReason(plain, { ...plain, denied: true }, own)).toBe('DENY_LIST');
+  expect(spamReason(plain, { ...plain, denied: true, allowed: true }, own)).toBe('DENY_LIST');
+  expect(spamReason({ ...plain, allowed: true }, { ...plain, denied: true }, own)).toBeNull();
+  for (const [author, contact] of [
+    [itself, plain],
+    [plain, itself],
+    [itself, { ...plain, allowed: true }],
+  ] as const) {
+    expect(spamReason(author, contact, own)).toBe('FROM_ITSELF');
+  }
+  expect(spamReason(plain, plain, own)).toBeNull();
 });

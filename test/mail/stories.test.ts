@@ -378,6 +378,25 @@ describe('lists', () => {
     for (const { ruleId } of rules) await world.act((unit) => removeSenderRule(unit, { ruleId }));
   });
 
+  it('ask who really sent a forward, whoever its block names: nobody gets past them by “Fwd:” [EMAIL-4, EMAIL-6]', async () => {
+    const rules = await Promise.all([
+      world.act((unit) => addSenderRule(unit, { list: 'DENY', pattern: 'forger.example' })),
+      world.act((unit) => addSenderRule(unit, { list: 'ALLOW', pattern: 'vip.example' })),
+    ]);
+    const block = (name: string) =>
+      `---------- Forwarded message ---------\r\nFrom: Dora Quinn <${name}>\r\nDate: Sun, 1 Mar 2026 at 18:40\r\nSubject: Order\r\nTo: <x@forger.example>\r\n\r\n\r\nBuy.`;
+    const ids = await world.take(
+      world.support,
+      mailFrom('pest@forger.example', { Subject: 'Fwd: Order' }, block('dora@vip.example')),
+      mailFrom('pest@forger.example', { Subject: 'Fwd: Order' }, block('dora@buyer.example')),
+      mailFrom('Ada <ada@acme.example>', { Subject: 'Fwd: Order' }, block('dora@vip.example')),
+    );
+    const reasons = await Promise.all(ids.map(async (id) => (await filteredOf(id))?.reason ?? null));
+    expect(reasons).toEqual(['DENY_LIST', 'DENY_LIST', null]);
+    expect((await messageOf(ids[2]))?.sender?.value).toBe('dora@vip.example');
+    for (const { ruleId } of rules) await world.act((unit) => removeSenderRule(unit, { ruleId }));
+  });
+
   it('hold for answers in a thread too, and let a released mail pass whatever they say [EMAIL-6]', async () => {
     const { from, id, mailId } = await answered();
     const { ruleId } = await world.act((unit) => addSenderRule(unit, { list: 'DENY', pattern: from }));

@@ -111,6 +111,7 @@ function expectReceipts(receipts: readonly ReceiptEvent[], wanted: Expectation):
 function expectSender(message: InboundMessage, wanted: Expectation): void {
   const { contact, authentication } = message;
   if (wanted.contact !== undefined) among(contact?.value ?? null, wanted.contact, 'contact');
+  if (wanted.author !== undefined) expect(message.author?.value ?? null, 'author').toBe(wanted.author);
   if (wanted.name !== undefined) expect(contact?.name ?? null, 'name').toBe(wanted.name);
   if (wanted.participants !== undefined) expect(message.participants.map(({ value }) => value).toSorted()).toEqual(wanted.participants.toSorted());
   if (wanted.automatic !== undefined) among(message.automatic ?? null, wanted.automatic, 'automatic');

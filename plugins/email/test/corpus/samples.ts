@@ -22,6 +22,8 @@ const expectation = z.strictObject({
   /** The contact's address; null: unknown. */
   contact: z.union([z.string(), z.null(), z.array(z.union([z.string(), z.null()]))]).optional(),
   name: z.string().nullable().optional(),
+  /** Who really sent it, where that is somebody else than the contact; null: nobody else. */
+  author: z.string().nullable().optional(),
   /** All of them, by address. */
   participants: texts.optional(),
   subject: z.string().nullable().optional(),
