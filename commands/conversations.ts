@@ -92,6 +92,7 @@ export async function comment(
 
 export interface NewConversation {
   readonly channelId: string;
+  /** Its value in the canonical form, as in the events of plugins. */
   readonly to: StoredIdentity;
   readonly subject?: string | null;
   readonly text: string;

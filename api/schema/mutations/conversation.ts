@@ -1,3 +1,4 @@
+import { canonicalAddress } from '@trunkline/channel-sdk';
 import { comment, reply, startConversation } from '#commands/conversations.ts';
 import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
 import { assign } from '#commands/owners.ts';
@@ -68,6 +69,11 @@ const RecipientInput = builder.inputType('RecipientInput', {
   }),
 });
 
+/** As plugins tell it, or somebody with a domain such as “bücher.example” would be two contacts (MODEL-3); what is no address is left for the command to refuse. */
+function knownAs({ kind, value }: { readonly kind: string; readonly value: string }): string {
+  return kind === 'email-address' ? (canonicalAddress(value) ?? value) : value;
+}
+
 mutation('startConversation', {
   description: 'Writes the first message to somebody, where the channel’s plugin can. The sender owns the conversation and, in the help desk, its ticket.',
   type: ConversationRef,
@@ -85,7 +91,7 @@ mutation('startConversation', {
     await requireWorkingIn(unit.tx, visible, channelId.id);
     return startConversation(unit, context.deps.plugins, {
       channelId: channelId.id,
-      to: { kind: to.kind, value: to.value, ...(to.name == null ? {} : { name: to.name }) },
+      to: { kind: to.kind, value: knownAs(to), ...(to.name == null ? {} : { name: to.name }) },
       subject: subject ?? null,
       text,
       uploadIds: attachmentIds ?? [],
