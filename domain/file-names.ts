@@ -67,10 +67,25 @@ export function safeType(type: string): string {
 
 const HARMLESS: ReadonlySet<string> = new Set([
   ...INLINE_TYPES,
-  ...['image/avif', 'image/bmp', 'image/heic', 'image/heif', 'image/tiff'],
-  ...['text/plain', 'text/csv', 'text/calendar'],
-  ...['application/pdf', 'application/rtf', 'application/json', 'application/msword', 'application/vnd.ms-excel', 'application/vnd.ms-powerpoint'],
-  ...['application/zip', 'application/gzip', 'application/x-7z-compressed', 'application/x-tar', 'application/vnd.rar'],
+  'image/avif',
+  'image/bmp',
+  'image/heic',
+  'image/heif',
+  'image/tiff',
+  'text/plain',
+  'text/csv',
+  'text/calendar',
+  'application/pdf',
+  'application/rtf',
+  'application/json',
+  'application/msword',
+  'application/vnd.ms-excel',
+  'application/vnd.ms-powerpoint',
+  'application/zip',
+  'application/gzip',
+  'application/x-7z-compressed',
+  'application/x-tar',
+  'application/vnd.rar',
 ]);
 
 /** Office files of both families, none of which a browser opens by itself; sound and moving pictures. Nothing that ends in `+xml` or the like. */
