@@ -74,7 +74,7 @@ export type AnySubmission = typeof anySubmission extends fc.Arbitrary<infer S> ?
 export async function submissionOf(
   { kind, more, good, mutations, accept, origin, lie }: AnySubmission,
   hidden: Readonly<Record<string, string>>,
-): Promise<RequestInit & { readonly headers: Record<string, string> }> {
+): Promise<{ readonly method: string; readonly body: Uint8Array<ArrayBuffer>; readonly headers: Record<string, string> }> {
   const { type, body } = await bodyOf(kind, { ...(good ? { ...hidden, ...GOOD } : {}), ...more });
   const headers = { 'content-type': lie ?? type, accept, ...(origin === null ? {} : { origin }) };
   return { method: 'POST', body: new Uint8Array(mutations.reduce(mutated, body)), headers };
