@@ -29,6 +29,8 @@ interface Flight {
 
 /** How often a busy thread's memory outside the heap is looked at: buffers do not count against the heap's own limit. */
 const WATCH_MS = 200;
+/** Milliseconds an answer to that is waited for before the thread is ended all the same. */
+const ASKED_MS = 500;
 
 /** Starts one. Whatever ends it costs the question it was at, and no other. */
 export function startThread(data: ThreadData, limits: ParseLimits, onGone: () => void): ThreadHandle {
@@ -51,6 +53,9 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
   let usedAt = Date.now();
   let limit: NodeJS.Timeout | undefined;
   let watch: NodeJS.Timeout | undefined;
+  let asking: Promise<void> | undefined;
+  /** Bytes the process held when the question that is worked on was begun. */
+  let before = 0;
 
   /** What the first question may take: to be loaded at all, then to be parsed, then to be made harmless. */
   const restart = (milliseconds: number, answered: Answered): void => {
@@ -63,6 +68,7 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
       clearInterval(watch);
       watch = undefined;
     } else if (ready) {
+      before = process.memoryUsage.rss();
       restart(limits.parseMs, failed('TimedOut', `parse took more than ${limits.parseMs} ms`));
       watch ??= setInterval(look, WATCH_MS);
     } else {
@@ -71,12 +77,15 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
   };
   const look = (): void => {
     const id = flights[0]?.id;
-    worker.getHeapStatistics().then(
+    // Asked only where the process has grown by as much, and one question at a time: a thread that ends while it is asked can take the process with it.
+    if (id === undefined || asking !== undefined || process.memoryUsage.rss() - before < limits.parseMegabytes * 1024 * 1024) return;
+    asking = worker.getHeapStatistics().then(
       ({ external_memory: bytes }) => {
-        if (id !== undefined && id === flights[0]?.id && bytes > limits.parseMegabytes * 1024 * 1024)
+        asking = undefined;
+        if (id === flights[0]?.id && bytes > limits.parseMegabytes * 1024 * 1024)
           void end(failed('TooMuchMemory', `parse held more than ${limits.parseMegabytes} MB`));
       },
-      () => undefined,
+      () => void (asking = undefined),
     );
   };
   const finish = (answered: Answered): void => {
@@ -98,6 +107,7 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
   };
   const end = async (reason: Answered = failed('Crashed', 'the parsing thread was ended')): Promise<void> => {
     gone(reason);
+    if (asking !== undefined) await Promise.race([asking, new Promise((resolve) => setTimeout(resolve, ASKED_MS))]);
     await worker.terminate();
   };
   worker.on('message', (answer: ParseAnswer) => {

@@ -65,6 +65,16 @@ export async function eraseContact(unit: Unit, input: { readonly contactId: stri
   );
   await sql`delete from form_submission where message_id = any(${messageIds}::uuid[]) or contact_id = ${contactId}`.execute(tx);
   await sql`delete from outbound where conversation_id = any(${ownIds}::uuid[])`.execute(tx);
+  // Answers to them in the conversations of others: what waits is not sent any more, and none says to whom it was.
+  await sql`
+    update outbound o set recipient = jsonb_build_object('kind', o.recipient ->> 'kind', 'value', ''),
+      state = case when o.state = 'QUEUED' then 'FAILED' else o.state end, can_retry = case when o.state = 'QUEUED' then false else o.can_retry end,
+      failure_code = case when o.state = 'QUEUED' then 'Erased' else o.failure_code end,
+      failure_reason = case when o.state = 'QUEUED' then 'the contact was erased' else o.failure_reason end, updated_at = now()
+    from contact_identity i
+    where o.conversation_id = any(${shared}::uuid[]) and i.contact_id = ${contactId} and o.recipient ->> 'kind' = i.kind and o.recipient ->> 'value' = i.value`.execute(
+    tx,
+  );
   await sql`delete from message where conversation_id = any(${ownIds}::uuid[])`.execute(tx);
   await sql`
     update message set text = '', html = null, html_safe = null, quoted_text = null, quoted_html_safe = null, subject = null, sender = null, contact_id = null,

@@ -12,15 +12,10 @@ import type { Unit } from './unit.ts';
 /**
  * Writes a batch of messages in order of arrival. Everything a batch touches is read first and locked in id order, decided in memory, and written by a handful
  * of set-based statements, so that a batch of fifty costs about twenty statements. What is spam, or automatic and answers nothing, is kept
- * apart before there is a contact or a conversation of it (EMAIL-6); the deliveries of these are returned.
+ * apart before there is a contact or a conversation of it (EMAIL-6).
  */
-export async function applyMessages(
-  unit: Unit,
-  capabilities: Capabilities,
-  channelId: string,
-  arrived: readonly ArrivedMessage[],
-): Promise<ReadonlySet<number>> {
-  if (arrived.length === 0) return new Set();
+export async function applyMessages(unit: Unit, capabilities: Capabilities, channelId: string, arrived: readonly ArrivedMessage[]): Promise<Taken> {
+  if (arrived.length === 0) return { filtered: new Set(), kept: new Set() };
   const { tx } = unit;
   const channel = await readChannel(tx, channelId);
   const fresh = await onlyNew(unit, channel, arrived);
@@ -36,7 +31,14 @@ export async function applyMessages(
   }
   await writeFiltered(unit, channel, filtered);
   await batch.write();
-  return new Set(filtered.map(({ message }) => message.deliveryId));
+  return { filtered: new Set(filtered.map(({ message }) => message.deliveryId)), kept: new Set(fresh.map((message) => message.deliveryId)) };
+}
+
+/** Deliveries of a batch, by what became of their messages. */
+export interface Taken {
+  readonly filtered: ReadonlySet<number>;
+  /** Something of it was new: a message, or one that was filtered. */
+  readonly kept: ReadonlySet<number>;
 }
 
 interface Threads {

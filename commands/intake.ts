@@ -7,7 +7,7 @@ import { holdContacts } from './contacts.ts';
 import { readReleased } from './filtered.ts';
 import type { ArrivedMessage } from './intake-batch.ts';
 import { keptIds } from './intake-known.ts';
-import { applyMessages, threadKeys } from './intake-messages.ts';
+import { applyMessages, type Taken, threadKeys } from './intake-messages.ts';
 import { ownId } from './own-ids.ts';
 import { applyReceipts } from './receipts.ts';
 import { NotFound } from './refusals.ts';
@@ -131,6 +131,8 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     const { tx } = unit;
     await lockChannelShared(tx, channelId);
     if (!(await tryLockIntake(tx, channelId))) return { applied: 0, busy: true };
+    // Before the deliveries themselves: erasing a contact goes the same way (OPS-9).
+    await holdContacts(tx, sendersOf(parsed));
     const waiting = await tx
       .selectFrom('raw_delivery')
       .select(['id', 'released'])
@@ -152,7 +154,7 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
       channelId,
       fresh.flatMap((one) => one.events),
     );
-    const filtered = await applyMessages(
+    const taken = await applyMessages(
       unit,
       deps.capabilities,
       channelId,
@@ -163,22 +165,24 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
       channelId,
       fresh.flatMap((one) => one.events),
     );
-    await settle(tx, deliveries, filtered);
+    await settle(tx, deliveries, taken);
     return { applied: deliveries.length, busy: false };
   });
 }
 
-/** Holds the contacts who write, then locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order. */
+function sendersOf(parsed: readonly ParsedDelivery[]): Identity[] {
+  return parsed.flatMap((one) => one.events.flatMap((event) => (event.type === 'message' && event.contact !== null ? [event.contact] : [])));
+}
+
+/** Locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order. */
 async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEvent[]): Promise<void> {
   const keys: string[] = [];
   const providerIds: string[] = [];
   const ownIds: string[] = [];
   const contacts: Identity[] = [];
-  const senders: Identity[] = [];
   for (const event of events) {
     if (event.type === 'message') {
       keys.push(...threadKeys({ event }));
-      if (event.contact !== null) senders.push(event.contact);
     }
     if (event.type === 'message' || event.type === 'receipt') {
       providerIds.push(event.providerMessageId);
@@ -186,7 +190,6 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
     }
     if (event.type === 'watermark') contacts.push(event.contact);
   }
-  await holdContacts(tx, senders);
   await sql`
     select id from conversation where id in (
       select conversation_id from thread_key where channel_id = ${channelId} and key = any(${keys}::text[])
@@ -304,19 +307,22 @@ interface UnseenDelivery {
 /** Event types this engine takes in; a delivery with another kind is kept and listed, not lost. */
 const TAKEN_IN = new Set<InboundEvent['type']>(['message', 'receipt', 'watermark', 'health', 'typing', 'presence']);
 
-async function settle(tx: Tx, deliveries: readonly ParsedDelivery[], filtered: ReadonlySet<number>): Promise<void> {
+/** What brought only messages that were here already is emptied: nothing refers to it, so erasing a contact would not find it (OPS-9). */
+async function settle(tx: Tx, deliveries: readonly ParsedDelivery[], { filtered, kept }: Taken): Promise<void> {
   const rows = deliveries.map((one) => {
     const unsupported = one.events.find((event) => !TAKEN_IN.has(event.type));
     return {
       id: one.deliveryId,
+      known: unsupported === undefined && one.events.some((event) => event.type === 'message') && !kept.has(one.deliveryId),
       state: unsupported === undefined ? 'DONE' : 'SET_ASIDE',
       code: unsupported === undefined ? (filtered.has(one.deliveryId) ? 'Filtered' : null) : 'Unsupported',
       reason: unsupported === undefined ? null : `events of type ${unsupported.type} are not taken in yet`,
     };
   });
   await sql`
-    update raw_delivery r set state = n.state, failure_code = n.code, failure_reason = n.reason, settled_at = now()
-    from json_to_recordset(${JSON.stringify(rows)}::json) as n (id bigint, state text, code text, reason text)
+    update raw_delivery r set state = n.state, failure_code = n.code, failure_reason = n.reason, settled_at = now(),
+      body = case when n.known then ''::bytea else r.body end, headers = case when n.known then '{}'::jsonb else r.headers end
+    from json_to_recordset(${JSON.stringify(rows)}::json) as n (id bigint, known boolean, state text, code text, reason text)
     where r.id = n.id`.execute(tx);
 }
 

@@ -109,7 +109,8 @@ export async function importBatch(db: Db, importId: string): Promise<Committed<I
   if (row === undefined) return { value: GONE, wakes: [] };
   if (row.state !== 'RUNNING') return { value: progressOf(row), wakes: [] };
   const names = await readNames(db, row.pipeline_id);
-  const { read, header } = await readLines(db, row, LINES_PER_BATCH);
+  if (row.sha256 === null) return { value: progressOf(row), wakes: [] };
+  const { read, header } = await readLines(db, { ...row, sha256: row.sha256 }, LINES_PER_BATCH);
   const tickets: (ImportedTicket & { readonly line: number })[] = [];
   const bad: { readonly line: number; readonly problems: readonly ImportProblem[] }[] = [];
   const now = Date.now();
@@ -142,7 +143,9 @@ export async function importBatch(db: Db, importId: string): Promise<Committed<I
         known: eb('known', '+', tickets.length - created),
         bad: eb('bad', '+', bad.length),
         progressed_at: sql<Date>`now()`,
-        ...(ended ? { state: read.failure === null ? ('DONE' as const) : ('FAILED' as const), reason: read.failure, ended_at: sql<Date>`now()` } : {}),
+        ...(ended
+          ? { sha256: null, state: read.failure === null ? ('DONE' as const) : ('FAILED' as const), reason: read.failure, ended_at: sql<Date>`now()` }
+          : {}),
       }))
       .where('id', '=', importId)
       .returningAll()

@@ -405,7 +405,8 @@ export interface TicketImportTable {
   user_id: string;
   name: string;
   format: ImportFormat;
-  sha256: Buffer;
+  /** Null once it is over: the file is kept no longer. */
+  sha256: Buffer | null;
   pipeline_id: string;
   state: Defaulted<ImportState>;
   reason: string | null;

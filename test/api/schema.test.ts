@@ -65,6 +65,12 @@ const SHORT_LISTS = new Set([
   'RoutingRule.teams',
   'RoutingDecision.candidates',
   'FeedPage.items',
+  // At most a hundred at once, by the line they stand on.
+  'TicketImport.badLines',
+  'TicketImportBadLine.problems',
+  'TicketImportPreview.columns',
+  'TicketImportPreview.lines',
+  'TicketImportPreviewLine.problems',
   'InvalidInput.problems',
   'FilesRefused.files',
   'NotAssignable.targets',

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { storeBlob } from '#commands/blobs.ts';
 import { comment, reply } from '#commands/conversations.ts';
 import { erasurePreview, eraseContact } from '#commands/erasing.ts';
+import { releaseFiltered } from '#commands/filtered.ts';
 import { applyDeliveries } from '#commands/intake.ts';
+import { addSenderRule } from '#commands/sender-rules.ts';
 import { NotFound } from '#commands/refusals.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
@@ -62,6 +64,10 @@ describe('erasing a contact', () => {
     const other = inbound('other@out.example', { text: 'Mine', participants: [{ kind: 'email-address', value: `${word}@out.example`, name: word }] });
     await take(db, channel, [other]);
     await take(db, channel, [inbound(`${word}@out.example`, { joins: [other.providerMessageId], text: `${word} joins` })]);
+    const { id: shared } = await db.selectFrom('conversation').select('id').where('id', '<>', id).executeTakeFirstOrThrow();
+    await transact(db, { actor: 'USER', userId: agent }, (unit) => reply(unit, [plainPlugin], { conversationId: shared, text: 'To whom wrote last' }));
+    // The same message once more, in a delivery that no message refers to.
+    await take(db, channel, [first]);
     const { sha256 } = await storeBlob(db, Buffer.from(`a picture of ${word}`));
     const { id: messageId } = await db.selectFrom('message').select('id').where('text', '=', `I am ${word}`).executeTakeFirstOrThrow();
     await db
@@ -93,7 +99,7 @@ describe('erasing a contact', () => {
       .where('conversation.id', '<>', id)
       .orderBy('arrival')
       .execute();
-    expect(left.map((one) => one.text)).toEqual(['Mine', '']);
+    expect(left.map((one) => one.text)).toEqual(['Mine', '', 'To whom wrote last']);
     await expect(erase(contactId)).rejects.toBeInstanceOf(NotFound);
     expect((await checkInvariants(db)).filter((one) => one.violations > 0)).toEqual([]);
   });
@@ -118,5 +124,25 @@ describe('erasing a contact', () => {
       expect(Number(rows[0]?.n)).toBe(0);
     }
     expect((await checkInvariants(db)).filter((one) => one.violations > 0)).toEqual([]);
+  });
+
+  it('goes the same way as the intake of mail that was let pass: neither waits for the other for ever [OPS-9, EMAIL-6]', async () => {
+    const deps = { keys: testKeys, capabilities: plainCapabilities };
+    for (let round = 0; round < 25; round += 1) {
+      const address = `passer-${round}@out.example`;
+      await take(db, channel, [inbound(address)]);
+      await transact(db, { actor: 'USER', userId: agent }, (unit) => addSenderRule(unit, { list: 'DENY', pattern: address }));
+      const parsed = await deliver(db, channel, [inbound(address, { text: 'Let me pass' })]);
+      await applyDeliveries(db, deps, channel.id, [parsed]);
+      const { id } = await db.selectFrom('filtered_message').select('id').where('raw_delivery_id', '=', parsed.deliveryId).executeTakeFirstOrThrow();
+      await transact(db, { actor: 'USER', userId: agent }, (unit) => releaseFiltered(unit, { filteredId: id }));
+      const contactId = await contactOf(address);
+      const later = async (): Promise<unknown> => {
+        for (let turn = 0; turn < round; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        return erase(contactId);
+      };
+      // A deadlock would reject one of them.
+      await Promise.all([applyDeliveries(db, deps, channel.id, [parsed]), later()]);
+    }
   });
 });

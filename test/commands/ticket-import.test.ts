@@ -68,6 +68,8 @@ describe('an import of tickets', () => {
     const problems = await db.selectFrom('ticket_import_problem').select(['line', 'problems']).where('import_id', '=', id).orderBy('line').execute();
     expect(problems.map((one) => one.line)).toEqual([3, 4]);
     expect(JSON.stringify(problems)).not.toContain('out.example');
+    // The file itself is kept no longer than it is read.
+    expect(await db.selectFrom('ticket_import').select('sha256').where('id', '=', id).executeTakeFirstOrThrow()).toEqual({ sha256: null });
     expect(await db.selectFrom('notification').select('id').execute()).toEqual([]);
     expect((await checkInvariants(db)).filter((one) => one.violations > 0)).toEqual([]);
   });
