@@ -2,7 +2,7 @@ import type { ChannelInfo, RawDelivery } from '@trunkline/channel-sdk';
 import type { Settings } from '../settings.ts';
 import { SIGNATURE, signatureOf } from '../verify.ts';
 
-/** What is known of the provider: for the tests, and for signing samples made of stored deliveries. */
+/** What is known of the provider: for the tests, and for signing samples made of stored deliveries (`npm run plugin:sample`). */
 export const samples = {
   settings: {
     valid: { account: 'acme', apiUrl: 'https://provider.example', signingSecret: 'a secret for samples', apiToken: 'a token for samples' },
