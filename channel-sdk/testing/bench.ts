@@ -6,7 +6,8 @@ import type { StandIn } from './samples.ts';
 /** What the time is in every check: samples whose content depends on it may rely on that. */
 export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 /** Milliseconds after which nobody waits for the provider any more. */
-const PATIENCE = 400;
+const PATIENCE = 10_000;
+const A_MOMENT = 50;
 
 export type Which = 'valid' | 'second';
 
@@ -37,20 +38,23 @@ export function quietContext(channel: ChannelInfo<unknown>, now = SAMPLE_NOW): B
   return contextWith(channel, now, () => Promise.reject(new TypeError('nobody may be called here')), new AbortController().signal);
 }
 
-/** For `send` and the like: the provider is the stand-in, and nobody waits for ever. */
-export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn, now = SAMPLE_NOW): BenchContext {
+/** For `send` and the like: the provider is the stand-in. With `leave`, nobody waits any longer once it has taken a message; otherwise for a long time. */
+export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn, then: 'wait' | 'leave' = 'wait'): BenchContext {
   const controller = new AbortController();
   const late = Promise.withResolvers<never>();
   // Whoever never asks the provider leaves nobody to hear this.
   late.promise.catch(() => undefined);
-  setTimeout(() => {
+  const leave = () => {
     const reason = new DOMException('nobody waits any longer', 'TimeoutError');
     controller.abort(reason);
     late.reject(reason);
-  }, PATIENCE);
+  };
+  setTimeout(leave, PATIENCE).unref();
+  // A moment later, so that the stand-in has done with it.
+  if (then === 'leave') provider.onTaken(async () => void setTimeout(leave, A_MOMENT));
   const call = provider.fetch ?? (() => Promise.reject(new TypeError('the stand-in of the samples has no fetch')));
   // Also a stand-in that heeds no signal is left in the end, as the engine leaves a provider.
-  return contextWith(channel, now, (input, init) => Promise.race([call(input, init), late.promise]), controller.signal);
+  return contextWith(channel, SAMPLE_NOW, (input, init) => Promise.race([call(input, init), late.promise]), controller.signal);
 }
 
 /** For `page`: deliveries are kept. */

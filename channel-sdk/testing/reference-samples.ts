@@ -6,7 +6,8 @@ import { createReferenceProvider } from './reference-provider.ts';
 import { isRecord, type ConformanceSamples } from './samples.ts';
 
 const encoder = new TextEncoder();
-const FILE = encoder.encode('what was sent, byte for byte \u0000 \u00ff');
+/** Bytes that no text survives as. */
+const FILE = Uint8Array.of(0x00, 0xff, 0x0d, 0x0a, 0x80, 0x1a);
 const MINUTE = 60_000;
 
 /** Settings as an admin types them. */

@@ -48,7 +48,7 @@ export interface StandIn {
   /** How many messages it has taken. */
   taken(): number;
   /** Called when it has taken a message and before it answers. */
-  onTaken?(listener: () => Promise<void>): void;
+  onTaken(listener: () => Promise<void>): void;
   /** The message it took last, sent back as the provider sends it, unsigned. */
   echo?(): RawDelivery;
   /** Puts message `n` of the first delivery sample into its history. */

@@ -5,6 +5,8 @@ import { must, type ConformanceCheck, type Subject } from '../check.ts';
 import { difference } from '../compare.ts';
 import { valueOf } from '../outcome.ts';
 
+const LONGEST_GOODBYE = 1_000;
+
 /** A server of the plugin's own. */
 export function listenerChecks(subject: Subject): ConformanceCheck[] {
   const { plugin, samples } = subject;
@@ -70,11 +72,16 @@ export function listenerChecks(subject: Subject): ConformanceCheck[] {
   ];
 }
 
-/** Writes and hangs up, whatever the server says. */
+/** Writes, ends, and waits a moment for the server to end too, whatever it says. */
 function hurl(port: number, bytes: Uint8Array): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const socket = connect(port, '127.0.0.1', () => socket.write(bytes, () => socket.destroy()));
+  const socket = connect(port, '127.0.0.1', () => socket.end(bytes));
+  const patience = setTimeout(() => socket.destroy(), LONGEST_GOODBYE);
+  socket.resume();
   socket.on('error', () => undefined);
-  socket.once('close', () => resolve());
+  socket.once('close', () => {
+    clearTimeout(patience);
+    resolve();
+  });
   return promise;
 }

@@ -84,7 +84,7 @@ async function saidOfSends(subject: Subject): Promise<Said> {
   for (const how of ['well', ...PROVIDER_FAULTS.filter((fault) => outbound.lacks?.[fault] === undefined)] as const) {
     await withProvider(subject, 'valid', async (provider, channel) => {
       provider.behave(how);
-      const context = providerContext(channel, provider);
+      const context = providerContext(channel, provider, how === 'silence' ? 'leave' : 'wait');
       const outcome = await outcomeOf('send', () => send(outbound.message(0), context));
       if (outcome.failure !== undefined) said.push([`the error of send at "${how}"`, inspect(outcome.error, { depth: 6 })]);
       said.push(...lines(context));

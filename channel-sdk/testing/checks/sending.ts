@@ -47,7 +47,9 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
         run: () =>
           withProvider(subject, 'valid', async (provider, channel) => {
             provider.behave(fault);
-            const outcome = await outcomeOf(`send at "${fault}"`, () => send(outbound.message(0), providerContext(channel, provider)));
+            const outcome = await outcomeOf(`send at "${fault}"`, () =>
+              send(outbound.message(0), providerContext(channel, provider, fault === 'silence' ? 'leave' : 'wait')),
+            );
             if (outcome.failure === undefined) return fail(`send at "${fault}" gives a receipt`, `throw ${code}`);
             const { failure } = outcome;
             must(failure.code === code, `send at "${fault}" is ${failure.code}, not ${code}`, advice(code));
@@ -66,7 +68,7 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
           const never = await valueOf('findSent', () => findSent(outbound.message(1), providerContext(channel, provider)));
           must(never === undefined, 'findSent finds a message that was never sent', 'ask for this message, by its id');
           provider.behave('silence');
-          await outcomeOf('send', () => send(outbound.message(0), providerContext(channel, provider)));
+          await outcomeOf('send', () => send(outbound.message(0), providerContext(channel, provider, 'leave')));
           provider.behave('well');
           const found = await valueOf('findSent', () => findSent(outbound.message(0), providerContext(channel, provider)));
           must(found !== undefined, 'findSent does not find a message the provider took', 'ask for it by OutboundMessage.id, or by what reserve gave');
@@ -124,10 +126,10 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
       rule: 'FB-7',
       run: () =>
         withProvider(subject, 'valid', async (provider, channel) => {
-          const { echo, onTaken } = provider;
-          if (echo === undefined || onTaken === undefined) return fail('the stand-in has no echo or no onTaken', 'give both where outbound.echoes is true');
+          const { echo } = provider;
+          if (echo === undefined) return fail('the stand-in has no echo', 'give it where outbound.echoes is true');
           const host = createHost(subject, channel);
-          onTaken(() => host.take(echo()));
+          provider.onTaken(() => host.take(echo()));
           const sent = await host.send(outbound.message(0), providerContext(channel, provider));
           must(sent.failure === undefined, 'send failed', 'mend send first');
           await host.take(echo());
