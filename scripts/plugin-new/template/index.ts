@@ -1,6 +1,6 @@
 import { CONTRACT_VERSION, definePlugin } from '@trunkline/channel-sdk';
 import { parse } from './parse.ts';
-import { send } from './send.ts';
+import { MAX_TEXT_LENGTH, send } from './send.ts';
 import { settings, type Settings } from './settings.ts';
 import { verify } from './verify.ts';
 
@@ -22,7 +22,7 @@ export default definePlugin<Settings>({
     inbound: ['webhook'],
     maxDeliveryBytes: 1_000_000,
     outbound: 'start',
-    outboundContent: { maxTextLength: 2_000, html: false, subject: false, attachments: null },
+    outboundContent: { maxTextLength: MAX_TEXT_LENGTH, html: false, subject: false, attachments: null },
     receipts: ['delivered', 'failed'],
     windows: [],
     templates: false,

@@ -1,8 +1,12 @@
 import { ChannelFailure, type OutboundMessage, type PluginContext, type SendReceipt } from '@trunkline/channel-sdk';
 import type { Settings } from './settings.ts';
 
+/** Characters the provider takes in one message. */
+export const MAX_TEXT_LENGTH = 2_000;
+
 /** One call, once: whether and when to try again is the engine's decision, by the failure thrown here. */
 export async function send(message: OutboundMessage, context: PluginContext<Settings>): Promise<SendReceipt> {
+  if (message.text.length > MAX_TEXT_LENGTH) throw new ChannelFailure({ code: 'Rejected', reason: 'text too long' });
   const { apiUrl, apiToken, account } = context.channel.settings;
   let response: Response;
   try {
