@@ -54,7 +54,12 @@ export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn
   if (then === 'leave') provider.onTaken(async () => void setTimeout(leave, A_MOMENT));
   const call = provider.fetch ?? (() => Promise.reject(new TypeError('the stand-in of the samples has no fetch')));
   // Also a stand-in that heeds no signal is left in the end, as the engine leaves a provider.
-  return contextWith(channel, SAMPLE_NOW, (input, init) => Promise.race([call(input, init), late.promise]), controller.signal);
+  return contextWith(
+    channel,
+    SAMPLE_NOW,
+    (input, init) => Promise.race([call(input, { ...init, signal: init?.signal ?? controller.signal }), late.promise]),
+    controller.signal,
+  );
 }
 
 /** For `page`: deliveries are kept. */
