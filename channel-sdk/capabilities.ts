@@ -71,6 +71,10 @@ export interface Capabilities {
   readonly windows: readonly MessagingWindow[];
   readonly templates: boolean;
   readonly typing: boolean;
+  /** Its pages hold a conversation that goes on now: they keep a stream open and write often, agents see who is here and who is writing (CHAT-2, CHAT-6). */
+  readonly live?: boolean;
+  /** Its channels run a chatflow: the engine answers by steps before people do (CHAT-5). */
+  readonly chatflows?: boolean;
   /** Choices that can be offered under a message, and how long each may be; absent: none, they are written out as a list. */
   readonly quickReplies?: { readonly maxCount: number; readonly maxLength: number };
   /** Asks for consent before anything is taken in (FB-4): the engine holds deliveries back and the plugin can send `kind: 'consent'`. */

@@ -6,6 +6,8 @@ import type { RawDelivery } from './raw-delivery.ts';
 export interface VisibleMessage {
   readonly id: string;
   readonly from: 'visitor' | 'us';
+  /** Of the visitor's own: the `providerMessageId` its plugin gave it, so that a page knows what it sent itself. */
+  readonly providerMessageId: string | null;
   /** The name an agent shows outside; null for a machine and for the visitor. */
   readonly author: string | null;
   readonly text: string;
@@ -20,6 +22,7 @@ export type PageNews =
   | { readonly type: 'message'; readonly message: VisibleMessage }
   | { readonly type: 'typing'; readonly author: string }
   | { readonly type: 'joined'; readonly author: string }
+  /** An agent has closed the conversation; what the visitor writes next opens it again, or begins another. */
   | { readonly type: 'closed' };
 
 /** What a public page can do beyond `PluginContext`. Nobody is signed in: the plugin proves who a visitor is by a token it signed (`sign`). */
@@ -32,9 +35,11 @@ export interface PageContext<Settings> extends PluginContext<Settings> {
   history(visitor: Identity, after?: string): Promise<readonly VisibleMessage[]>;
   /** What happens from now on, until `signal` is aborted; read `history` once after this has begun, and nothing is missed. */
   news(visitor: Identity, signal: AbortSignal): AsyncIterable<PageNews>;
-  /** Never stored, never parsed: the visitor is writing, is here, has gone. */
-  tell(visitor: Identity, what: 'typing' | 'here' | 'gone'): void;
-  /** Whether somebody would answer now, by the channel's own rule (CHAT-3). */
+  /** Never stored, never parsed: the visitor is writing. Who has `news` open is here; who has had none for a minute has left (CHAT-6). */
+  tell(visitor: Identity, what: 'typing'): void;
+  /** Has the visitor's newest conversation mailed to them (CHAT-4). `no-address`: none is known; `no-conversation`: there is none. */
+  transcript(visitor: Identity): Promise<'queued' | 'no-address' | 'no-conversation'>;
+  /** Whether one of those whom the channel's rule names is available now; where it names nobody, anybody who works in its place (CHAT-3). */
   available(): Promise<boolean>;
   /** Counts a request against the limits of its origin. False: too many, answer 429. */
   allow(origin: string): Promise<boolean>;

@@ -94,6 +94,10 @@ export interface PluginDefinition<Settings = unknown> {
   catchUp?(cursor: string | undefined, context: PluginContext<Settings>): Promise<CatchUpPage>;
   /** Public pages of a channel: widget, form. */
   page?(request: Request, context: PageContext<Settings>): Promise<Response>;
+  /** What an admin puts into a page of their own, as HTML: a script tag, a frame (CHAT-1, FORM-2). `pageUrl`: as in `PageContext`. Pure. */
+  snippet?(settings: Settings, pageUrl: string): string;
+  /** Whether a conversation is mailed to the visitor when it is closed, and through which channel: its key; none: the account's system sender (CHAT-4). Pure. */
+  transcripts?(settings: Settings): { readonly onClose: boolean; readonly from?: string };
   /** How a message of this author would look outside: from name and signature, greetings. Pure; for the admin who edits the settings. */
   preview?(settings: Settings, author: Author): readonly Preview[];
   /** Where `repliesThrough` is declared: the key of the channel by which answers go unless the agent picks another. The engine checks that it can. Pure. */

@@ -49,6 +49,10 @@ export interface Database {
   ticket_import: TicketImportTable;
   ticket_import_problem: { import_id: string; line: number; problems: Json<object[]> };
   sign_in_identity: SignInIdentityTable;
+  chatflow: ChatflowTable;
+  chatflow_run: ChatflowRunTable;
+  visitor_presence: VisitorPresenceTable;
+  place_activity: { place_id: string; user_id: string; at: Defaulted<Date> };
   rate_limit: { key: string; points: Defaulted<number>; expire: number | null };
 }
 
@@ -73,6 +77,8 @@ export type SenderList = 'ALLOW' | 'DENY';
 export type SystemMailState = 'QUEUED' | 'SENDING' | 'SENT' | 'FAILED' | 'MAYBE_SENT' | 'UNSENT';
 /** What a token may do besides reading; `*`: all its user may. */
 export type TokenScope = '*' | 'read' | 'work' | 'configure' | 'people';
+export type ChatflowKind = 'LIVE' | 'BOT';
+export type ChatflowState = 'RUNNING' | 'WAITING' | 'HANDED_OFF' | 'TAKEN_OVER' | 'ENDED' | 'ABANDONED';
 export type ImportFormat = 'NDJSON' | 'CSV';
 export type ImportState = 'RUNNING' | 'DONE' | 'FAILED';
 
@@ -99,6 +105,7 @@ export interface AccountTable {
   id: Defaulted<boolean>;
   name: string;
   created_at: Defaulted<Date>;
+  recently_assigned_first: Defaulted<boolean>;
 }
 export interface TeamTable {
   id: Defaulted<string>;
@@ -116,6 +123,7 @@ export interface UserTable {
   last_active_at: Date | null;
   deactivated_at: Date | null;
   created_at: Defaulted<Date>;
+  last_assigned_at: Date | null;
 }
 export interface TeamMemberTable {
   team_id: string;
@@ -170,6 +178,7 @@ export interface RoutingRuleTable {
   kind: RuleKind;
   method: RuleMethod | null;
   available_only: Defaulted<boolean>;
+  default_user_id: string | null;
 }
 export interface RoutingRuleTargetTable {
   rule_id: string;
@@ -210,6 +219,11 @@ export interface ChannelTable {
   on_close_message: string | null;
   checked_at: Defaulted<Date>;
   check_failures: Defaulted<number>;
+  state: Buffer | null;
+  state_version: Defaulted<number>;
+  renewed_at: Date | null;
+  catch_up_since: Date | null;
+  catch_up_gap: Defaulted<boolean>;
 }
 export interface MailboxTable {
   address: string;
@@ -247,6 +261,7 @@ export interface ConversationTable {
   last_message_at: Defaulted<Date>;
   previous_conversation_id: string | null;
   version: Defaulted<number>;
+  routing_rule_id: string | null;
 }
 export interface TicketTable {
   id: Defaulted<string>;
@@ -310,6 +325,12 @@ export interface MessageTable {
   quoted_text: string | null;
   quoted_html_safe: string | null;
   authentication: ColumnType<StoredAuthentication | null, string | null | undefined, string | null>;
+  quick_replies: ColumnType<StoredQuickReply[] | null, string | null | undefined, string | null>;
+  choice: string | null;
+}
+export interface StoredQuickReply {
+  readonly label: string;
+  readonly choice: string;
 }
 export interface UploadTable {
   id: Defaulted<string>;
@@ -385,6 +406,7 @@ export interface SystemMailTable {
   settled_at: Date | null;
   queued_at: Defaulted<Date>;
   last_failure: string | null;
+  channel_id: string | null;
 }
 /** One answer, with the label it had then. */
 export interface SubmittedField {
@@ -454,6 +476,39 @@ export interface RawDeliveryTable {
   settled_at: Date | null;
   released: Defaulted<boolean>;
   taken_at: Date | null;
+}
+export interface ChatflowTable {
+  id: Defaulted<string>;
+  channel_id: string;
+  name: string;
+  kind: ChatflowKind;
+  entry_point: string | null;
+  enabled: Defaulted<boolean>;
+  definition: Json<object>;
+  version: Defaulted<number>;
+  created_at: Defaulted<Date>;
+  changed_at: Defaulted<Date>;
+}
+export interface ChatflowRunTable {
+  conversation_id: string;
+  chatflow_id: string;
+  definition: Json<object>;
+  state: Defaulted<ChatflowState>;
+  step: string | null;
+  answers: DefaultedJson<Record<string, unknown>>;
+  tries: Defaulted<number>;
+  seen_arrival: Defaulted<number>;
+  wait_until: Date | null;
+  version: Defaulted<number>;
+  started_at: Defaulted<Date>;
+  changed_at: Defaulted<Date>;
+}
+export interface VisitorPresenceTable {
+  channel_id: string;
+  kind: string;
+  value: string;
+  here: Defaulted<boolean>;
+  seen_at: Defaulted<Date>;
 }
 export interface SeenEventTable {
   channel_id: string;

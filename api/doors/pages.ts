@@ -136,6 +136,7 @@ function pageContext({ keeper, db }: PagesDeps, door: DoorChannel, mayWrite: () 
     history: async () => [],
     async *news() {},
     tell: () => undefined,
+    transcript: async () => 'no-conversation',
     available: async () => channel.info.enabled && (await somebodyAvailable(db, channel.placeId)),
     pageUrl: `${keeper.publicUrl}/pages/${plugin.key}/${channel.key}`,
     allow: async () => (await mayWrite()).allowed,

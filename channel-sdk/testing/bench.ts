@@ -76,6 +76,7 @@ export function pageContext(
     history: async () => [],
     async *news() {},
     tell: () => undefined,
+    transcript: async () => 'no-conversation',
     available: async () => true,
     allow: async () => true,
   };

@@ -213,6 +213,7 @@ function contextOf(url: string, settings: unknown, delivered: RawDelivery[]): Pa
     history: async () => [],
     async *news() {},
     tell: () => undefined,
+    transcript: async () => 'no-conversation',
     available: async () => true,
     allow: async () => true,
   };

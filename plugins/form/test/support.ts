@@ -83,6 +83,7 @@ export function form(more: Record<string, unknown> = {}, channel: Partial<Channe
     history: async () => [],
     async *news() {},
     tell: () => undefined,
+    transcript: async () => 'no-conversation',
     available: async () => true,
     allow: async () => !made.tooMany,
     async ask(path, init) {
