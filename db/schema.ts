@@ -49,6 +49,7 @@ export interface Database {
   ticket_import: TicketImportTable;
   ticket_import_problem: { import_id: string; line: number; problems: Json<object[]> };
   sign_in_identity: SignInIdentityTable;
+  channel_connecting: ChannelConnectingTable;
   chatflow: ChatflowTable;
   chatflow_run: ChatflowRunTable;
   visitor_presence: VisitorPresenceTable;
@@ -224,6 +225,35 @@ export interface ChannelTable {
   renewed_at: Date | null;
   catch_up_since: Date | null;
   catch_up_gap: Defaulted<boolean>;
+  telling: string | null;
+  telling_until: Date | null;
+  catch_up_asked: Defaulted<number>;
+  catch_up_fetched: Defaulted<number>;
+  catch_up_after: Defaulted<Date>;
+  catch_up_until: Date | null;
+  catch_up_tries: Defaulted<number>;
+  catch_up_held_by: string | null;
+  catch_up_recovered: Defaulted<number>;
+  renew_asked_at: Date | null;
+  renew_tried_at: Date | null;
+  renew_failures: Defaulted<number>;
+  paced_at: Defaulted<Date>;
+  pace_line_at: Defaulted<Date>;
+}
+/** A channel whose provider is being asked to connect it. */
+export interface ChannelConnectingTable {
+  id: string;
+  key: string;
+  plugin: string;
+  name: string;
+  address: string;
+  place_id: string;
+  settings: Json<Record<string, unknown>>;
+  secrets: Buffer | null;
+  state: Buffer | null;
+  state_version: Defaulted<number>;
+  until: Date;
+  abandoned: Defaulted<boolean>;
 }
 export interface MailboxTable {
   address: string;
@@ -460,6 +490,15 @@ export interface OutboundTable {
   failure_reason: string | null;
   can_retry: boolean | null;
   updated_at: Defaulted<Date>;
+  slot_at: Date | null;
+  claimed_at: Date | null;
+  template: ColumnType<StoredTemplate | null, string | null | undefined, string | null>;
+}
+/** Which of the provider's approved texts, and what stands in it. */
+export interface StoredTemplate {
+  readonly name: string;
+  readonly language: string;
+  readonly parameters: readonly string[];
 }
 export interface RawDeliveryTable {
   id: Generated<number>;
@@ -476,6 +515,7 @@ export interface RawDeliveryTable {
   settled_at: Date | null;
   released: Defaulted<boolean>;
   taken_at: Date | null;
+  recovered: Defaulted<boolean>;
 }
 export interface ChatflowTable {
   id: Defaulted<string>;
