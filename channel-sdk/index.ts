@@ -14,4 +14,5 @@ export * from './outbound-refusal.ts';
 export * from './context.ts';
 export * from './page.ts';
 export * from './calls.ts';
+export * from './opening-hours.ts';
 export * from './failures.ts';
