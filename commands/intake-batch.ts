@@ -6,7 +6,7 @@ import type { PlaceKind, Priority, Reopening } from '#db/schema.ts';
 import { ticketName } from '#domain/threading.ts';
 import { recordInboundAttachments } from './attachments.ts';
 import { onContactReply } from './automation.ts';
-import { ensureContacts, identityKey } from './contacts.ts';
+import { ensureContacts, identityKey, type AddedIdentity } from './contacts.ts';
 import { notify } from './notifications.ts';
 import type { SafeParts } from './safe-html.ts';
 import { lockSubject } from './subjects.ts';
@@ -227,12 +227,13 @@ export class Batch {
     });
   }
 
-  async write(): Promise<void> {
+  async write(added: readonly AddedIdentity[]): Promise<void> {
     if (this.#messages.length === 0) return;
     const { tx } = this.#unit;
     const contacts = await ensureContacts(
       tx,
       this.#events.flatMap(({ contact }) => (contact === null ? [] : [contact])),
+      added,
     );
     const contactId = (key: string | null): string | null => (key === null ? null : (contacts.get(key) ?? null));
     await this.#writeConversations(tx, contactId);
@@ -310,8 +311,8 @@ export class Batch {
       const pairs = json(this.#succeeded);
       await sql`update thread_key k set conversation_id = n."to"
         from json_to_recordset(${pairs}::json) as n ("from" uuid, "to" uuid) where k.conversation_id = n."from"`.execute(tx);
-      await sql`insert into participant (conversation_id, kind, value)
-        select n."to", p.kind, p.value from participant p join json_to_recordset(${pairs}::json) as n ("from" uuid, "to" uuid) on n."from" = p.conversation_id
+      await sql`insert into participant (conversation_id, kind, value, given_at)
+        select n."to", p.kind, p.value, p.given_at from participant p join json_to_recordset(${pairs}::json) as n ("from" uuid, "to" uuid) on n."from" = p.conversation_id
         on conflict do nothing`.execute(tx);
     }
     if (this.#keys.length > 0) {

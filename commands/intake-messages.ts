@@ -2,7 +2,7 @@ import type { Capabilities } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { joinable, placeMessage, type ArrivingMessage } from '#domain/threading.ts';
-import { identityKey } from './contacts.ts';
+import { identityKey, type AddedIdentity } from './contacts.ts';
 import { writeFiltered, type FilteredArrival } from './filtered.ts';
 import { Batch, type ArrivedMessage, type BatchChannel, type Held, type NewMessage } from './intake-batch.ts';
 import { onlyNew } from './intake-known.ts';
@@ -12,9 +12,15 @@ import type { Unit } from './unit.ts';
 /**
  * Writes a batch of messages in order of arrival. Everything a batch touches is read first and locked in id order, decided in memory, and written by a handful
  * of set-based statements, so that a batch of fifty costs about twenty statements. What is spam, or automatic and answers nothing, is kept
- * apart before there is a contact or a conversation of it (EMAIL-6).
+ * apart before there is a contact or a conversation of it (EMAIL-6). `added`: by what else its contacts are known from now on.
  */
-export async function applyMessages(unit: Unit, capabilities: Capabilities, channelId: string, arrived: readonly ArrivedMessage[]): Promise<Taken> {
+export async function applyMessages(
+  unit: Unit,
+  capabilities: Capabilities,
+  channelId: string,
+  arrived: readonly ArrivedMessage[],
+  added: readonly AddedIdentity[] = [],
+): Promise<Taken> {
   if (arrived.length === 0) return { filtered: new Set(), kept: new Set() };
   const { tx } = unit;
   const channel = await readChannel(tx, channelId);
@@ -30,7 +36,7 @@ export async function applyMessages(unit: Unit, capabilities: Capabilities, chan
     }
   }
   await writeFiltered(unit, channel, filtered);
-  await batch.write();
+  await batch.write(added);
   return { filtered: new Set(filtered.map(({ message }) => message.deliveryId)), kept: new Set(fresh.map((message) => message.deliveryId)) };
 }
 

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
+import { addedBy, applyIdentities, peopleOf } from './contact-identities.ts';
 import { holdContacts } from './contacts.ts';
 import { readReleased } from './filtered.ts';
 import type { ArrivedMessage } from './intake-batch.ts';
@@ -159,6 +160,12 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
       deps.capabilities,
       channelId,
       fresh.flatMap((one) => one.messages),
+      addedBy(fresh.flatMap((one) => one.events)),
+    );
+    await applyIdentities(
+      unit,
+      channelId,
+      fresh.flatMap((one) => one.events),
     );
     await applyReceipts(
       unit,
@@ -171,7 +178,7 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
 }
 
 function sendersOf(parsed: readonly ParsedDelivery[]): Identity[] {
-  return parsed.flatMap((one) => one.events.flatMap((event) => (event.type === 'message' && event.contact !== null ? [event.contact] : [])));
+  return parsed.flatMap((one) => one.events.flatMap((event) => (event.type === 'message' ? (event.contact ?? []) : peopleOf(event))));
 }
 
 /** Locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order. */
@@ -180,6 +187,7 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
   const providerIds: string[] = [];
   const ownIds: string[] = [];
   const contacts: Identity[] = [];
+  const changed: Identity[] = [];
   for (const event of events) {
     if (event.type === 'message') {
       keys.push(...threadKeys({ event }));
@@ -189,6 +197,7 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
       ownIds.push(...ownId(event.outboundId));
     }
     if (event.type === 'watermark') contacts.push(event.contact);
+    changed.push(...peopleOf(event));
   }
   await sql`
     select id from conversation where id in (
@@ -198,6 +207,9 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
       union all select c.id from conversation c join contact_identity i on i.contact_id = c.contact_id
         join unnest(${contacts.map((one) => one.kind)}::text[], ${contacts.map((one) => one.value)}::text[]) as w (kind, value) on w.kind = i.kind and w.value = i.value
         where exists (select 1 from outbound o where o.conversation_id = c.id and o.channel_id = ${channelId})
+      union all select c.id from conversation c join contact_identity i on i.contact_id = c.contact_id
+        join unnest(${changed.map((one) => one.kind)}::text[], ${changed.map((one) => one.value)}::text[]) as w (kind, value) on w.kind = i.kind and w.value = i.value
+        where c.channel_id = ${channelId} or c.origin_channel_id = ${channelId}
     ) order by id for no key update`.execute(tx);
 }
 
@@ -305,15 +317,18 @@ interface UnseenDelivery {
 }
 
 /** Event types this engine takes in; a delivery with another kind is kept and listed, not lost. */
-const TAKEN_IN = new Set<InboundEvent['type']>(['message', 'receipt', 'watermark', 'health', 'typing', 'presence']);
+const TAKEN_IN = new Set<InboundEvent['type']>(['message', 'receipt', 'watermark', 'health', 'typing', 'presence', 'identity-added', 'identity-changed']);
 
-/** What brought only messages that were here already is emptied: nothing refers to it, so erasing a contact would not find it (OPS-9). */
+/** What names somebody, and to which no message of ours refers: erasing them would not find it (OPS-9). */
+const NAMES_SOMEBODY = new Set<InboundEvent['type']>(['message', 'watermark', 'typing', 'presence', 'identity-added', 'identity-changed']);
+
+/** What brought no message that was not here already is emptied, where it names somebody. */
 async function settle(tx: Tx, deliveries: readonly ParsedDelivery[], { filtered, kept }: Taken): Promise<void> {
   const rows = deliveries.map((one) => {
     const unsupported = one.events.find((event) => !TAKEN_IN.has(event.type));
     return {
       id: one.deliveryId,
-      known: unsupported === undefined && one.events.some((event) => event.type === 'message') && !kept.has(one.deliveryId),
+      known: unsupported === undefined && one.events.some((event) => NAMES_SOMEBODY.has(event.type)) && !kept.has(one.deliveryId),
       state: unsupported === undefined ? 'DONE' : 'SET_ASIDE',
       code: unsupported === undefined ? (filtered.has(one.deliveryId) ? 'Filtered' : null) : 'Unsupported',
       reason: unsupported === undefined ? null : `events of type ${unsupported.type} are not taken in yet`,

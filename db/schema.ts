@@ -326,6 +326,7 @@ export interface ParticipantTable {
   conversation_id: string;
   kind: string;
   value: string;
+  given_at: Date | null;
 }
 export interface ThreadKeyTable {
   channel_id: string;

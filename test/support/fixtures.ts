@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Capabilities, InboundMessage, Plugin } from '@trunkline/channel-sdk';
+import type { Capabilities, InboundEvent, InboundMessage, Plugin } from '@trunkline/channel-sdk';
 import { definePlugin } from '@trunkline/channel-sdk';
 import { z } from 'zod';
 import type { Db } from '#db/database.ts';
@@ -164,14 +164,14 @@ export function inbound(from: string, more: Partial<Omit<InboundMessage, 'type'>
 }
 
 /** Stores events as one delivery and returns it parsed, ready to be applied. */
-export async function deliver(db: Db, channel: MadeChannel, events: readonly InboundMessage[], receivedAt = new Date()): Promise<ParsedDelivery> {
+export async function deliver(db: Db, channel: MadeChannel, events: readonly InboundEvent[], receivedAt = new Date()): Promise<ParsedDelivery> {
   const raw = { method: 'POST', url: '', headers: {}, body: Buffer.from(JSON.stringify(events)), receivedAt: receivedAt.toISOString() };
   const { deliveryId } = await storeDelivery(db, channel.id, raw);
   return { deliveryId, receivedAt: raw.receivedAt, events, safe: safeParts(events) };
 }
 
 /** Stores and takes in, in one go. */
-export async function take(db: Db, channel: MadeChannel, events: readonly InboundMessage[], capabilities: Capabilities = plainCapabilities) {
+export async function take(db: Db, channel: MadeChannel, events: readonly InboundEvent[], capabilities: Capabilities = plainCapabilities) {
   const parsed = await deliver(db, channel, events);
   return applyDeliveries(db, { keys: testKeys, capabilities }, channel.id, [parsed]);
 }
