@@ -38,10 +38,7 @@ export type PlaceRow = Selectable<PlaceTable>;
 export type AccessEntryRow = Selectable<AccessEntryTable>;
 export type PipelineRow = Selectable<PipelineTable>;
 export type StatusRow = Selectable<TicketStatusTable>;
-export type ChannelRow = Omit<
-  Selectable<ChannelTable>,
-  'secrets' | 'cursor' | 'check_failures' | 'state' | 'state_version' | 'renewed_at' | 'catch_up_since' | 'catch_up_gap'
->;
+export type ChannelRow = Pick<Selectable<ChannelTable>, (typeof CHANNEL_COLUMNS)[number]>;
 export type ContactRow = Selectable<ContactTable>;
 export type IdentityRow = Selectable<ContactIdentityTable>;
 export type ConversationRow = Selectable<ConversationTable>;

@@ -1,18 +1,21 @@
-import { randomInt } from 'node:crypto';
-import type { ChannelInfo, Plugin, PluginContext } from '@trunkline/channel-sdk';
+import { randomInt, randomUUID } from 'node:crypto';
+import type { Plugin } from '@trunkline/channel-sdk';
 import { sql, type Insertable, type Updateable } from 'kysely';
 import { lockChannelExclusive } from '#db/locks.ts';
 import type { Db, Tx } from '#db/database.ts';
 import type { Database, Reopening } from '#db/schema.ts';
 import { chooseAutomation, type AutomationInput } from './automation.ts';
 import { channelAnswers } from './channel-health.ts';
-import { changedSettings, isRecord, loadChannel, openSecrets, sealSecrets, settingsProblems, validateSettings } from './channel-settings.ts';
+import { changedSettings, openSecrets, sealSecrets, settingsProblems } from './channel-settings.ts';
+import { takeConnecting } from './connecting.ts';
 import { claimMailbox, mailboxAddress, releaseChannelMailbox } from './mailboxes.ts';
 import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
 import { deliveryChanged } from './outbox.ts';
+import { HELD_SECONDS } from './provider-calls.ts';
 import { replyChannelProblem } from './reply-channels.ts';
-import { defaultMethod, insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
+import { insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
+import type { PreparedUpdate } from './telling.ts';
 import { chooseTicketDefaults, type TicketDefaultsInput } from './ticket-defaults.ts';
 import type { Unit } from './unit.ts';
 
@@ -38,31 +41,13 @@ export interface ConnectInput {
   readonly routing?: RuleInput;
   /** The key `prepareConnection` gave; a new one unless given. */
   readonly key?: string;
+  /** The row in which it waited for its provider; null or none: it asked nobody. */
+  readonly connectingId?: string | null;
 }
 
 export interface Connected {
   readonly channelId: string;
   readonly key: string;
-}
-
-/**
- * The part of connecting that asks the provider: credentials, webhooks. Called before the transaction, for a network is slow; nothing is
- * kept. Returns the key to give to `connectChannel`. That the provider refuses, or can not be reached, is an `InvalidInput` with its reason.
- */
-export async function prepareConnection(
-  plugin: Plugin,
-  input: { readonly name: string; readonly settings: unknown },
-  context: (info: ChannelInfo<unknown>) => PluginContext<unknown>,
-  key = newChannelKey(plugin.key),
-): Promise<{ readonly key: string }> {
-  const valid = await validateSettings(plugin, input.settings);
-  if (plugin.connect === undefined) return { key };
-  try {
-    await plugin.connect(context({ key, address: plugin.address(valid.all), name: input.name, enabled: true, settings: valid.all }));
-  } catch (error) {
-    throw refusedByProvider(error) ?? error;
-  }
-  return { key };
 }
 
 /**
@@ -77,7 +62,7 @@ export async function channelKeyOf(db: Db, keys: Keys, plugin: string, { caller,
   }
 }
 
-/** Connects an address (CH-1, CH-2, CH-3). Throws `InvalidInput`, `NotFound` (the place), `AddressTaken`, and what saving a rule throws. */
+/** Connects an address (CH-1, CH-2, CH-3). Throws `InvalidInput`, `NotFound` (the place), `AddressTaken`, `ChangedMeanwhile` (it was given up), and what saving a rule throws. */
 export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps, input: ConnectInput): Promise<Connected> {
   const { tx } = unit;
   const plugin = plugins.find(({ key }) => key === input.plugin);
@@ -89,14 +74,13 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
     .executeTakeFirst();
   if (place === undefined) throw new NotFound('place', input.placeId);
   const { valid, name, defaults, automation } = await checkInput(tx, plugins, plugin, input);
-  const ruleId =
-    input.routing === undefined
-      ? await insertDefaultRule(tx)
-      : await saveRule(unit, input.routing, { placeId: place.id, defaultMethod: defaultMethod(plugin) });
+  const ruleId = input.routing === undefined ? await insertDefaultRule(tx) : await saveRule(unit, input.routing, { placeId: place.id, plugin });
   const address = plugin.address(valid.all);
+  const begun = input.connectingId == null ? {} : await takeConnecting(tx, input.connectingId);
   const connected = await insertChannel(tx, input.key, () => {
     const key = input.key ?? newChannelKey(plugin.key);
     return {
+      ...begun,
       key,
       plugin: plugin.key,
       name,
@@ -172,7 +156,7 @@ async function keyIsUsed(db: Db | Tx, key: string): Promise<boolean> {
 const LETTERS = '23456789abcdefghjkmnpqrstuvwxyz';
 
 /** `<plugin>-7k3q9x`: short, readable aloud, never from the address, for keys stand in URLs and workflow ids. */
-function newChannelKey(plugin: string, letter = (_index: number): number => randomInt(LETTERS.length)): string {
+export function newChannelKey(plugin: string, letter = (_index: number): number => randomInt(LETTERS.length)): string {
   return `${plugin}-${Array.from({ length: 6 }, (_, index) => LETTERS[letter(index)]).join('')}`;
 }
 
@@ -192,35 +176,6 @@ export interface UpdateInput {
   readonly unassignedNoticeUserIds?: readonly string[];
 }
 
-/** The version of a channel whose provider was told of the edit. */
-export interface PreparedUpdate {
-  readonly version: number;
-}
-
-/**
- * The part of editing that tells the provider what it shows itself. Called before the transaction, and only where the plugin wants to know; what is
- * wrong with the settings, or the provider's no, is an `InvalidInput`. Its answer goes to `updateChannel`.
- */
-export async function prepareUpdate(db: Db, { plugins, keys }: ChannelDeps, input: UpdateInput, context: ContextFor): Promise<PreparedUpdate | undefined> {
-  if (input.settings === undefined && input.name === undefined) return undefined;
-  const channel = await db
-    .selectFrom('channel')
-    .selectAll()
-    .where(sql<string>`id::text`, '=', input.channelId)
-    .executeTakeFirst();
-  const plugin = plugins.find(({ key }) => key === channel?.plugin);
-  if (channel === undefined || plugin?.update === undefined) return undefined;
-  const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings ?? {});
-  if ('problems' in changed) throw new InvalidInput(changed.problems);
-  const { key, address, enabled } = channel;
-  try {
-    await plugin.update(context(plugin.key, { key, address, enabled, name: input.name?.trim() ?? channel.name, settings: changed.all }));
-  } catch (error) {
-    throw refusedByProvider(error) ?? error;
-  }
-  return { version: channel.version };
-}
-
 /**
  * Edits a connected channel; every wrong field is named in one answer. The address stays: another one is another channel. Where the provider was told of
  * another version than the one that stands there, somebody else was faster. Throws `NotFound`, `NotPossible`, `ChangedMeanwhile`, `InvalidInput`.
@@ -236,6 +191,8 @@ export async function updateChannel(
   if (input.settings !== undefined) await lockChannelExclusive(tx, input.channelId);
   const channel = await lockConnected(tx, input.channelId);
   if ([input.expectedVersion, prepared?.version].some((seen) => seen !== undefined && seen !== channel.version)) throw new ChangedMeanwhile('channel');
+  // It took too long, and somebody else tells the provider now.
+  if (prepared !== undefined && prepared.telling !== channel.telling) throw new ChangedMeanwhile('channel');
   const plugin = plugins.find(({ key }) => key === channel.plugin);
   const problems: Problem[] = [];
   const set: Updateable<Database['channel']> = {};
@@ -277,7 +234,7 @@ export async function updateChannel(
   if (problems.length > 0) throw new InvalidInput(problems);
   const { version } = await tx
     .updateTable('channel')
-    .set((eb) => ({ ...set, version: eb('version', '+', 1) }))
+    .set((eb) => ({ ...set, ...(prepared === undefined ? {} : { telling: null, telling_until: null }), version: eb('version', '+', 1) }))
     .where('id', '=', channel.id)
     .returning('version')
     .executeTakeFirstOrThrow();
@@ -318,15 +275,23 @@ export async function setChannelEnabled(unit: Unit, { channelId, enabled }: { re
 export async function disconnectChannel(
   unit: Unit,
   { channelId }: { readonly channelId: string },
-): Promise<{ readonly disconnected: boolean; readonly failedMessages: number }> {
+): Promise<{ readonly disconnected: boolean; readonly failedMessages: number; readonly telling: string | null }> {
   const { tx } = unit;
   // Nobody gives a message to this channel from here to the commit: it would be queued for ever. Before the row, as everybody else does.
   await lockChannelExclusive(tx, channelId);
   const found = await lockChannel(tx, channelId);
-  if (found.disconnected_at !== null) return { disconnected: false, failedMessages: 0 };
+  if (found.disconnected_at !== null) return { disconnected: false, failedMessages: 0, telling: null };
+  const telling = randomUUID();
   await tx
     .updateTable('channel')
-    .set((eb) => ({ disconnected_at: sql<Date>`now()`, version: eb('version', '+', 1) }))
+    .set((eb) => ({
+      disconnected_at: sql<Date>`now()`,
+      version: eb('version', '+', 1),
+      telling,
+      telling_until: sql<Date>`now() + make_interval(secs => ${HELD_SECONDS})`,
+      catch_up_since: null,
+      renew_asked_at: null,
+    }))
     .where('id', '=', channelId)
     .execute();
   await releaseChannelMailbox(tx, channelId);
@@ -341,32 +306,7 @@ export async function disconnectChannel(
     await deliveryChanged(unit, conversationId, channelId, messageId, 'FAILED');
   }
   unit.record({ kind: 'CHANNEL_DISCONNECTED', channelId, placeId: found.place_id });
-  return { disconnected: true, failedMessages: failed.length };
-}
-
-type ContextFor = (pluginKey: string, info: ChannelInfo<unknown>) => PluginContext<unknown>;
-
-/** Lets the provider know, after the commit: it unsubscribes. That it can not be told changes nothing and is only logged. */
-export async function tellDisconnected(db: Db, deps: ChannelDeps, channelId: string, context: ContextFor): Promise<void> {
-  await tell(db, deps, channelId, context, 'disconnect');
-}
-
-/** Tells the provider what is stored, where it was told of an edit that then was not. That it can not be told is only logged. */
-export async function tellStored(db: Db, deps: ChannelDeps, channelId: string, context: ContextFor): Promise<void> {
-  await tell(db, deps, channelId, context, 'update');
-}
-
-async function tell(db: Db, { plugins, keys }: ChannelDeps, channelId: string, context: ContextFor, what: 'update' | 'disconnect'): Promise<void> {
-  const channel = await loadChannel(db, keys, { id: channelId }, { disconnectedToo: what === 'disconnect' });
-  const plugin = plugins.find(({ key }) => key === channel?.plugin);
-  if (channel === undefined || plugin?.[what] === undefined) return;
-  const told = context(plugin.key, channel.info);
-  try {
-    await plugin[what](told);
-  } catch (error) {
-    const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
-    told.log('the provider of a channel could not be told', { what, code: isRecord(failure) ? String(failure['code']) : 'Unexpected' });
-  }
+  return { disconnected: true, failedMessages: failed.length, telling };
 }
 
 async function lockConnected(tx: Tx, channelId: string) {
@@ -384,11 +324,4 @@ async function lockChannel(tx: Tx, channelId: string) {
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   return channel;
-}
-
-/** The provider's no, as a problem of the settings. Told by its shape, for commands know only the contract's types; codes and reasons hold no content. */
-function refusedByProvider(error: unknown): InvalidInput | undefined {
-  const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
-  if (!isRecord(failure) || !['Rejected', 'Disconnected', 'Unavailable'].includes(String(failure['code']))) return undefined;
-  return new InvalidInput([{ path: 'settings', message: `${String(failure['code'])}: ${String(failure['reason'])}` }]);
 }

@@ -53,6 +53,17 @@ export class AddressTaken extends Refusal {
   }
 }
 
+/** The channel's provider said no (`REJECTED`), or could not be asked now (`UNAVAILABLE`). `reason`: its code or a fixed phrase of the plugin's. */
+export class ProviderRefused extends Refusal {
+  readonly code: 'REJECTED' | 'UNAVAILABLE';
+  readonly reason: string;
+  constructor(code: ProviderRefused['code'], reason: string) {
+    super(`the provider of the channel: ${code}: ${reason}`);
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
 /** A name or address that must be unique is in use. */
 export class AlreadyExists extends Refusal {
   readonly what: string;

@@ -1,5 +1,7 @@
 import { ChannelFailure, type Plugin, type RawDelivery } from '@trunkline/channel-sdk';
-import { loadChannel } from '#commands/channel-settings.ts';
+import { loadChannel, type LoadedChannel } from '#commands/channel-settings.ts';
+import { channelState } from '#commands/channel-state.ts';
+import { loadConnecting } from '#commands/connecting.ts';
 import { storeDelivery } from '#commands/intake.ts';
 import type { Keys } from '#commands/secrets.ts';
 import type { Db } from '#db/database.ts';
@@ -14,9 +16,13 @@ export interface Doorkeeper {
   readonly publicUrl: string;
   now(): number;
   log(message: string, fields: Fields): void;
+  /** Whether this plugin's pages hold a conversation: known without reading anything. */
+  isLive(plugin: string): boolean;
   /** A connected channel whose plugin is configured. */
   find(channelKey: string): Promise<DoorChannel | undefined>;
   findByAddress(plugin: string, address: string): Promise<DoorChannel | undefined>;
+  /** Channels of this plugin, or that of this key, whose provider is being asked to connect them: their handshakes come before they are channels. */
+  findConnecting(by: { readonly key: string } | { readonly plugin: string }): Promise<readonly DoorChannel[]>;
   /** Durable once this resolves; the wake follows after the answer. A channel that is off takes in all the same (CH-9). Rejects with `Unavailable`. */
   store(door: DoorChannel, raw: RawDelivery): Promise<void>;
 }
@@ -38,14 +44,19 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
     // A key comes from an address, where anything may stand.
     if ('key' in by && !/^[a-z0-9-]{3,60}$/.test(by.key)) return undefined;
     const channel = await loadChannel(db, keys, by);
-    const plugin = channel === undefined ? undefined : byKey.get(channel.plugin);
-    if (channel === undefined || plugin === undefined) return undefined;
+    return channel === undefined ? undefined : toDoor(channel);
+  }
+
+  function toDoor(channel: LoadedChannel): DoorChannel | undefined {
+    const plugin = byKey.get(channel.plugin);
+    if (plugin === undefined) return undefined;
     const webhookUrl = `${publicUrl}/hooks/${plugin.key}/${channel.key}`;
     const context = createPluginContext(channel.info, {
       signal,
       webhookUrl,
       sign: (text) => keys.signFor(channel.key, text),
       log: (message, fields) => log(message, fields ?? {}),
+      state: channelState(db, keys, channel),
     });
     return { plugin, channel, context };
   }
@@ -54,9 +65,13 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
     publicUrl,
     now: Date.now,
     log,
+    isLive: (plugin) => byKey.get(plugin)?.capabilities.live === true,
     find: createChannelCache((key) => load({ key })),
     findByAddress: (plugin, address) => load({ plugin, address }),
+    findConnecting: async (by) => (await loadConnecting(db, keys, by)).flatMap((channel) => toDoor(channel) ?? []),
     async store({ channel, plugin }, raw) {
+      // There is nothing yet to keep it for; its provider comes again.
+      if (!channel.connected) throw new ChannelFailure({ code: 'Unavailable', reason: 'the channel is being connected' });
       try {
         const { deliveryId, intakeRunning } = await storeDelivery(db, channel.id, raw);
         setImmediate(() => wake.stored({ channelId: channel.id, channelKey: channel.key, plugin: plugin.key, deliveryId, intakeRunning }));

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isChannelFailure, type RawDelivery } from '@trunkline/channel-sdk';
+import { readOnlyState } from '#commands/channel-state.ts';
 import type { ClientAddress } from '../client-address.ts';
 import type { Bodies, BodyRefusal } from './bodies.ts';
 import type { DoorChannel } from './channel-cache.ts';
@@ -26,7 +27,7 @@ export async function receiveWebhook(
 ): Promise<Response> {
   let door: DoorChannel | undefined;
   try {
-    door = await keeper.find(path.channelKey);
+    door = (await keeper.find(path.channelKey)) ?? (await findConnecting(keeper, path.channelKey));
   } catch {
     keeper.log('a channel could not be read', {});
     return unavailable();
@@ -44,7 +45,7 @@ export async function receiveWebhook(
     receivedAt: new Date(keeper.now()).toISOString(),
   };
   try {
-    const verdict = await verify.call(door.plugin, raw, door.context);
+    const verdict = await verify.call(door.plugin, raw, verifyContext(door));
     if (verdict.store) await keeper.store(door, raw);
     return verdict.answer;
   } catch (error) {
@@ -52,6 +53,16 @@ export async function receiveWebhook(
   } finally {
     body.release();
   }
+}
+
+/** What a plugin verifies with: the channel's state is only to be read. */
+export function verifyContext({ context }: DoorChannel): DoorChannel['context'] {
+  return context.state === undefined ? context : { ...context, state: readOnlyState(context.state) };
+}
+
+/** Keys come from an address, where anything may stand. */
+async function findConnecting(keeper: Doorkeeper, key: string): Promise<DoorChannel | undefined> {
+  return /^[a-z0-9-]{3,60}$/.test(key) ? (await keeper.findConnecting({ key }))[0] : undefined;
 }
 
 /** Who may come again with the same is told when. */

@@ -42,6 +42,22 @@ builder.objectType(refusals.AddressTaken, {
     channelKey: t.exposeString('channelKey', { nullable: true, description: 'The channel that has it; null: it is a user’s own mailbox.' }),
   }),
 });
+const ProviderRefusalEnum = builder.enumType('ProviderRefusal', {
+  description: 'What a channel’s provider answered.',
+  values: {
+    REJECTED: { description: 'It said no: trying again can not help until something is changed.' },
+    UNAVAILABLE: { description: 'It could not be asked, or wants patience: trying again can help.' },
+  } as const,
+});
+builder.objectType(refusals.ProviderRefused, {
+  name: 'ProviderRefused',
+  description: 'The channel’s provider said no or could not be asked.',
+  interfaces,
+  fields: (t) => ({
+    code: t.field({ type: ProviderRefusalEnum, description: 'Which of the two.', resolve: (error) => error.code }),
+    reason: t.exposeString('reason', { description: 'The provider’s code or a fixed phrase of the plugin’s, for people.' }),
+  }),
+});
 builder.objectType(refusals.AlreadyExists, {
   name: 'AlreadyExists',
   description: 'A name or address that must be unique is in use.',

@@ -71,7 +71,7 @@ beforeEach(() => {
 
 const RESULT = `__typename ... on Channel { id key name version settings disconnectedAt health { state checkedAt }
   automation { onContactReplyStatus { name } onAgentReplyStatus { name } onCloseMessage } }
-  ... on InvalidInput { problems { path message } }`;
+  ... on InvalidInput { problems { path message } } ... on ProviderRefused { code reason }`;
 const CONNECT = `mutation ($input: ConnectChannelInput!) { connectChannel(input: $input) { ${RESULT} } }`;
 const UPDATE = `mutation ($input: UpdateChannelInput!) { updateChannel(input: $input) { ${RESULT} ... on ChangedMeanwhile { what } } }`;
 const DISCONNECT = `mutation ($input: DisconnectChannelInput!) { disconnectChannel(input: $input) { __typename ... on Channel { id disconnectedAt } } }`;
@@ -112,8 +112,9 @@ test('an edit is told to the provider first, with all settings; its no undoes th
   expect(edited).toMatchObject({ name: 'Renamed', settings: { greeting: 'Good day' } });
   refusing = { code: 'Rejected', reason: 'code 100' };
   expect(await update(channel, { settings: { greeting: 'Moin' } })).toMatchObject({
-    __typename: 'InvalidInput',
-    problems: [{ path: 'settings', message: 'Rejected: code 100' }],
+    __typename: 'ProviderRefused',
+    code: 'REJECTED',
+    reason: 'code 100',
   });
   refusing = undefined;
   told.length = 0;

@@ -1,18 +1,10 @@
 import type { AutomationInput } from '#commands/automation.ts';
-import {
-  channelKeyOf,
-  connectChannel,
-  disconnectChannel,
-  prepareConnection,
-  prepareUpdate,
-  setChannelEnabled,
-  tellDisconnected,
-  tellStored,
-  updateChannel,
-} from '#commands/channels.ts';
+import { channelKeyOf, connectChannel, disconnectChannel, newChannelKey, setChannelEnabled, updateChannel } from '#commands/channels.ts';
+import { prepareConnection, undoConnection } from '#commands/connecting.ts';
 import { redeliver } from '#commands/intake.ts';
-import { AddressTaken, ChangedMeanwhile, InvalidInput, NotAssignable, NotFound, NotPossible } from '#commands/refusals.ts';
+import { AddressTaken, ChangedMeanwhile, InvalidInput, NotAssignable, NotFound, NotPossible, ProviderRefused } from '#commands/refusals.ts';
 import { setRoutingRule, type RuleInput } from '#commands/routing-rules.ts';
+import { prepareUpdate, tellDisconnected, tellStored } from '#commands/telling.ts';
 import type { TicketDefaultsInput } from '#commands/ticket-defaults.ts';
 import { builder } from '../../builder.ts';
 import type { ApiContext } from '../../context.ts';
@@ -90,7 +82,7 @@ function automationOf(input: typeof AutomationInputRef.$inferInput): AutomationI
 mutation('connectChannel', {
   description: 'Connects an address through a plugin and turns it on. Settings are checked by the plugin; every wrong field is named.',
   type: ChannelRef,
-  refusals: [AddressTaken, NotAssignable],
+  refusals: [AddressTaken, ChangedMeanwhile, NotAssignable, ProviderRefused],
   input: (t) => ({
     plugin: t.string({ required: true, description: 'The plugin’s key: “email”.' }),
     name: t.string({ required: true, description: 'The channel’s name, for people.' }),
@@ -109,8 +101,12 @@ mutation('connectChannel', {
   ask: async (input, { deps, db, viewer }, idempotencyKey) => {
     const plugin = deps.plugins.find(({ key }) => key === input.plugin);
     if (plugin === undefined) throw new InvalidInput([{ path: 'plugin', message: 'there is no such plugin' }]);
-    const key = idempotencyKey === null ? undefined : await channelKeyOf(db, deps.keys, plugin.key, { caller: viewer.userId, key: idempotencyKey });
-    return prepareConnection(plugin, { name: input.name, settings: input.settings }, (info) => deps.pluginContext(plugin.key, info), key);
+    const key =
+      idempotencyKey === null ? newChannelKey(plugin.key) : await channelKeyOf(db, deps.keys, plugin.key, { caller: viewer.userId, key: idempotencyKey });
+    return prepareConnection(db, deps, { plugin, name: input.name, placeId: input.placeId.id, settings: input.settings, key }, deps.pluginContext);
+  },
+  takeBack: async (_input, { db, deps }, { connectingId }) => {
+    if (connectingId !== null) await undoConnection(db, deps, connectingId, deps.pluginContext);
   },
   work: async (input, { unit, visible, context }, prepared) => {
     await requireSeen(unit.tx, visible, 'place', input.placeId.id);
@@ -123,7 +119,7 @@ mutation('connectChannel', {
       ...(input.ticketDefaults == null ? {} : { ticketDefaults: defaultsOf(input.ticketDefaults) }),
       ...(input.automation == null ? {} : { automation: automationOf(input.automation) }),
       ...(input.routing == null ? {} : { routing: ruleOf(input.routing) }),
-      ...(prepared === undefined ? {} : { key: prepared.key }),
+      ...prepared,
     });
     return { channelId };
   },
@@ -146,7 +142,7 @@ function editOf(input: { readonly name?: string | null | undefined; readonly set
 mutation('updateChannel', {
   description: 'Edits a channel; what is left out stays as it is, secrets too.',
   type: ChannelRef,
-  refusals: [AddressTaken, ChangedMeanwhile, NotPossible, NotAssignable],
+  refusals: [AddressTaken, ChangedMeanwhile, NotPossible, NotAssignable, ProviderRefused],
   input: (t) => ({
     channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
     expectedVersion: t.int({ description: 'The version the client has seen; if it was edited since, ChangedMeanwhile.' }),
@@ -162,9 +158,10 @@ mutation('updateChannel', {
     }),
   }),
   // A provider that shows something itself is told outside of the transaction, and may refuse.
-  ask: (input, { db, deps }) =>
-    prepareUpdate(db, deps, { channelId: input.channelId.id, ...editOf(input) }, (plugin, info) => deps.pluginContext(plugin, info)),
-  takeBack: (input, { db, deps }) => tellStored(db, deps, input.channelId.id, (plugin, info) => deps.pluginContext(plugin, info)),
+  ask: (input, { db, deps }) => prepareUpdate(db, deps, { channelId: input.channelId.id, ...editOf(input) }, deps.pluginContext),
+  takeBack: async (input, { db, deps }, prepared) => {
+    if (prepared !== undefined) await tellStored(db, deps, input.channelId.id, prepared.telling, deps.pluginContext);
+  },
   work: async (input, { unit, visible, context }, prepared) => {
     const channelId = input.channelId.id;
     await requireSeen(unit.tx, visible, 'channel', channelId);
@@ -226,12 +223,12 @@ mutation('disconnectChannel', {
   input: (t) => ({ channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }) }),
   work: async ({ channelId }, { unit, visible }) => {
     await requireSeen(unit.tx, visible, 'channel', channelId.id);
-    const { disconnected } = await disconnectChannel(unit, { channelId: channelId.id });
-    return { channelId: channelId.id, disconnected };
+    const { disconnected, telling } = await disconnectChannel(unit, { channelId: channelId.id });
+    return { channelId: channelId.id, disconnected, telling };
   },
   // Once, by the call that did it: by now the address may be another channel's.
-  after: async ({ channelId, disconnected }, { db, deps }) => {
-    if (disconnected) await tellDisconnected(db, deps, channelId, (plugin, info) => deps.pluginContext(plugin, info));
+  after: async ({ channelId, disconnected, telling }, { db, deps }) => {
+    if (disconnected && telling !== null) await tellDisconnected(db, deps, channelId, telling, deps.pluginContext);
   },
   read: channel,
 });
