@@ -36,7 +36,7 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
   const channel = await sendingChannel(tx, plugins, channelId);
   checkText(input.text, channel.capabilities, input.uploadIds);
   const recipient = await recipientOf(tx, input.conversationId, channel.capabilities);
-  const start = channelId === subject.channelId ? null : await startsThread(tx, input.conversationId, channelId);
+  const start = channelId === subject.channelId ? null : await startsThread(tx, input.conversationId, channel);
   const messageId = await writeOutbound(unit, subject, channel, {
     userId,
     text: input.text,
@@ -246,21 +246,31 @@ async function sendingChannel(tx: Tx, plugins: readonly Plugin[], channelId: str
   return { ...channel, capabilities: plugin.capabilities };
 }
 
-/** Nothing of the conversation has come or gone through this channel yet: it has no thread there to answer in. The subject to begin one with. */
-async function startsThread(tx: Tx, conversationId: string, channelId: string): Promise<{ readonly subject: string | null } | null> {
-  const { rows } = await sql<{ subject: string | null }>`
-    select c.subject from conversation c where c.id = ${conversationId}
-      and not exists (select 1 from message m where m.conversation_id = c.id and m.channel_id = ${channelId})`.execute(tx);
-  return rows[0] ?? null;
+/**
+ * Nothing of the conversation has come or gone through this channel yet: it has no thread there to answer in. The subject to begin one with; what began
+ * without any, and goes on where there are subjects, has the name its contact knows: that of the channel it began on.
+ */
+async function startsThread(tx: Tx, conversationId: string, channel: SendingChannel): Promise<{ readonly subject: string | null } | null> {
+  const { rows } = await sql<{ subject: string | null; name: string }>`
+    select nullif(trim(c.subject), '') as subject, h.name from conversation c join channel h on h.id = c.origin_channel_id where c.id = ${conversationId}
+      and not exists (select 1 from message m where m.conversation_id = c.id and m.channel_id = ${channel.id})`.execute(tx);
+  const [row] = rows;
+  if (row === undefined) return null;
+  return { subject: row.subject ?? (channel.capabilities.outboundContent.subject ? `Your conversation with ${row.name}` : null) };
 }
 
-/** Whom a reply goes to: who wrote last on this channel, else an identity of the contact that the channel can reach. */
+/** Whom a reply goes to: who wrote last on this channel, or the address that was given since; else an identity of the contact that the channel can reach. */
 async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabilities): Promise<StoredIdentity> {
   const kinds = [...capabilities.identities];
   const { rows } = await sql<{ recipient: StoredIdentity | null }>`
     select coalesce(
-      (select m.sender from message m where m.conversation_id = c.id and m.direction = 'INBOUND' and not m.automatic
-         and m.sender ->> 'kind' = any(${kinds}::text[]) order by m.occurred_at desc, m.arrival desc limit 1),
+      (select heard.who from (
+         (select m.sender as who, m.received_at as at from message m where m.conversation_id = c.id and m.direction = 'INBOUND' and not m.automatic
+            and m.sender ->> 'kind' = any(${kinds}::text[]) order by m.occurred_at desc, m.arrival desc limit 1)
+         union all
+         (select jsonb_build_object('kind', p.kind, 'value', p.value), p.given_at from participant p where p.conversation_id = c.id
+            and p.kind = any(${kinds}::text[]) and p.given_at is not null order by p.given_at desc limit 1)
+       ) heard order by heard.at desc limit 1),
       (select jsonb_build_object('kind', i.kind, 'value', i.value) from contact_identity i
          where i.contact_id = c.contact_id and i.kind = any(${kinds}::text[]) order by i.created_at limit 1)
     ) as recipient

@@ -2,7 +2,7 @@ import type { Failure, OutboundMessage, ReservedIds, SendReceipt } from '@trunkl
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
-import type { StoredIdentity } from '#db/schema.ts';
+import type { StoredIdentity, StoredQuickReply } from '#db/schema.ts';
 import { backOffSeconds, GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { storedFiles } from './attachments.ts';
 import { readWholeBlob } from './blobs.ts';
@@ -212,18 +212,23 @@ async function claimed(db: Db, tx: Tx, conversationId: string, row: QueuedRow, a
     text: string;
     html: string | null;
     subject: string | null;
+    quick_replies: StoredQuickReply[] | null;
     author: string | null;
     inbound: string | null;
     inbound_at: Date | null;
     ids: string[] | null;
   }>`
-    select m.text, m.html, coalesce(m.subject, c.subject) as subject, u.name as author, last.id as inbound, last.received_at as inbound_at,
+    select m.text, m.html, m.quick_replies, coalesce(m.subject, c.subject, begun.subject) as subject, u.name as author, last.id as inbound, last.received_at as inbound_at,
       (select array_agg(p.id order by p.occurred_at, p.arrival) from (
         select ${ITS_OWN_ID} as id, occurred_at, arrival from message
         where conversation_id = c.id and channel_id = m.channel_id and provider_message_id is not null and id <> m.id
         order by occurred_at desc, arrival desc limit 50) p) as ids
     from message m join conversation c on c.id = m.conversation_id
     left join app_user u on u.id = m.author_user_id
+    -- The thread it goes on in may have a subject where the conversation, which began elsewhere, has none.
+    left join lateral (
+      select subject from message where conversation_id = c.id and channel_id = m.channel_id and subject is not null and direction <> 'COMMENT'
+      order by occurred_at, arrival limit 1) begun on true
     left join lateral (
       select ${ITS_OWN_ID} as id, received_at from message
       where conversation_id = c.id and channel_id = m.channel_id and direction = 'INBOUND' and not automatic
@@ -248,6 +253,7 @@ async function claimed(db: Db, tx: Tx, conversationId: string, row: QueuedRow, a
       precedingIds: message.ids ?? [],
       inReplyTo: message.inbound,
       ...(message.inbound_at === null ? {} : { lastInboundAt: message.inbound_at.toISOString() }),
+      ...(message.quick_replies === null ? {} : { quickReplies: message.quick_replies }),
       attachments: (await storedFiles(tx, row.message_id)).map(({ sha256, ...file }) => ({ ...file, read: () => readWholeBlob(db, sha256) })),
     },
   };

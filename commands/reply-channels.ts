@@ -72,6 +72,15 @@ interface ConversationSituation {
   readonly connected: boolean;
   readonly worked_in: boolean;
   readonly kinds: string[];
+  readonly here: boolean;
+}
+
+interface ThreadRow {
+  readonly conversation_id: string;
+  readonly id: string;
+  readonly key: string;
+  readonly plugin: string;
+  readonly worked_in: boolean;
 }
 
 async function readSituations(
@@ -85,19 +94,29 @@ async function readSituations(
   const { rows } = await sql<ConversationSituation>`
     select c.id, c.channel_id, h.key, h.plugin, h.settings, h.disconnected_at is null as connected,
       exists (select 1 from place_member m where m.place_id = h.place_id and m.user_id = ${userId}) as worked_in,
-      array(select distinct i.kind from contact_identity i where i.contact_id = c.contact_id) as kinds
+      array(select i.kind from contact_identity i where i.contact_id = c.contact_id
+        union select p.kind from participant p where p.conversation_id = c.id and p.given_at is not null) as kinds,
+      exists (select 1 from contact_identity i join visitor_presence v on v.kind = i.kind and v.value = i.value
+        where i.contact_id = c.contact_id and v.channel_id = h.id and v.here) as here
     from conversation c join channel h on h.id = c.channel_id
     where c.id = any(${[...conversationIds]}::uuid[])`.execute(db);
   const { rows: others } = await sql<{ id: string; key: string; plugin: string; worked_in: boolean }>`
     select h.id, h.key, h.plugin, exists (select 1 from place_member m where m.place_id = h.place_id and m.user_id = ${userId}) as worked_in
     from channel h where h.disconnected_at is null and h.plugin = any(${starting}::text[]) order by h.id`.execute(db);
-  const starters = others.map((row): ReplyOption => ({
+  const { rows: written } = await sql<ThreadRow>`
+    select c.id as conversation_id, h.id, h.key, h.plugin, exists (select 1 from place_member m where m.place_id = h.place_id and m.user_id = ${userId}) as worked_in
+    from conversation c join channel h on h.id <> c.channel_id and h.disconnected_at is null
+      and exists (select 1 from message m where m.conversation_id = c.id and m.channel_id = h.id and m.direction = 'INBOUND')
+    where c.id = any(${[...conversationIds]}::uuid[]) order by h.id`.execute(db);
+  const option = (row: Omit<ThreadRow, 'conversation_id'>): ReplyOption => ({
     channelId: row.id,
     key: row.key,
     connected: true,
     capabilities: byKey.get(row.plugin)?.capabilities ?? null,
     workedIn: row.worked_in,
-  }));
+  });
+  const starters = others.map(option);
+  const threads = Map.groupBy(written, (row) => row.conversation_id);
   return new Map(
     rows.map((row) => {
       const plugin = byKey.get(row.plugin);
@@ -108,7 +127,17 @@ async function readSituations(
         capabilities: plugin?.capabilities ?? null,
         workedIn: row.worked_in,
       };
-      return [row.id, { current, preferredKey: plugin?.replyChannel?.(row.settings), contactKinds: row.kinds, starters }];
+      return [
+        row.id,
+        {
+          current,
+          preferredKey: plugin?.replyChannel?.(row.settings),
+          visitorLeft: plugin?.capabilities.live === true && !row.here,
+          contactKinds: row.kinds,
+          threads: (threads.get(row.id) ?? []).map(option),
+          starters,
+        },
+      ];
     }),
   );
 }

@@ -16,8 +16,12 @@ export interface ReplySituation {
   readonly current: ReplyOption;
   /** The key of the channel by which the current one's settings want answers to go; undefined: they name none. */
   readonly preferredKey: string | undefined;
-  /** Kinds of identity the contact has. */
+  /** The current channel's page holds a conversation that goes on now, and the contact has it open no more (CHAT-6). */
+  readonly visitorLeft: boolean;
+  /** Kinds of identity the contact has, or gave to be answered at. */
   readonly contactKinds: readonly string[];
+  /** Other connected channels by which the contact has written in this conversation: it has a thread there. */
+  readonly threads: readonly ReplyOption[];
   /** All connected channels that can start a conversation. */
   readonly starters: readonly ReplyOption[];
 }
@@ -35,8 +39,9 @@ export type ReplyRefusal =
 export type ReplyChoice = { readonly channelId: string } | { readonly refused: ReplyRefusal };
 
 /**
- * The channel an answer goes through (FORM-3): the one that is asked for; else the current one where it can send; else, where answers go through a kind of
- * identity, the channel its settings prefer, else the only one there is.
+ * The channel an answer goes through (FORM-3): the one that is asked for; else the current one where it can send and is not a page the contact has left;
+ * else, where answers go through a kind of identity, the channel its settings prefer, else the only one there is. Where nobody can say which, or no address
+ * is known, what was left still takes the answer: it is there when the contact comes back (CHAT-3).
  */
 export function chooseReplyChannel(situation: ReplySituation, asked: string | null): ReplyChoice {
   const { current, starters } = situation;
@@ -44,6 +49,8 @@ export function chooseReplyChannel(situation: ReplySituation, asked: string | nu
   if (!current.connected) return { refused: 'CHANNEL_DISCONNECTED' };
   if (asked === null) return byItself(situation);
   if (asked === current.channelId) return canSend(current) ? { channelId: asked } : { refused: 'CHANNEL_CANNOT_SEND' };
+  const thread = threadOf(situation, asked);
+  if (thread !== undefined) return mayUse(situation, thread) ? { channelId: asked } : { refused: 'CHANNEL_UNKNOWN' };
   const wanted = starters.find((one) => one.channelId === asked);
   if (wanted === undefined) return { refused: 'CHANNEL_CANNOT_START' };
   if (!mayUse(situation, wanted)) return { refused: 'CHANNEL_UNKNOWN' };
@@ -55,7 +62,10 @@ export function replyChannels(situation: ReplySituation): readonly { readonly ch
   const { current, starters, contactKinds } = situation;
   if (!current.connected) return [];
   const chosen = byItself(situation);
-  const others = starters.filter((one) => one.channelId !== current.channelId && mayUse(situation, one) && reaches(one, contactKinds));
+  const others = [
+    ...situation.threads.filter((one) => threadOf(situation, one.channelId) !== undefined && mayUse(situation, one)),
+    ...starters.filter((one) => threadOf(situation, one.channelId) === undefined && mayUse(situation, one) && reaches(one, contactKinds)),
+  ].filter((one) => one.channelId !== current.channelId);
   return [...(canSend(current) ? [current] : []), ...others].map(({ channelId }) => ({
     channelId,
     isDefault: 'channelId' in chosen && chosen.channelId === channelId,
@@ -63,8 +73,15 @@ export function replyChannels(situation: ReplySituation): readonly { readonly ch
 }
 
 function byItself(situation: ReplySituation): ReplyChoice {
+  const { current } = situation;
+  if (!canSend(current)) return elsewhere(situation);
+  const away = situation.visitorLeft ? elsewhere(situation) : undefined;
+  return away !== undefined && 'channelId' in away ? away : { channelId: current.channelId };
+}
+
+/** By the kind of identity through which answers go. */
+function elsewhere(situation: ReplySituation): ReplyChoice {
   const { current, preferredKey, contactKinds } = situation;
-  if (canSend(current)) return { channelId: current.channelId };
   const kind = current.capabilities?.repliesThrough;
   if (kind === undefined) return { refused: 'CHANNEL_CANNOT_SEND' };
   if (!contactKinds.includes(kind)) return { refused: 'NO_CONTACT' };
@@ -75,6 +92,11 @@ function byItself(situation: ReplySituation): ReplyChoice {
   const [only] = preferred === undefined ? usable : [preferred];
   if (only === undefined) return { refused: 'NONE_CONNECTED' };
   return preferred === undefined && usable.length > 1 ? { refused: 'CHOOSE_ONE' } : { channelId: only.channelId };
+}
+
+/** A channel that can send and that the contact has written by, so that an answer there needs no kind of address. */
+function threadOf({ threads }: ReplySituation, channelId: string): ReplyOption | undefined {
+  return threads.find((one) => one.channelId === channelId && canSend(one));
 }
 
 /** The admin's choice is open to everybody who answers; any other channel only to those who work in its place. */

@@ -15,7 +15,15 @@ const option = (channelId: string, capabilities: ReplyOption['capabilities'], mo
 });
 
 function situation(more: Partial<ReplySituation> = {}): ReplySituation {
-  return { current: option('page', silent), preferredKey: undefined, contactKinds: ['email-address'], starters: [option('a', mail)], ...more };
+  return {
+    current: option('page', silent),
+    preferredKey: undefined,
+    visitorLeft: false,
+    threads: [],
+    contactKinds: ['email-address'],
+    starters: [option('a', mail)],
+    ...more,
+  };
 }
 
 it('answers through the current channel where that can send [MODEL-5]', () => {
@@ -74,4 +82,37 @@ it('answers nothing that was disconnected, through no channel [CH-10]', () => {
   expect(chooseReplyChannel(situation({ current }), null)).toEqual({ refused: 'CHANNEL_DISCONNECTED' });
   expect(chooseReplyChannel(situation({ current }), 'a')).toEqual({ refused: 'CHANNEL_DISCONNECTED' });
   expect(replyChannels(situation({ current }))).toEqual([]);
+});
+
+const live = { identities: ['visitor'], outbound: 'reply', repliesThrough: 'email-address' } as const;
+const left = (more: Partial<ReplySituation> = {}) =>
+  situation({ current: option('chat', live), visitorLeft: true, contactKinds: ['visitor', 'email-address'], ...more });
+
+it('answers on the page while the visitor is there, by mail once they have left and gave an address [CHAT-3]', () => {
+  expect(chooseReplyChannel(left({ visitorLeft: false }), null)).toEqual({ channelId: 'chat' });
+  expect(chooseReplyChannel(left(), null)).toEqual({ channelId: 'a' });
+  expect(chooseReplyChannel(left({ preferredKey: 'key-b', starters: [option('a', mail), option('b', mail)] }), null)).toEqual({ channelId: 'b' });
+  expect(replyChannels(left())).toEqual([
+    { channelId: 'chat', isDefault: false },
+    { channelId: 'a', isDefault: true },
+  ]);
+});
+
+it('what the visitor left still takes the answer where no address is known, or it is not certain which channel to use [CHAT-3]', () => {
+  expect(chooseReplyChannel(left({ contactKinds: ['visitor'] }), null)).toEqual({ channelId: 'chat' });
+  expect(chooseReplyChannel(left({ starters: [] }), null)).toEqual({ channelId: 'chat' });
+  expect(chooseReplyChannel(left({ starters: [option('a', mail), option('b', mail)] }), null)).toEqual({ channelId: 'chat' });
+});
+
+it('the agent names either, also the page again once the conversation goes on by mail [MODEL-5]', () => {
+  expect(chooseReplyChannel(left(), 'chat')).toEqual({ channelId: 'chat' });
+  expect(chooseReplyChannel(left({ visitorLeft: false }), 'a')).toEqual({ channelId: 'a' });
+  const byMail = situation({ current: option('a', mail), threads: [option('chat', live), option('page', silent)] });
+  expect(chooseReplyChannel(byMail, null)).toEqual({ channelId: 'a' });
+  expect(chooseReplyChannel(byMail, 'chat')).toEqual({ channelId: 'chat' });
+  expect(chooseReplyChannel(byMail, 'page')).toEqual({ refused: 'CHANNEL_CANNOT_START' });
+  expect(replyChannels(byMail).map((one) => one.channelId)).toEqual(['a', 'chat']);
+  const foreign = situation({ current: option('a', mail), threads: [option('chat', live, { workedIn: false })] });
+  expect(chooseReplyChannel(foreign, 'chat')).toEqual({ refused: 'CHANNEL_UNKNOWN' });
+  expect(replyChannels(foreign).map((one) => one.channelId)).toEqual(['a']);
 });
