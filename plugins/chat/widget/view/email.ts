@@ -1,0 +1,62 @@
+import type { Chat } from '../chat.ts';
+import { TEXTS } from '../texts.ts';
+import { element, set, setText } from './element.ts';
+import type { Part } from './launcher.ts';
+
+export interface EmailField extends Part {
+  /** What goes with a message; `stop`: the visitor is asked first. */
+  answer(): { readonly email?: string } | 'stop';
+}
+
+const ADDRESS = /^[^\s@<>(),;:"]+@[^\s@<>(),;:"]+\.[^\s@<>(),;:"]{2,}$/;
+const MAX_LENGTH = 254;
+
+/** Asks for the address an answer can go to when nobody is there. Nobody has to give one: asked once, a message goes out without. */
+export function emailField(chat: Chat, sendWithout: () => void): EmailField {
+  const { config } = chat;
+  const message = element('p', { class: 'away', dir: 'auto' });
+  const input = element('input', { id: 'email', type: 'email', autocomplete: 'email', 'aria-describedby': 'email-why', maxlength: String(MAX_LENGTH) });
+  const why = element('p', { id: 'email-why', class: 'why' }, TEXTS.emailWhy);
+  const wrong = element('p', { id: 'email-wrong', class: 'wrong', role: 'alert' });
+  const without = element('button', { class: 'link', type: 'button', hidden: true }, TEXTS.withoutEmail);
+  const field = element('div', { class: 'field' }, element('label', { for: 'email' }, TEXTS.email), input, why, wrong, without);
+  const given = element('p', { class: 'why' }, TEXTS.emailGiven);
+  const card = element('div', { class: 'card' }, message, field, given);
+  let skipped = false;
+
+  function complain(text: string): void {
+    setText(wrong, text);
+    set(input, { 'aria-invalid': text === '' ? null : 'true', 'aria-describedby': text === '' ? 'email-why' : 'email-wrong' });
+    set(why, { hidden: text !== '' });
+    set(without, { hidden: text !== TEXTS.emailMissing });
+    if (text !== '') input.focus();
+  }
+
+  input.addEventListener('input', () => complain(''));
+  without.addEventListener('click', () => {
+    skipped = true;
+    complain('');
+    sendWithout();
+  });
+
+  return {
+    element: card,
+    render() {
+      const here = chat.available();
+      const said = here ? null : config.enabled ? config.awayMessage : config.closedMessage;
+      const email = chat.email();
+      setText(message, said ?? '');
+      set(message, { hidden: said === null });
+      set(field, { hidden: email !== 'wanted' });
+      set(given, { hidden: here || email !== 'given' });
+      set(card, { hidden: said === null && email !== 'wanted' && (here || email !== 'given') });
+    },
+    answer() {
+      const email = input.value.trim();
+      if (chat.email() !== 'wanted' || (email === '' && skipped)) return {};
+      if (email !== '' && ADDRESS.test(email)) return { email };
+      complain(email === '' ? TEXTS.emailMissing : TEXTS.emailWrong);
+      return 'stop';
+    },
+  };
+}
