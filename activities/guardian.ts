@@ -23,7 +23,7 @@ export interface Mended {
   readonly decided: number;
 }
 
-type Mender = Pick<Engine, 'db' | 'waker' | 'log' | 'now'>;
+type Mender = Pick<Engine, 'db' | 'waker' | 'log' | 'now'> & Partial<Pick<Engine, 'plugins'>>;
 
 const AT_ONCE = 20;
 /** Two readings of the same moment differ by the time between the clocks. */
@@ -86,7 +86,7 @@ async function decideAll(mender: Mender, conversationIds: readonly string[]): Pr
   let decided = 0;
   for (const conversationId of conversationIds) {
     try {
-      const { value, wakes } = await decide(mender.db, { conversationId }, Math.random);
+      const { value, wakes } = await decide(mender.db, { conversationId }, Math.random, mender.plugins);
       await wake(mender, wakes);
       if (value.decided) decided += 1;
     } catch (error) {

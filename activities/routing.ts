@@ -16,7 +16,7 @@ export function createRoutingActivities(engine: Engine) {
       const row = await engine.db.selectFrom('ticket').select('id').where('number', '=', number).executeTakeFirst();
       if (row === undefined) return { settled: true, ownerId: null };
       try {
-        const { value, wakes } = await decide(engine.db, { ticketId: row.id }, Math.random);
+        const { value, wakes } = await decide(engine.db, { ticketId: row.id }, Math.random, engine.plugins);
         // The ticket's own workflow is the one that asked; it looks again anyway.
         await wake(
           engine,
@@ -47,7 +47,7 @@ export async function decideConversations(engine: Engine, channelKey: string, fa
     order by c.route_pending_since limit ${AT_ONCE}`.execute(engine.db);
   for (const { id } of rows) {
     try {
-      const { wakes } = await decide(engine.db, { conversationId: id }, Math.random);
+      const { wakes } = await decide(engine.db, { conversationId: id }, Math.random, engine.plugins);
       await wake(engine, wakes);
     } catch (error) {
       if (error instanceof NotFound) continue;

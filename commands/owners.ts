@@ -1,7 +1,11 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
+import { lockRouting } from '#db/locks.ts';
+import { decideOwner, type Rule } from '#domain/routing.ts';
 import { notify } from './notifications.ts';
 import { ChangedMeanwhile, NotAssignable } from './refusals.ts';
+import { storeDecision } from './routing-decisions.ts';
+import { readPool } from './routing-pool.ts';
 import { lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import type { Unit } from './unit.ts';
 
@@ -27,8 +31,8 @@ export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expected
     await requireAssignable(unit.tx, subject.placeId, to.userId);
     return changeOwner(unit, subject, { ownerId: to.userId, teamId: null }, 'BY_HAND');
   }
-  const ownerId = await leastBusyOfTeam(unit.tx, subject.placeId, to.teamId);
-  return changeOwner(unit, subject, { ownerId, teamId: to.teamId }, ownerId === null ? 'TEAM_NOBODY_ELIGIBLE' : 'TEAM_MEMBER_PICKED');
+  const ownerId = await leastBusyOfTeam(unit, subject, to.teamId);
+  return changeOwner(unit, subject, { ownerId, teamId: to.teamId }, ownerId === null ? 'TEAM_NOBODY_ELIGIBLE' : 'TEAM_MEMBER_PICKED', 'AUTOMATIC');
 }
 
 /** A reply sent while nobody has it makes it the sender's, if they can be assigned here; of two at once, the first committed (ROUTE-2). */
@@ -37,8 +41,11 @@ export async function takeByReply(unit: Unit, subject: Subject, userId: string):
   await changeOwner(unit, subject, { ownerId: userId, teamId: subject.teamId }, 'REPLIED_FIRST');
 }
 
-/** Writes the owner into the one row it stands in, with event, notification and wake. The subject must be locked. An open routing decision is over then. */
-export async function changeOwner(unit: Unit, subject: Subject, to: Assigned, why: string): Promise<Assigned> {
+/**
+ * Writes the owner into the one row it stands in, with event, notification and wake. The subject must be locked, and the routing lock held where the
+ * owner was picked automatically. An open routing decision is over then.
+ */
+export async function changeOwner(unit: Unit, subject: Subject, to: Assigned, why: string, how: 'BY_HAND' | 'AUTOMATIC' = 'BY_HAND'): Promise<Assigned> {
   const set = { owner_id: to.ownerId, team_id: to.teamId, route_pending_since: null };
   if (subject.ticketId !== null) {
     await unit.tx
@@ -63,10 +70,21 @@ export async function changeOwner(unit: Unit, subject: Subject, to: Assigned, wh
     });
     wakeTicket(unit, subject);
   }
-  if (to.ownerId !== null && to.ownerId !== subject.ownerId && subject.ticketId !== null) {
-    await notify(unit, 'TICKET_ASSIGNED', [to.ownerId], subject);
+  if (to.ownerId !== null && to.ownerId !== subject.ownerId) {
+    await noteAssigned(unit.tx, to.ownerId, how);
+    if (subject.ticketId !== null) await notify(unit, 'TICKET_ASSIGNED', [to.ownerId], subject);
   }
   return to;
+}
+
+/**
+ * When somebody last got something, however they got it: what they were given by hand counts like the rest (ROUTE-9). Decisions write it one after
+ * the other. A change by hand waits for nobody: where a decision has the user's row just now, it writes the same moment (ROUTE-15).
+ */
+async function noteAssigned(tx: Tx, userId: string, how: 'BY_HAND' | 'AUTOMATIC'): Promise<void> {
+  const free = sql`(select id from app_user where id = ${userId} for no key update skip locked)`;
+  await sql`update app_user set last_assigned_at = date_trunc('milliseconds', clock_timestamp())
+    where id = ${how === 'AUTOMATIC' ? sql`${userId}` : free}`.execute(tx);
 }
 
 async function isAssignable(tx: Tx, placeId: string, userId: string): Promise<boolean> {
@@ -88,21 +106,29 @@ async function requireAssignable(tx: Tx, placeId: string, userId: string): Promi
   throw new NotAssignable([{ userId, teamId: null, reason }]);
 }
 
-/** The eligible primary member with the fewest open conversations and tickets, then by id; null: none. */
-async function leastBusyOfTeam(tx: Tx, placeId: string, teamId: string): Promise<string | null> {
+/** How one of a team is picked: always by load, always of those who are there (ROUTE-3). */
+const TEAM: Rule = { id: null, kind: 'TEAM', method: 'LEAST_BUSY', availableOnly: true };
+
+/** The team's primary member who would get it by an automatic decision; null: none is eligible. It is one: serialised with the others, and explained. */
+async function leastBusyOfTeam(unit: Unit, subject: Subject, teamId: string): Promise<string | null> {
+  const { tx } = unit;
   const team = await tx
     .selectFrom('team')
-    .leftJoin('access_entry', (join) => join.onRef('access_entry.team_id', '=', 'team.id').on('access_entry.place_id', '=', placeId))
-    .select('team.id')
-    .where('team.id', '=', teamId)
+    .select('id')
+    .where(sql<string>`id::text`, '=', teamId)
     .executeTakeFirst();
   if (team === undefined) throw new NotAssignable([{ userId: null, teamId, reason: 'UNKNOWN' }]);
-  const { rows } = await sql<{ id: string }>`
-    select u.id from team_member m
-    join app_user u on u.id = m.user_id
-    join place_assignable p on p.user_id = u.id and p.place_id = ${placeId}
-    where m.team_id = ${teamId} and m.kind = 'PRIMARY' and u.seat = 'PAID' and u.availability = 'AVAILABLE' and u.deactivated_at is null
-    order by (select count(*) from assignment a where a.owner_id = u.id and a.open), u.id
-    limit 1`.execute(tx);
-  return rows[0]?.id ?? null;
+  await lockRouting(tx);
+  const { now, recentlyAssignedFirst } = await tx
+    .selectNoFrom((eb) => [
+      sql<Date>`clock_timestamp()`.as('now'),
+      eb.fn.coalesce(eb.selectFrom('account').select('recently_assigned_first'), eb.lit(false)).as('recentlyAssignedFirst'),
+    ])
+    .executeTakeFirstOrThrow();
+  const rule: Rule = { ...TEAM, recentlyAssignedFirst };
+  const { candidates, further } = await readPool(tx, { teamId }, subject.placeId, rule);
+  // Nothing here is left to chance.
+  const decision = decideOwner(rule, candidates, now, 0, further);
+  await storeDecision(tx, subject, decision);
+  return decision.ownerId;
 }

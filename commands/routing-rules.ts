@@ -5,15 +5,17 @@ import type { RuleKind, RuleMethod } from '#db/schema.ts';
 import { Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget } from './refusals.ts';
 import type { Unit } from './unit.ts';
 
-/** A rule as an admin saves it; targets belong to `SPECIFIC` alone. */
+/** A rule as an admin saves it; targets and method belong to `SPECIFIC` alone, the default user to `CONTACT_OWNER`. */
 export interface RuleInput {
   readonly kind: RuleKind;
   /** None: the plugin's own default (ROUTE-7, ROUTE-8). */
   readonly method?: RuleMethod | null;
-  /** On unless switched off (ROUTE-5). */
+  /** On unless switched off (ROUTE-5). Says nothing for `CONTACT_OWNER`. */
   readonly availableOnly?: boolean;
   readonly userIds?: readonly string[];
   readonly teamIds?: readonly string[];
+  /** Who gets what has no owner to go to, on a live channel (ROUTE-10). */
+  readonly defaultUserId?: string | null;
 }
 
 /**
@@ -35,7 +37,7 @@ export async function setRoutingRule(
   if (channel === undefined) throw new NotFound('channel', channelId);
   if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');
   const plugin = plugins.find(({ key }) => key === channel.plugin);
-  const ruleId = await saveRule(unit, rule, { placeId: channel.place_id, defaultMethod: defaultMethod(plugin) });
+  const ruleId = await saveRule(unit, rule, { placeId: channel.place_id, plugin });
   await tx
     .updateTable('channel')
     .set((eb) => ({ routing_rule_id: ruleId, version: eb('version', '+', 1) }))
@@ -45,45 +47,42 @@ export async function setRoutingRule(
   return { ruleId };
 }
 
-/** What the engine can decide by so far; a rule it could not keep is not saved. */
-const OFFERED = { kinds: ['NOBODY', 'SPECIFIC'], methods: ['RANDOM'] } as const satisfies { kinds: readonly RuleKind[]; methods: readonly RuleMethod[] };
-
-/** How the plugin's channels pick one of several, unless their rule says otherwise; at random while the plugin's own method is not offered. */
-export function defaultMethod(plugin: Plugin | undefined): RuleMethod {
-  const own: RuleMethod = plugin?.capabilities.routing.defaultMethod === 'least-busy' ? 'LEAST_BUSY' : 'RANDOM';
-  return OFFERED.methods.find((one) => one === own) ?? 'RANDOM';
+export interface SavedFor {
+  /** Where those it names must have access. */
+  readonly placeId: string;
+  /** Of the channel: how its channels pick one of several unless the rule says so (ROUTE-7, ROUTE-8), and whether it is live. */
+  readonly plugin: Plugin | undefined;
 }
 
-/** Checks and writes a rule that somebody chose: they need a paid seat themself. */
-export async function saveRule(
-  unit: Unit,
-  rule: RuleInput,
-  { placeId, defaultMethod }: { readonly placeId: string; readonly defaultMethod: RuleMethod },
-): Promise<string> {
+/** Checks and writes a rule that somebody chose, a channel's or a hand-off's: they need a paid seat themself. Throws `Forbidden`, `InvalidInput`, `NotAssignable`. */
+export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin }: SavedFor): Promise<string> {
   await requireSeat(unit);
   const userIds = [...new Set(rule.userIds ?? [])];
   const teamIds = [...new Set(rule.teamIds ?? [])];
-  checkShape(rule, userIds.length + teamIds.length);
-  const wrong = [...(await wrongUsers(unit.tx, placeId, userIds)), ...(await wrongTeams(unit.tx, teamIds))];
+  const defaultUserId = rule.defaultUserId ?? null;
+  checkShape(rule, userIds.length + teamIds.length, plugin);
+  const named = defaultUserId === null ? userIds : [...userIds, defaultUserId];
+  const wrong = [...(await wrongUsers(unit.tx, placeId, named)), ...(await wrongTeams(unit.tx, teamIds))];
   if (wrong.length > 0) throw new NotAssignable(wrong);
-  const method = rule.kind === 'SPECIFIC' ? (rule.method ?? defaultMethod) : null;
-  return insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true }, userIds, teamIds);
+  const ownMethod: RuleMethod = plugin?.capabilities.routing.defaultMethod === 'least-busy' ? 'LEAST_BUSY' : 'RANDOM';
+  const method = rule.kind === 'SPECIFIC' ? (rule.method ?? ownMethod) : null;
+  return insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true, defaultUserId }, userIds, teamIds);
 }
 
 /** The rule a channel has until somebody gives it one: nothing is assigned (ROUTE-1, ROUTE-6). */
 export async function insertDefaultRule(tx: Tx): Promise<string> {
-  return insertRule(tx, { kind: 'NOBODY', method: null, availableOnly: true }, [], []);
+  return insertRule(tx, { kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null }, [], []);
 }
 
 async function insertRule(
   tx: Tx,
-  rule: { readonly kind: RuleKind; readonly method: RuleMethod | null; readonly availableOnly: boolean },
+  rule: { readonly kind: RuleKind; readonly method: RuleMethod | null; readonly availableOnly: boolean; readonly defaultUserId: string | null },
   userIds: readonly string[],
   teamIds: readonly string[],
 ): Promise<string> {
   const { id } = await tx
     .insertInto('routing_rule')
-    .values({ kind: rule.kind, method: rule.method, available_only: rule.availableOnly })
+    .values({ kind: rule.kind, method: rule.method, available_only: rule.availableOnly, default_user_id: rule.defaultUserId })
     .returning('id')
     .executeTakeFirstOrThrow();
   const targets = [
@@ -101,15 +100,16 @@ async function requireSeat({ tx, actor }: Unit): Promise<void> {
   if (user?.seat !== 'PAID' || user.deactivated_at !== null) throw new Forbidden('a paid seat');
 }
 
-function checkShape(rule: RuleInput, targets: number): void {
-  if (!OFFERED.kinds.some((one) => one === rule.kind)) throw new InvalidInput([{ path: 'rule.kind', message: 'is not offered yet' }]);
-  if (rule.method != null && !OFFERED.methods.some((one) => one === rule.method))
-    throw new InvalidInput([{ path: 'rule.method', message: 'is not offered yet' }]);
+function checkShape(rule: RuleInput, targets: number, plugin: Plugin | undefined): void {
   if (rule.kind === 'SPECIFIC' && targets === 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'at least one user or team' }]);
   if (rule.kind !== 'SPECIFIC' && targets > 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'only the rule SPECIFIC names users and teams' }]);
   if (rule.kind !== 'SPECIFIC' && (rule.method ?? null) !== null) {
     throw new InvalidInput([{ path: 'rule.method', message: 'only the rule SPECIFIC has a method' }]);
   }
+  if ((rule.defaultUserId ?? null) === null) return;
+  if (rule.kind !== 'CONTACT_OWNER') throw new InvalidInput([{ path: 'rule.defaultUserId', message: 'only the rule CONTACT_OWNER has a default user' }]);
+  // Everywhere else what has no owner to go to waits in Unassigned (ROUTE-10).
+  if (plugin?.capabilities.live !== true) throw new InvalidInput([{ path: 'rule.defaultUserId', message: 'only a live channel has a default user' }]);
 }
 
 async function wrongUsers(tx: Tx, placeId: string, ids: readonly string[]): Promise<readonly IneligibleTarget[]> {

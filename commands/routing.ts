@@ -1,9 +1,15 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
-import { decideOwner, type Candidate, type Rule } from '#domain/routing.ts';
+import { decideOwner, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
+import { readOwners, type OwnedBy } from './contact-owner.ts';
 import { notifyUnassigned } from './notifications.ts';
+import { mailOfflineOwner } from './offline-owner.ts';
 import { changeOwner } from './owners.ts';
+import { NotFound } from './refusals.ts';
+import { storeDecision } from './routing-decisions.ts';
+import { readPool, type Pool } from './routing-pool.ts';
 import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
 import { transact, type Committed } from './unit.ts';
 
@@ -16,8 +22,9 @@ export interface Decided {
 /**
  * Decides the owner of a conversation or ticket whose decision is open, once: the open decision is the compare-and-set, so a second
  * call, or one after somebody took it, changes nothing. Owner, explanation, event and notification are one transaction (ROUTE-14, ROUTE-15).
+ * `plugins` say by what their contacts are recognised: without them the rule *contact owner* knows visitors only.
  */
-export async function decide(db: Db, ref: SubjectRef, random: () => number): Promise<Committed<Decided>> {
+export async function decide(db: Db, ref: SubjectRef, random: () => number, plugins: readonly Plugin[] = []): Promise<Committed<Decided>> {
   return transact(db, { actor: 'ROUTING' }, async (unit) => {
     const { tx } = unit;
     const subject = await lockSubject(tx, ref);
@@ -28,26 +35,37 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number): Pro
       return { decided: false, ownerId: subject.ownerId };
     }
     await lockRouting(tx);
-    const rule = await readRule(tx, subject.channelId);
-    const candidates = rule === null ? [] : await readCandidates(tx, rule.id, subject.placeId);
-    const { now } = await tx.selectNoFrom(sql<Date>`now()`.as('now')).executeTakeFirstOrThrow();
-    const decision = decideOwner(rule ?? NO_RULE, candidates, now, random());
-    await tx
-      .insertInto('routing_decision')
-      .values({
-        conversation_id: subject.conversationId,
-        ticket_id: subject.ticketId,
-        rule_id: rule?.id ?? null,
-        chosen_user_id: decision.ownerId,
-        explanation: JSON.stringify(decision.explanation),
-      })
-      .execute();
+    const { conversationId, placeId } = subject;
+    const rule = conversationId === null ? await noRule(tx) : await readRule(tx, { conversationId });
+    const pool = await readCandidates(tx, plugins, rule, placeId, conversationId === null ? null : { conversationId });
+    const decision = decideOwner(rule, pool.candidates, rule.now, random(), pool.further);
+    await storeDecision(tx, subject, decision);
     unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome });
-    await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED');
+    await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
+    if (isOffline(rule, pool.candidates, decision)) await mailOfflineOwner(unit, subject, decision.ownerId);
     if (decision.ownerId === null && subject.ticketId !== null) await notifyUnassigned(unit, subject);
     wakeTicket(unit, subject);
     return { decided: true, ownerId: decision.ownerId };
   });
+}
+
+/**
+ * Who would get the next conversation of a channel now, and why, without assigning anything or waiting for anybody (ROUTE-14). Of several at random it
+ * names none. `contactId`: of this contact, taken as recognised. Throws `NotFound`.
+ */
+export async function previewRouting(
+  db: Db,
+  plugins: readonly Plugin[],
+  input: { readonly channelId: string; readonly contactId: string | null },
+): Promise<Decision> {
+  const channel = await db.selectFrom('channel').select('place_id').where('id', '=', input.channelId).executeTakeFirst();
+  if (channel === undefined) throw new NotFound('channel', input.channelId);
+  const rule = await readRule(db, { channelId: input.channelId });
+  const pool = await readCandidates(db, plugins, rule, channel.place_id, input.contactId === null ? null : { contactId: input.contactId });
+  const decision = decideOwner(rule, pool.candidates, rule.now, 0, pool.further);
+  if (decision.explanation.decidedBy !== 'RANDOM') return decision;
+  const candidates = decision.explanation.candidates.map((note) => (note.outcome === 'CHOSEN' ? { ...note, outcome: 'ELIGIBLE' as const } : note));
+  return { ownerId: null, explanation: { ...decision.explanation, ownerId: null, candidates } };
 }
 
 async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
@@ -56,30 +74,42 @@ async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
   return !channel.enabled;
 }
 
-/** A ticket from an outside channel has no rule of a channel: it waits for triage (ROUTE-1). */
-const NO_RULE: Rule = { id: 'none', kind: 'NOBODY', method: null, availableOnly: true };
-
-async function readRule(tx: Tx, channelId: string | null): Promise<Rule | null> {
-  if (channelId === null) return null;
-  const row = await tx
-    .selectFrom('channel')
-    .innerJoin('routing_rule', 'routing_rule.id', 'channel.routing_rule_id')
-    .select(['routing_rule.id', 'routing_rule.kind', 'routing_rule.method', 'routing_rule.available_only'])
-    .where('channel.id', '=', channelId)
-    .executeTakeFirstOrThrow();
-  return { id: row.id, kind: row.kind, method: row.method, availableOnly: row.available_only };
+interface StoredRule extends Rule {
+  readonly defaultUserId: string | null;
+  /** The moment of reading it, by PostgreSQL's clock: a transaction's own is from before it waited for the lock. */
+  readonly now: Date;
 }
 
-/** Everybody the rule names, by themself or as a primary member of a named team (ROUTE-4), with what counts for or against them. */
-async function readCandidates(tx: Tx, ruleId: string, placeId: string): Promise<readonly Candidate[]> {
-  const { rows } = await sql<Candidate>`
-    select u.id as "userId", u.deactivated_at is not null as deactivated, u.seat = 'PAID' as "hasSeat",
-      exists (select 1 from place_assignable p where p.place_id = ${placeId} and p.user_id = u.id) as "hasAccess",
-      u.availability = 'AVAILABLE' as available
-    from app_user u
-    where u.id in (
-      select t.user_id from routing_rule_target t where t.rule_id = ${ruleId} and t.user_id is not null
-      union
-      select m.user_id from routing_rule_target t join team_member m on m.team_id = t.team_id and m.kind = 'PRIMARY' where t.rule_id = ${ruleId})`.execute(tx);
-  return rows;
+/** A ticket from an outside channel has no rule of a channel: it waits for triage (ROUTE-1). */
+async function noRule(tx: Tx): Promise<StoredRule> {
+  const { now } = await tx.selectNoFrom(sql<Date>`clock_timestamp()`.as('now')).executeTakeFirstOrThrow();
+  return { id: null, kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null, now };
+}
+
+async function readRule(db: Db | Tx, of: { readonly conversationId: string } | { readonly channelId: string }): Promise<StoredRule> {
+  // A hand-off brings a rule of its own (CH-8).
+  const ruleId =
+    'channelId' in of
+      ? sql`(select h.routing_rule_id from channel h where h.id = ${of.channelId})`
+      : sql`(select coalesce(c.routing_rule_id, h.routing_rule_id) from conversation c join channel h on h.id = c.channel_id where c.id = ${of.conversationId})`;
+  const { rows } = await sql<StoredRule>`
+    select r.id, r.kind, r.method, r.available_only as "availableOnly", r.default_user_id as "defaultUserId", clock_timestamp() as now,
+      coalesce((select a.recently_assigned_first from account a), false) as "recentlyAssignedFirst"
+    from routing_rule r where r.id = ${ruleId}`.execute(db);
+  const [rule] = rows;
+  if (rule === undefined) throw new Error('a channel without a routing rule');
+  return rule;
+}
+
+async function readCandidates(db: Db | Tx, plugins: readonly Plugin[], rule: StoredRule, placeId: string, of: OwnedBy): Promise<Pool> {
+  if (rule.id === null || rule.kind === 'NOBODY') return NOBODY;
+  if (rule.kind !== 'CONTACT_OWNER') return readPool(db, { ruleId: rule.id }, placeId, rule);
+  return { ...NOBODY, candidates: await readOwners(db, plugins, { of, defaultUserId: rule.defaultUserId, placeId }) };
+}
+
+const NOBODY: Pool = { candidates: [], further: { eligible: 0, leftOut: {} } };
+
+/** By this rule somebody gets it who is not there: they are told by mail (ROUTE-10). */
+function isOffline(rule: Rule, candidates: readonly Candidate[], decision: Decision): decision is Decision & { readonly ownerId: string } {
+  return rule.kind === 'CONTACT_OWNER' && candidates.some(({ userId, available }) => userId === decision.ownerId && !available);
 }

@@ -3,7 +3,7 @@ import type { Db, Tx } from '#db/database.ts';
 import type { Priority, StatusCategory } from '#db/schema.ts';
 import { newId } from '#db/ids.ts';
 import { lockChannelShared } from '#db/locks.ts';
-import { explainInWords, type Explanation } from '#domain/routing.ts';
+import { explainInWords, type StoredExplanation } from '#domain/routing-words.ts';
 import { onClose, reopeningStatus } from './automation.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
@@ -277,15 +277,18 @@ export async function readTicketState(db: Db, number: number): Promise<TicketSta
     priority: row.priority,
     ownerId: row.owner_id,
     teamId: row.team_id,
-    ownerWhy: ownerInWords(row.owner_id, row.route_pending_since, row.why, row.explanation as Explanation | null),
+    ownerWhy: ownerInWords(row.owner_id, row.route_pending_since, row.why, row.explanation as StoredExplanation | null),
     due: row.route_pending_since === null ? null : 'DECIDE_OWNER',
     version: row.version,
   };
 }
 
-function ownerInWords(ownerId: string | null, pending: Date | null, why: string | null, explanation: Explanation | null): string {
+function ownerInWords(ownerId: string | null, pending: Date | null, why: string | null, explanation: StoredExplanation | null): string {
   if (pending !== null) return 'the owner is not decided yet';
-  if (why !== null && why !== 'ROUTED') return ownerId === null ? `nobody (${why})` : `user ${ownerId} (${why})`;
+  if (why !== null && !DECIDED.has(why)) return ownerId === null ? `nobody (${why})` : `user ${ownerId} (${why})`;
   if (explanation !== null && explanation.ownerId === ownerId) return explainInWords(explanation);
   return ownerId === null ? 'unassigned' : `user ${ownerId}`;
 }
+
+/** Why an owner changed, where a stored decision stands behind it. */
+const DECIDED: ReadonlySet<string> = new Set(['ROUTED', 'TEAM_MEMBER_PICKED', 'TEAM_NOBODY_ELIGIBLE']);

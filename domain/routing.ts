@@ -1,39 +1,80 @@
 /** A routing rule as the decision needs it. */
 export interface Rule {
-  readonly id: string;
-  readonly kind: 'NOBODY' | 'SPECIFIC' | 'CONTACT_OWNER';
+  /** Null: no stored rule stands behind it. */
+  readonly id: string | null;
+  /** `TEAM`: somebody gave it to a team, and one of its primary members is picked (ROUTE-3). */
+  readonly kind: 'NOBODY' | 'SPECIFIC' | 'CONTACT_OWNER' | 'TEAM';
   readonly method: 'RANDOM' | 'LEAST_BUSY' | null;
   /** Leave out who is away (ROUTE-5). */
   readonly availableOnly: boolean;
+  /** The account's setting: of the equally busy the one who got something last goes first, instead of last (ROUTE-9). */
+  readonly recentlyAssignedFirst?: boolean;
 }
 
-/** Somebody the rule names, by themself or as a primary member of a named team, with all that counts for or against them. */
+/** Why somebody is considered: a rule names them, or it finds them. */
+export type CandidateAs = 'NAMED' | 'OWNER' | 'DEFAULT_USER';
+
+/** What "least busy" compares. */
+export interface Load {
+  /** Open conversations and tickets that are theirs; a conversation with its ticket counts once. */
+  readonly open: number;
+  /** They made an authenticated request that concerned the place in the last two minutes. */
+  readonly active: boolean;
+  /** When they last got something; null: never. */
+  readonly lastAssignedAt: Date | null;
+}
+
+/** Somebody the rule names or finds, with all that counts for or against them. */
 export interface Candidate {
   readonly userId: string;
+  /** `NAMED` unless given. */
+  readonly as?: CandidateAs;
   readonly deactivated: boolean;
   readonly hasSeat: boolean;
   readonly hasAccess: boolean;
   readonly available: boolean;
+  /** Of an `OWNER`: whether the contact is known to be the one whose owner this is; true unless given. */
+  readonly recognised?: boolean;
+  /** Null or left out where it was not read: the method compares nothing, or they are left out anyway. */
+  readonly load?: Load | null;
 }
 
-export type LeftOutReason = 'DEACTIVATED' | 'NO_SEAT' | 'NO_ACCESS' | 'AWAY';
+export type LeftOutReason = 'DEACTIVATED' | 'NO_SEAT' | 'NO_ACCESS' | 'AWAY' | 'NOT_RECOGNISED';
+
+/** Those further away than the candidates that were read one by one. */
+export interface Further {
+  readonly eligible: number;
+  readonly leftOut: Readonly<Partial<Record<LeftOutReason, number>>>;
+}
 
 export interface CandidateNote {
   readonly userId: string;
+  readonly as: CandidateAs;
   readonly outcome: 'CHOSEN' | 'ELIGIBLE' | 'LEFT_OUT';
   readonly reason: LeftOutReason | null;
+  /** As in `Load`; null: not compared. */
+  readonly open: number | null;
+  readonly active: boolean | null;
+  /** ISO 8601; null: never, or not compared. */
+  readonly lastAssignedAt: string | null;
 }
+
+/** Which comparison told the chosen from the next: of several only the first that differed. */
+export type DecidedBy = 'RANDOM' | 'ONLY_ONE' | 'OPEN' | 'ACTIVE' | 'LAST_ASSIGNED' | 'ID' | 'OWNER' | 'DEFAULT_USER';
 
 /** Why it went to whom: ids, codes and numbers only, so it may be stored and shown to operators (ROUTE-14). */
 export interface Explanation {
-  readonly ruleId: string;
+  readonly ruleId: string | null;
   readonly rule: Rule['kind'];
   readonly method: Rule['method'];
   readonly availableOnly: boolean;
+  readonly recentlyAssignedFirst: boolean;
   /** ISO 8601. */
   readonly decidedAt: string;
   readonly ownerId: string | null;
-  readonly outcome: 'ASSIGNED' | 'RULE_IS_NOBODY' | 'NOBODY_ELIGIBLE';
+  readonly outcome: 'ASSIGNED' | 'RULE_IS_NOBODY' | 'NOBODY_ELIGIBLE' | 'NO_OWNER';
+  /** Null: nobody was chosen. */
+  readonly decidedBy: DecidedBy | null;
   readonly eligible: number;
   /** The nearest candidates, at most 50; the rest only as counts. */
   readonly candidates: readonly CandidateNote[];
@@ -46,21 +87,24 @@ export interface Decision {
 }
 
 /** Candidates an explanation lists by name. */
-const EXPLAINED = 50;
+export const EXPLAINED = 50;
+/** Seconds for which a request to a place counts as being active there (ROUTE-9). */
+export const ACTIVE_SECONDS = 120;
 
 /**
  * Who gets it, and why: one pure function of rule, candidates, moment and a random number in [0, 1) (ROUTE-16).
- * Candidates may come in any order; the same set and the same random number give the same owner.
+ * Candidates may come in any order; the same set and the same random number give the same owner. `further` are those beyond the
+ * candidates, for "least busy" only: it needs no more than the nearest.
  */
-export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: Date, random: number): Decision {
-  const notes = candidates
-    .map((candidate) => ({ userId: candidate.userId, reason: reasonAgainst(rule, candidate) }))
-    .toSorted((a, b) => (a.userId < b.userId ? -1 : 1));
-  const eligible = notes.filter((note) => note.reason === null);
-  const chosen = rule.kind === 'NOBODY' ? undefined : eligible[Math.floor(random * eligible.length)];
-  const leftOut: Partial<Record<LeftOutReason, number>> = {};
-  for (const { reason } of notes) if (reason !== null) leftOut[reason] = (leftOut[reason] ?? 0) + 1;
-  const ownerId = chosen?.userId ?? null;
+export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: Date, random: number, further: Further = NONE_FURTHER): Decision {
+  const notes = candidates.map((candidate): Note => ({ candidate, reason: reasonAgainst(rule, candidate) }));
+  const eligible = notes.filter((note) => note.reason === null).toSorted(orderOf(rule));
+  const rest = notes.filter((note) => note.reason !== null).toSorted(byFinding);
+  const chosen = choose(rule, eligible, random);
+  const leftOut: Partial<Record<LeftOutReason, number>> = { ...further.leftOut };
+  for (const { reason } of rest) if (reason !== null) leftOut[reason] = (leftOut[reason] ?? 0) + 1;
+  const ownerId = chosen?.candidate.userId ?? null;
+  const nearest = [...(chosen === undefined ? [] : [chosen]), ...eligible.filter((note) => note !== chosen), ...rest].slice(0, EXPLAINED);
   return {
     ownerId,
     explanation: {
@@ -68,22 +112,28 @@ export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: D
       rule: rule.kind,
       method: rule.method,
       availableOnly: rule.availableOnly,
+      recentlyAssignedFirst: rule.recentlyAssignedFirst === true,
       decidedAt: now.toISOString(),
       ownerId,
-      outcome: ownerId !== null ? 'ASSIGNED' : rule.kind === 'NOBODY' ? 'RULE_IS_NOBODY' : 'NOBODY_ELIGIBLE',
-      eligible: eligible.length,
-      candidates: nearest(notes, ownerId).map((note) => ({
-        userId: note.userId,
-        outcome: note.userId === ownerId ? 'CHOSEN' : note.reason === null ? 'ELIGIBLE' : 'LEFT_OUT',
-        reason: note.reason,
-      })),
+      outcome: outcomeOf(rule, ownerId, notes.length),
+      decidedBy: chosen === undefined ? null : decidedBy(rule, chosen, eligible),
+      eligible: eligible.length + further.eligible,
+      candidates: nearest.map((note) => told(rule, note, chosen)),
       leftOut,
     },
   };
 }
 
-/** What speaks against somebody, the gravest first; null: nothing (ROUTE-4, ROUTE-5). */
+const NONE_FURTHER: Further = { eligible: 0, leftOut: {} };
+
+interface Note {
+  readonly candidate: Candidate;
+  readonly reason: LeftOutReason | null;
+}
+
+/** What speaks against somebody, the gravest first; null: nothing (ROUTE-4, ROUTE-5, ROUTE-10). */
 function reasonAgainst(rule: Rule, candidate: Candidate): LeftOutReason | null {
+  if (candidate.as === 'OWNER' && candidate.recognised === false) return 'NOT_RECOGNISED';
   if (candidate.deactivated) return 'DEACTIVATED';
   if (!candidate.hasSeat) return 'NO_SEAT';
   if (!candidate.hasAccess) return 'NO_ACCESS';
@@ -91,34 +141,64 @@ function reasonAgainst(rule: Rule, candidate: Candidate): LeftOutReason | null {
   return null;
 }
 
-interface Note {
-  readonly userId: string;
-  readonly reason: LeftOutReason | null;
+function choose(rule: Rule, eligible: readonly Note[], random: number): Note | undefined {
+  if (rule.kind === 'NOBODY') return undefined;
+  return eligible[rule.method === 'RANDOM' ? Math.floor(random * eligible.length) : 0];
 }
 
-/** The chosen first, then the eligible, then the rest. */
-function nearest(notes: readonly Note[], ownerId: string | null): readonly Note[] {
-  const rank = (note: Note): number => (note.userId === ownerId ? 0 : note.reason === null ? 1 : 2);
-  return notes.toSorted((a, b) => rank(a) - rank(b)).slice(0, EXPLAINED);
+type Compare = (a: Note, b: Note) => number;
+
+/** Nearest first. A method that compares nothing lists them by id, the contact's owner before who stands in. */
+function orderOf(rule: Rule): Compare {
+  if (rule.method !== 'LEAST_BUSY') return byFinding;
+  const steps = comparisons(rule);
+  return (a, b) => steps.reduce((found, [, compare]) => (found === 0 ? compare(a, b) : found), 0);
 }
 
-/** The explanation in one sentence, by ids. */
-export function explainInWords(explanation: Explanation): string {
-  const excluded = Object.entries(explanation.leftOut).map(([reason, count]) => `${count} ${IN_WORDS[reason as LeftOutReason]}`);
-  const without = excluded.length === 0 ? '' : `; left out: ${excluded.join(', ')}`;
-  switch (explanation.outcome) {
-    case 'ASSIGNED':
-      return `user ${explanation.ownerId} was chosen at random among ${explanation.eligible} eligible${without}`;
-    case 'RULE_IS_NOBODY':
-      return 'unassigned: the rule of the channel is "nobody"';
-    case 'NOBODY_ELIGIBLE':
-      return `unassigned: none of those the rule names was eligible${without}`;
-  }
+const ids: Compare = (a, b) => (a.candidate.userId < b.candidate.userId ? -1 : a.candidate.userId > b.candidate.userId ? 1 : 0);
+const finding = (note: Note): number => (note.candidate.as === 'OWNER' ? 0 : note.candidate.as === 'DEFAULT_USER' ? 1 : 2);
+const byFinding: Compare = (a, b) => finding(a) - finding(b) || ids(a, b);
+
+/** ROUTE-9, one comparison after the other; the first that differs decides. */
+function comparisons(rule: Rule): readonly (readonly [DecidedBy, Compare])[] {
+  return [
+    ['OPEN', (a, b) => loadOf(a).open - loadOf(b).open],
+    ['ACTIVE', (a, b) => Number(loadOf(b).active) - Number(loadOf(a).active)],
+    ['LAST_ASSIGNED', (a, b) => (assignedAt(a) === assignedAt(b) ? 0 : (assignedAt(a) - assignedAt(b)) * (rule.recentlyAssignedFirst === true ? -1 : 1))],
+    ['ID', ids],
+  ];
 }
 
-const IN_WORDS: Readonly<Record<LeftOutReason, string>> = {
-  DEACTIVATED: 'deactivated',
-  NO_SEAT: 'without a paid seat',
-  NO_ACCESS: 'without access',
-  AWAY: 'away',
-};
+/** Whose numbers nobody has read goes last: it must not look idle. */
+const UNREAD: Load = { open: Number.MAX_SAFE_INTEGER, active: false, lastAssignedAt: null };
+const loadOf = (note: Note): Load => note.candidate.load ?? UNREAD;
+/** Never is before any time: first where the least recent goes first, last in the literal reading. */
+const assignedAt = (note: Note): number => loadOf(note).lastAssignedAt?.getTime() ?? Number.MIN_SAFE_INTEGER;
+
+function decidedBy(rule: Rule, chosen: Note, eligible: readonly Note[]): DecidedBy {
+  if (chosen.candidate.as === 'OWNER' || chosen.candidate.as === 'DEFAULT_USER') return chosen.candidate.as;
+  const next = eligible.find((note) => note !== chosen);
+  if (next === undefined) return 'ONLY_ONE';
+  if (rule.method !== 'LEAST_BUSY') return 'RANDOM';
+  return comparisons(rule).find(([, compare]) => compare(chosen, next) !== 0)?.[0] ?? 'ID';
+}
+
+function outcomeOf(rule: Rule, ownerId: string | null, candidates: number): Explanation['outcome'] {
+  if (ownerId !== null) return 'ASSIGNED';
+  if (rule.kind === 'NOBODY') return 'RULE_IS_NOBODY';
+  return rule.kind === 'CONTACT_OWNER' && candidates === 0 ? 'NO_OWNER' : 'NOBODY_ELIGIBLE';
+}
+
+function told(rule: Rule, note: Note, chosen: Note | undefined): CandidateNote {
+  const { candidate, reason } = note;
+  const compared = rule.method === 'LEAST_BUSY' && reason === null ? (candidate.load ?? null) : null;
+  return {
+    userId: candidate.userId,
+    as: candidate.as ?? 'NAMED',
+    outcome: note === chosen ? 'CHOSEN' : reason === null ? 'ELIGIBLE' : 'LEFT_OUT',
+    reason,
+    open: compared?.open ?? null,
+    active: compared?.active ?? null,
+    lastAssignedAt: compared?.lastAssignedAt?.toISOString() ?? null,
+  };
+}
