@@ -4,7 +4,9 @@ import type { Db, Tx } from '#db/database.ts';
 import type { Wake } from '#domain/wake.ts';
 import { visibilityOf, type Viewer, type Visibility } from './access.ts';
 import type { Feed } from './feed.ts';
+import type { Live } from './live/index.ts';
 import { createLoaders, type Loaders } from './loaders.ts';
+import { concernsNothing, type Concerned } from './place-activity.ts';
 
 /** What a server needs, for all of its requests. */
 export interface ApiDeps {
@@ -14,6 +16,8 @@ export interface ApiDeps {
   /** Where the API is reached from outside, without a slash at the end; without it links to attachments are relative. */
   readonly publicUrl?: string;
   readonly feed: Feed;
+  /** What visitors' open pages are told and what is heard of them; without it nobody is told who is writing. */
+  readonly live?: Live;
   /** Hands wakes to Temporal; returns at once and never throws. */
   readonly dispatch: (wakes: readonly Wake[]) => void;
   /** What a plugin gets while its channel is being connected. */
@@ -26,6 +30,8 @@ export interface ApiContext {
   readonly db: Db;
   readonly viewer: Viewer;
   readonly load: Loaders;
+  /** The places and tickets it reads or changes, for whoever asks where the viewer is active (ROUTE-9). */
+  readonly concerned: Concerned;
   /** Ends with the request. */
   readonly signal: AbortSignal;
   /** What the viewer sees, read once a request. */
@@ -48,6 +54,7 @@ export function createContext(deps: ApiDeps, caller: Viewer, signal: AbortSignal
     signal,
     viewer,
     load,
+    concerned: concernsNothing(),
     see,
     seeIn: (tx) => visibilityOf(tx, viewer),
     refresh(now) {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Client } from 'pg';
-import { EVENT_CHANNEL } from '#db/announce.ts';
+import { EVENT_CHANNEL, SIGNAL_CHANNEL } from '#db/announce.ts';
 import { openConnection, type Db } from '#db/database.ts';
 import { CursorTooOld } from '#commands/refusals.ts';
 import { LIMITS } from './limits.ts';
@@ -38,6 +38,19 @@ export async function readEvents(db: Db, after: Position, limit: number): Promis
   return rows;
 }
 
+/**
+ * The same for the one reader, which also wants to know whether more is committed already and only waits for an older transaction: nobody announces
+ * the end of that one, which may have written no event.
+ */
+async function readOnward(db: Db, after: Position, limit: number): Promise<{ readonly events: EventRow[]; readonly more: boolean; readonly held: boolean }> {
+  const { rows } = await sql<EventRow & { readable: boolean }>`
+    select event.*, xid < pg_snapshot_xmin(pg_current_snapshot()) as readable from event
+    where (xid, id) > (${String(after.xid)}::xid8, ${String(after.id)}::bigint)
+    order by xid, id limit ${limit}`.execute(db);
+  const events = rows.flatMap(({ readable, ...event }) => (readable ? [event] : []));
+  return { events, more: events.length === limit, held: events.length < rows.length };
+}
+
 /** Everything readable now is before this. */
 export async function newestPosition(db: Db): Promise<Position> {
   const { rows } = await sql<{ xid: string }>`select pg_snapshot_xmin(pg_current_snapshot())::text as xid`.execute(db);
@@ -68,6 +81,8 @@ export interface Feed {
   follow(after: Position, signal: AbortSignal): AsyncGenerator<readonly EventRow[], void, undefined>;
   /** Where a stream that begins now begins. */
   head(): Promise<Position>;
+  /** Told of what processes say to one another without storing it, on the reader's own connection; ends with what is returned. What comes while that is lost is lost. */
+  hear(listener: (payload: string) => void): () => void;
   close(): Promise<void>;
 }
 
@@ -84,6 +99,9 @@ export interface FeedOptions {
   readonly onProblem?: (what: string, error: unknown) => void;
 }
 
+/** Milliseconds until it is looked again for events that wait for an older transaction: first, and at the most. */
+const HELD_MS = [2, 50] as const;
+
 /** One reader a process; all streams are fed by it (API-3). Begins at the first consumer. */
 export function createFeed(options: FeedOptions): Feed {
   const { db, directUrl, lookMs = 1_000, keep = 5_000, beatMs = 5_000 } = options;
@@ -99,6 +117,9 @@ export function createFeed(options: FeedOptions): Feed {
   let again = false;
   let waiting = new Set<() => void>();
   let starting: Promise<void> | undefined;
+  const listeners = new Set<(payload: string) => void>();
+  let heldTimer: NodeJS.Timeout | undefined;
+  let heldMs: number = HELD_MS[0];
 
   function start(): Promise<void> {
     starting ??= (async () => {
@@ -130,10 +151,13 @@ export function createFeed(options: FeedOptions): Feed {
     // For good: unheard, a second error would end the process.
     connection.on('error', lost);
     connection.on('end', lost);
-    connection.on('notification', look);
+    connection.on('notification', ({ channel, payload }) => {
+      if (channel === EVENT_CHANNEL) look();
+      else for (const listener of listeners) listener(payload ?? '');
+    });
     try {
       await connection.connect();
-      await connection.query(`listen ${EVENT_CHANNEL}`);
+      await connection.query(`listen ${EVENT_CHANNEL}; listen ${SIGNAL_CHANNEL}`);
       look();
     } catch (error) {
       if (!closed) problem('listen', error);
@@ -162,9 +186,11 @@ export function createFeed(options: FeedOptions): Feed {
   async function readOn(): Promise<void> {
     for (;;) {
       if (head === undefined || closed) return;
-      const events = await readEvents(db, head, LIMITS.feedPage);
+      const { events, more, held } = await readOnward(db, head, LIMITS.feedPage);
+      if (held) lookSoon();
       const last = events.at(-1);
       if (last === undefined) return;
+      heldMs = HELD_MS[0];
       recent.push(...events);
       head = positionOf(last);
       if (recent.length > keep) {
@@ -174,8 +200,19 @@ export function createFeed(options: FeedOptions): Feed {
       const wake = waiting;
       waiting = new Set();
       for (const resolve of wake) resolve();
-      if (events.length < LIMITS.feedPage) return;
+      if (!more) return;
     }
+  }
+
+  /** Ever later while the transaction that is waited for goes on. */
+  function lookSoon(): void {
+    if (heldTimer !== undefined || closed) return;
+    heldTimer = setTimeout(() => {
+      heldTimer = undefined;
+      look();
+    }, heldMs);
+    heldTimer.unref();
+    heldMs = Math.min(heldMs * 2, HELD_MS[1]);
   }
 
   /** From memory where it reaches back far enough, else from the database. */
@@ -220,9 +257,15 @@ export function createFeed(options: FeedOptions): Feed {
         yield events;
       }
     },
+    hear(listener) {
+      listeners.add(listener);
+      void start().catch((error: unknown) => problem('listen', error));
+      return () => void listeners.delete(listener);
+    },
     async close() {
       closed = true;
       clearInterval(timer);
+      clearTimeout(heldTimer);
       for (const resolve of waiting) resolve();
       await reading;
       await client?.end().catch(() => undefined);

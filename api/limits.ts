@@ -46,6 +46,12 @@ export const LIMITS = {
   feedPage: 500,
   /** Open streams of one user at one process. */
   streamsPerUser: 50,
+  /** Open streams of visitors' pages at one process: all, of one address, of one visitor. */
+  liveStreams: 20_000,
+  liveStreamsPerAddress: 200,
+  liveStreamsPerVisitor: 20,
+  /** What such a stream has not taken yet; above it the stream ends, and the page goes on where it was. */
+  liveBuffer: 100,
   /** Seconds a JWT counts after it was issued, whatever it says itself. */
   tokenAgeSeconds: 86_400,
   /** Seconds by which a provider's clock may differ from ours. */
@@ -62,6 +68,9 @@ export const RATES = {
   pagePerMinute: 120,
   /** What is sent to one channel's public page, for each address. */
   pageWritesPerMinute: 30,
+  /** The same two of plugins whose pages hold a conversation. */
+  livePerMinute: 600,
+  liveWritesPerMinute: 120,
 } as const;
 
 export type RateLimitName = keyof typeof RATES;

@@ -11,12 +11,13 @@ import { createDns } from '#runtime/dns.ts';
 import { environmentOrExit } from '#runtime/environment.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
-import { createPluginContext } from '#runtime/plugin-context.ts';
+import { createPluginContext, webhookUrlOf } from '#runtime/plugin-context.ts';
 import { createDevMailPage } from './dev-mail.ts';
 import { createFileDoors } from './doors/files.ts';
 import { createDoors } from './doors/index.ts';
 import { createClientAddress } from './client-address.ts';
 import { createFeed } from './feed.ts';
+import { createLive } from './live/index.ts';
 import { createGate } from './gate.ts';
 import { createRateLimits } from './rate-limit.ts';
 import { createGraphqlHandler } from './server.ts';
@@ -38,6 +39,8 @@ const feed = createFeed({
   onProblem: (what, error) => log.warn({ what, err: error }, 'the event feed'),
 });
 lifecycle.onShutdown('feed', () => feed.close());
+const live = createLive({ db, feed, onProblem: (what, error) => log.warn({ what, err: error }, 'the news of open pages') });
+lifecycle.onShutdown('live', () => live.close());
 
 const keys = keysFrom(env.secret);
 const rates = createRateLimits(db);
@@ -61,12 +64,13 @@ const graphql = createGraphqlHandler({
   plugins: config.plugins,
   publicUrl: env.publicUrl,
   feed,
+  live,
   dispatch: createDispatch(waker, (workflowId) => log.warn({ workflowId }, 'Temporal was not woken; the guardian will')),
   pluginContext: (plugin, channel) =>
     createPluginContext(channel, {
       sign: (text) => keys.signFor(channel.key, text),
       log: (message, fields) => log.info({ ...fields, plugin }, message),
-      webhookUrl: `${env.publicUrl}/hooks/${plugin}/${channel.key}`,
+      webhookUrl: webhookUrlOf(env.publicUrl, config.plugins.find(({ key }) => key === plugin) ?? { key: plugin }, channel.key),
     }),
   graphiql: env.mode === 'development',
   gate,
@@ -82,6 +86,7 @@ const doors = createDoors({
   resolveDns: createDns(env.dnsServers),
   rates,
   clientAddress,
+  live,
   log: (message, fields) => log.info(fields, message),
   env: { publicUrl: env.publicUrl, listen: { host: env.smtpHost, ports: listenPorts() } },
 });
@@ -136,7 +141,7 @@ function listen(): Promise<ServerType> {
 /** Requests under way are answered; streams are ended, for they would never end by themselves. */
 async function close(running: ServerType): Promise<void> {
   const closed = new Promise<void>((resolve) => void running.close(() => resolve()));
-  await feed.close();
+  await Promise.all([feed.close(), live.close()]);
   if ('closeIdleConnections' in running) running.closeIdleConnections();
   const force = setTimeout(() => {
     if ('closeAllConnections' in running) running.closeAllConnections();

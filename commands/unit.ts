@@ -55,6 +55,9 @@ export const EVENT_KINDS = [
   'VISITOR_LEFT',
   'CONTACT_CHANGED',
   'SYSTEM_SENDER_CHANGED',
+  'CHATFLOW_CHANGED',
+  'CHATFLOW_STARTED',
+  'CHATFLOW_ENDED',
   'NOTIFIED',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];

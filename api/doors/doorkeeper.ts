@@ -1,11 +1,11 @@
 import { ChannelFailure, type Plugin, type RawDelivery } from '@trunkline/channel-sdk';
-import { loadChannel, type LoadedChannel } from '#commands/channel-settings.ts';
+import { connectedKeys, loadChannel, type LoadedChannel } from '#commands/channel-settings.ts';
 import { channelState } from '#commands/channel-state.ts';
 import { loadConnecting } from '#commands/connecting.ts';
-import { storeDelivery } from '#commands/intake.ts';
+import { storeDelivery, storeDeliveryForAll, type Stored } from '#commands/intake.ts';
 import type { Keys } from '#commands/secrets.ts';
 import type { Db } from '#db/database.ts';
-import { createPluginContext } from '#runtime/plugin-context.ts';
+import { createPluginContext, webhookUrlOf } from '#runtime/plugin-context.ts';
 import { createChannelCache, type DoorChannel } from './channel-cache.ts';
 import type { IntakeWake } from './intake-wake.ts';
 
@@ -18,13 +18,18 @@ export interface Doorkeeper {
   log(message: string, fields: Fields): void;
   /** Whether this plugin's pages hold a conversation: known without reading anything. */
   isLive(plugin: string): boolean;
+  plugin(key: string): Plugin | undefined;
   /** A connected channel whose plugin is configured. */
   find(channelKey: string): Promise<DoorChannel | undefined>;
   findByAddress(plugin: string, address: string): Promise<DoorChannel | undefined>;
   /** Channels of this plugin, or that of this key, whose provider is being asked to connect them: their handshakes come before they are channels. */
   findConnecting(by: { readonly key: string } | { readonly plugin: string }): Promise<readonly DoorChannel[]>;
+  /** Keys of a plugin's connected channels: of these addresses, or of all. */
+  keysOf(plugin: string, addresses: readonly string[] | 'any'): Promise<readonly string[]>;
   /** Durable once this resolves; the wake follows after the answer. A channel that is off takes in all the same (CH-9). Rejects with `Unavailable`. */
   store(door: DoorChannel, raw: RawDelivery): Promise<void>;
+  /** The same for several: for all of them or for none. */
+  storeForAll(doors: readonly DoorChannel[], raw: RawDelivery): Promise<void>;
 }
 
 export interface DoorkeeperDeps {
@@ -50,10 +55,9 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
   function toDoor(channel: LoadedChannel): DoorChannel | undefined {
     const plugin = byKey.get(channel.plugin);
     if (plugin === undefined) return undefined;
-    const webhookUrl = `${publicUrl}/hooks/${plugin.key}/${channel.key}`;
     const context = createPluginContext(channel.info, {
       signal,
-      webhookUrl,
+      webhookUrl: webhookUrlOf(publicUrl, plugin, channel.key),
       sign: (text) => keys.signFor(channel.key, text),
       log: (message, fields) => log(message, fields ?? {}),
       state: channelState(db, keys, channel),
@@ -69,15 +73,33 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
     find: createChannelCache((key) => load({ key })),
     findByAddress: (plugin, address) => load({ plugin, address }),
     findConnecting: async (by) => (await loadConnecting(db, keys, by)).flatMap((channel) => toDoor(channel) ?? []),
-    async store({ channel, plugin }, raw) {
-      // There is nothing yet to keep it for; its provider comes again.
-      if (!channel.connected) throw new ChannelFailure({ code: 'Unavailable', reason: 'the channel is being connected' });
-      try {
-        const { deliveryId, intakeRunning } = await storeDelivery(db, channel.id, raw);
-        setImmediate(() => wake.stored({ channelId: channel.id, channelKey: channel.key, plugin: plugin.key, deliveryId, intakeRunning }));
-      } catch (cause) {
-        throw new ChannelFailure({ code: 'Unavailable', reason: 'the delivery could not be stored' }, { cause });
-      }
-    },
+    plugin: (key) => byKey.get(key),
+    keysOf: (plugin, addresses) => connectedKeys(db, plugin, addresses),
+    store: (door, raw) => keep([door], async () => [await storeDelivery(db, door.channel.id, raw)]),
+    storeForAll: (doors, raw) =>
+      keep(doors, () =>
+        storeDeliveryForAll(
+          db,
+          doors.map((door) => door.channel.id),
+          raw,
+        ),
+      ),
   };
+
+  async function keep(doors: readonly DoorChannel[], store: () => Promise<readonly Stored[]>): Promise<void> {
+    if (doors.length === 0) return;
+    // There is nothing yet to keep it for; its provider comes again.
+    if (doors.some((door) => !door.channel.connected)) throw new ChannelFailure({ code: 'Unavailable', reason: 'the channel is being connected' });
+    try {
+      const stored = await store();
+      setImmediate(() => {
+        for (const [index, { channel, plugin }] of doors.entries()) {
+          const one = stored[index];
+          if (one !== undefined) wake.stored({ channelId: channel.id, channelKey: channel.key, plugin: plugin.key, ...one });
+        }
+      });
+    } catch (cause) {
+      throw new ChannelFailure({ code: 'Unavailable', reason: 'the delivery could not be stored' }, { cause });
+    }
+  }
 }

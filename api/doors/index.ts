@@ -6,12 +6,14 @@ import type { Db } from '#db/database.ts';
 import type { ResolveDns } from '#runtime/dns.ts';
 import type { Waker } from '#workflows/contract.ts';
 import { createClientAddress, type ClientAddress } from '../client-address.ts';
+import type { Live } from '../live/index.ts';
 import { createRateLimits, type RateLimits } from '../rate-limit.ts';
 import { createBodies, type Bodies } from './bodies.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { createIntakeWake } from './intake-wake.ts';
 import { startListeners, type ListenSettings } from './listeners.ts';
 import { servePage } from './pages.ts';
+import { receiveShared } from './shared-door.ts';
 import { receiveWebhook } from './webhooks.ts';
 
 /** Node's own request is there when Node's server serves the app, and not in a test that calls `app.request`. */
@@ -29,6 +31,8 @@ export interface DoorsDeps {
   readonly clientAddress?: ClientAddress;
   /** What strangers send, in memory; with the limits of `LIMITS` unless given. */
   readonly bodies?: Bodies;
+  /** What visitors' open pages are told. */
+  readonly live?: Live;
   /** Gets ids and codes only. */
   readonly log: (message: string, fields: Readonly<Record<string, string | number | boolean>>) => void;
   readonly env: {
@@ -39,7 +43,7 @@ export interface DoorsDeps {
 }
 
 export interface Doors {
-  /** `/hooks/<plugin>/<channel key>` and `/pages/<plugin>/<channel key>/…`. */
+  /** `/hooks/<plugin>/<channel key>`, `/hooks/<plugin>` and `/pages/<plugin>/<channel key>/…`. */
   readonly app: Hono<{ Bindings: NonNullable<Bindings> }>;
   /** Starts the plugins' own servers. Throws where a port is taken; none is left running then. */
   listen(): Promise<readonly { readonly plugin: string; readonly port: number }[]>;
@@ -57,6 +61,7 @@ export function createDoors({
   rates = createRateLimits(db),
   clientAddress = createClientAddress([]),
   bodies = createBodies(),
+  live,
   log,
   env,
 }: DoorsDeps): Doors {
@@ -71,10 +76,15 @@ export function createDoors({
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
     return receiveWebhook({ keeper, bodies, clientAddress }, c.req.raw, path, env?.incoming);
   });
+  app.on(['GET', 'POST'], '/hooks/:plugin', (c) => {
+    const env: Bindings = c.env;
+    const path = { plugin: c.req.param('plugin'), pathAndQuery: pathAndQueryOf(c.req.url) };
+    return receiveShared({ keeper, bodies, clientAddress }, c.req.raw, path, env?.incoming);
+  });
   app.all('/pages/:plugin/:channelKey/*', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return servePage({ keeper, db, rates, clientAddress, bodies }, c.req.raw, path, env?.incoming);
+    return servePage({ keeper, db, rates, clientAddress, bodies, live }, c.req.raw, path, env?.incoming);
   });
 
   return {

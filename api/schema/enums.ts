@@ -175,6 +175,9 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   TICKET_IMPORT_CHANGED: 'An import of tickets began, came further or ended.',
   PIPELINES_CHANGED: 'Pipelines or statuses changed.',
   SYSTEM_SENDER_CHANGED: 'Who sends the account’s own mail changed.',
+  CHATFLOW_CHANGED: 'A chatflow was made, edited, switched or removed.',
+  CHATFLOW_STARTED: 'A chatflow began to answer in a conversation.',
+  CHATFLOW_ENDED: 'A chatflow is over in a conversation; why says how: HANDED_OFF, TAKEN_OVER, ENDED, ABANDONED, CLOSED, CHANNEL_OFF, CHANNEL_CHANGED, CANNOT_SAY.',
   NOTIFIED: 'A user was notified.',
 };
 export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);

@@ -60,7 +60,14 @@ test('most requests cost no statement, and who is refused costs none [API-7]', a
   for (let index = 0; index < 300; index += 1) expect(await limits.take('callerPerMinute', 'user-2')).toEqual({ allowed: true });
   // Taken in shares of a fortieth: ten statements for three hundred requests.
   expect(await points()).toBe(300);
-  const few = createRateLimits(process(), { callerPerMinute: 2, unauthenticatedPerMinute: 2, pagePerMinute: 2, pageWritesPerMinute: 2 });
+  const few = createRateLimits(process(), {
+    callerPerMinute: 2,
+    unauthenticatedPerMinute: 2,
+    pagePerMinute: 2,
+    pageWritesPerMinute: 2,
+    livePerMinute: 2,
+    liveWritesPerMinute: 2,
+  });
   for (let index = 0; index < 500; index += 1) await few.take('unauthenticatedPerMinute', '192.0.2.9');
   // Two were allowed and one statement said no; the other 497 asked nobody.
   expect(await points()).toBe(300 + 3);
