@@ -1,4 +1,5 @@
 import type { ChannelInfo, IdentityKind, Plugin } from '@trunkline/channel-sdk';
+import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { InvalidInput, type Problem } from './refusals.ts';
 import type { Keys } from './secrets.ts';
@@ -51,6 +52,13 @@ export async function loadChannel(
       settings: { ...row.settings, ...openSecrets(keys, row.key, row.secrets) },
     },
   };
+}
+
+/** Keys of a plugin's connected channels: of these addresses, or of all. */
+export async function connectedKeys(db: Db, plugin: string, addresses: readonly string[] | 'any'): Promise<readonly string[]> {
+  let query = db.selectFrom('channel').select('key').where('plugin', '=', plugin).where('disconnected_at', 'is', null);
+  if (addresses !== 'any') query = query.where(sql<boolean>`address = any(${[...addresses]}::text[])`);
+  return (await query.orderBy('id').execute()).map((row) => row.key);
 }
 
 /** The secret settings of a row; empty where it has none. */

@@ -43,6 +43,23 @@ export async function storeDelivery(db: Db, channelId: string, raw: RawDelivery)
   return { deliveryId: row.id, intakeRunning: row.running };
 }
 
+/** The same for several channels of which one delivery speaks: for all of them or, where this rejects, for none. In the order of `channelIds`. */
+export async function storeDeliveryForAll(db: Db, channelIds: readonly string[], raw: RawDelivery): Promise<readonly Stored[]> {
+  const { rows } = await sql<{ channel_id: string; id: number; running: boolean }>`
+    with stored as (
+      insert into raw_delivery (channel_id, method, url, headers, body, received_at)
+      select channel_id, ${raw.method}, ${keptText(raw.url)}, ${keptHeaders(raw.headers)}::jsonb, ${toBuffer(raw.body)}::bytea, ${raw.receivedAt}::timestamptz
+      from unnest(${[...channelIds]}::uuid[]) as channel_id
+      returning id, channel_id
+    ) select s.channel_id, s.id, h.intake_until > now() as running from stored s join channel h on h.id = s.channel_id`.execute(db);
+  const byChannel = new Map(rows.map((row) => [row.channel_id, { deliveryId: row.id, intakeRunning: row.running }]));
+  return channelIds.map((id) => {
+    const stored = byChannel.get(id);
+    if (stored === undefined) throw new Error('the delivery was not stored');
+    return stored;
+  });
+}
+
 export interface TakenDelivery {
   readonly id: number;
   /** How often parsing it was begun, this time included. */

@@ -1,4 +1,4 @@
-import { ChannelFailure, type ChannelInfo, type ChannelState, type PluginContext } from '@trunkline/channel-sdk';
+import { ChannelFailure, type ChannelInfo, type ChannelState, type Plugin, type PluginContext } from '@trunkline/channel-sdk';
 
 type Fetch = typeof fetch;
 type Fields = Readonly<Record<string, string | number | boolean>>;
@@ -43,6 +43,11 @@ export function createPluginContext(channel: ChannelInfo<unknown>, options: Cont
     ...(options.webhookUrl === undefined ? {} : { webhookUrl: options.webhookUrl }),
     ...(options.state === undefined ? {} : { state: options.state }),
   };
+}
+
+/** Where the provider of a channel calls: one address for each channel, or one for all of a plugin that sorts them by itself (`sharedDoor`). */
+export function webhookUrlOf(publicUrl: string, plugin: Pick<Plugin, 'key' | 'sharedDoor'>, channelKey: string): string {
+  return plugin.sharedDoor === undefined ? `${publicUrl}/hooks/${plugin.key}/${channelKey}` : `${publicUrl}/hooks/${plugin.key}`;
 }
 
 interface Limits {

@@ -37,19 +37,13 @@ export async function receiveWebhook(
   const { maxDeliveryBytes } = door.plugin.capabilities;
   const body = await bodies.read(request, incoming, { address: clientAddress(request, incoming), maxBytes: maxDeliveryBytes });
   if ('refused' in body) return new Response(null, UNREAD[body.refused]);
-  const raw: RawDelivery = {
-    method: request.method,
-    url: keeper.publicUrl + path.pathAndQuery,
-    headers: headersOf(request, incoming),
-    body: body.bytes,
-    receivedAt: new Date(keeper.now()).toISOString(),
-  };
+  const raw = rawOf(keeper, request, incoming, path.pathAndQuery, body.bytes);
   try {
     const verdict = await verify.call(door.plugin, raw, verifyContext(door));
     if (verdict.store) await keeper.store(door, raw);
     return verdict.answer;
   } catch (error) {
-    return refusal(keeper, error, door.channel.key);
+    return refuse(keeper, error, { channel: door.channel.key });
   } finally {
     body.release();
   }
@@ -66,13 +60,24 @@ async function findConnecting(keeper: Doorkeeper, key: string): Promise<DoorChan
 }
 
 /** Who may come again with the same is told when. */
-const UNREAD: Readonly<Record<BodyRefusal, ResponseInit>> = {
+export const UNREAD: Readonly<Record<BodyRefusal, ResponseInit>> = {
   TooLarge: { status: 413, headers: { connection: 'close' } },
   TooManyOfAddress: { status: 429, headers: { connection: 'close', 'retry-after': RETRY_AFTER } },
   TooMuchOfAll: { status: 503, headers: { connection: 'close', 'retry-after': RETRY_AFTER } },
   TooSlow: { status: 408, headers: { connection: 'close' } },
   BrokenOff: { status: 400, headers: { connection: 'close' } },
 };
+
+/** The delivery as it came, from outside any proxy. */
+export function rawOf(keeper: Doorkeeper, request: Request, incoming: IncomingMessage | undefined, pathAndQuery: string, body: Uint8Array): RawDelivery {
+  return {
+    method: request.method,
+    url: keeper.publicUrl + pathAndQuery,
+    headers: headersOf(request, incoming),
+    body,
+    receivedAt: new Date(keeper.now()).toISOString(),
+  };
+}
 
 /** Only what Node parsed; a name that came twice is joined as HTTP says. */
 function headersOf(request: Request, incoming: IncomingMessage | undefined): Record<string, string> {
@@ -85,9 +90,10 @@ function headersOf(request: Request, incoming: IncomingMessage | undefined): Rec
   return headers;
 }
 
-function refusal(keeper: Doorkeeper, error: unknown, channel: string): Response {
+/** What a provider is told of a delivery that was not taken. */
+export function refuse(keeper: Doorkeeper, error: unknown, named: Readonly<Record<string, string>>): Response {
   const code = isChannelFailure(error) ? error.failure.code : 'Unexpected';
-  keeper.log('a delivery was not taken', { channel, code });
+  keeper.log('a delivery was not taken', { ...named, code });
   switch (code) {
     case 'Unauthentic':
       return new Response(null, { status: 401 });
