@@ -1,13 +1,19 @@
 import { describe, expect, it, test } from 'vitest';
 import { conformanceChecks, describeConformance, type ConformanceSamples } from '../testing/index.ts';
 import { reference } from '../testing/reference.ts';
+import { liveReference } from '../testing/reference-live.ts';
+import { liveSamples } from '../testing/reference-live-samples.ts';
 import { referenceSamples } from '../testing/reference-samples.ts';
+import { voiceReference } from '../testing/reference-voice.ts';
+import { voiceSamples } from '../testing/reference-voice-samples.ts';
 import { BROKEN } from './broken-plugins.ts';
 import { honest, listening, listeningSamples } from './listening-plugin.ts';
 
 // With a server of its own it has every kind of function there is a check for.
 const whole = listening(honest);
 describeConformance({ describe, test }, whole, listeningSamples);
+describeConformance({ describe, test }, voiceReference, voiceSamples);
+describeConformance({ describe, test }, liveReference, liveSamples);
 
 /** They take half a second and more: run where one of them is the one that must find something. */
 const SLOW = /any bytes|silence|without an answer|garbage on its pages|into an error/;

@@ -1,13 +1,16 @@
 import { createHmac } from 'node:crypto';
-import type { ChannelInfo, ListenContext, PageContext, PluginContext, RawDelivery } from '../index.ts';
+import type { ChannelInfo, ChannelState, ListenContext, PageContext, PluginContext, RawDelivery } from '../index.ts';
 import { fail, type Subject } from './check.ts';
 import type { StandIn } from './samples.ts';
+import { createState } from './state.ts';
 
 /** What the time is in every check: samples whose content depends on it may rely on that. */
 export const SAMPLE_NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 /** Milliseconds after which nobody waits for the provider any more. */
 const PATIENCE = 10_000;
 const A_MOMENT = 50;
+const HURRY = 300;
+const ORIGIN = 'https://help.acme.example';
 
 export type Which = 'valid' | 'second';
 
@@ -38,8 +41,20 @@ export function quietContext(channel: ChannelInfo<unknown>, now = SAMPLE_NOW): B
   return contextWith(channel, now, () => Promise.reject(new TypeError('nobody may be called here')), new AbortController().signal);
 }
 
-/** For `send` and the like: the provider is the stand-in. With `leave`, nobody waits any longer once it has taken a message; otherwise for a long time. */
-export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn, then: 'wait' | 'leave' = 'wait'): BenchContext {
+/** What the channel of this stand-in keeps: the same in every context that has to do with it, as in every process of the engine. */
+export function stateAt(provider: StandIn): ChannelState {
+  const state = STATES.get(provider) ?? createState();
+  STATES.set(provider, state);
+  return state;
+}
+
+const STATES = new WeakMap<StandIn, ChannelState>();
+
+/**
+ * For `send` and the like: the provider is the stand-in. With `leave`, nobody waits any longer once it has taken a message; with `hurry`, for a moment;
+ * otherwise for a long time.
+ */
+export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn, then: 'wait' | 'leave' | 'hurry' = 'wait'): BenchContext {
   const controller = new AbortController();
   const late = Promise.withResolvers<never>();
   // Whoever never asks the provider leaves nobody to hear this.
@@ -49,17 +64,18 @@ export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn
     controller.abort(reason);
     late.reject(reason);
   };
-  setTimeout(leave, PATIENCE).unref();
+  setTimeout(leave, then === 'hurry' ? HURRY : PATIENCE).unref();
   // A moment later, so that the stand-in has done with it.
   if (then === 'leave') provider.onTaken(async () => void setTimeout(leave, A_MOMENT));
   const call = provider.fetch ?? (() => Promise.reject(new TypeError('the stand-in of the samples has no fetch')));
   // Also a stand-in that heeds no signal is left in the end, as the engine leaves a provider.
-  return contextWith(
+  const context = contextWith(
     channel,
     SAMPLE_NOW,
     (input, init) => Promise.race([call(input, { ...init, signal: init?.signal ?? controller.signal }), late.promise]),
     controller.signal,
   );
+  return { ...context, webhookUrl: `${ORIGIN}/hooks/${channel.key}`, state: stateAt(provider) };
 }
 
 /** For `page`: deliveries are kept. */

@@ -1,31 +1,47 @@
 import type { Plugin } from '../index.ts';
 import type { ConformanceCheck, Subject } from './check.ts';
 import { anyBytesChecks } from './checks/any-bytes.ts';
+import { askingChecks } from './checks/asking.ts';
 import { attachmentChecks } from './checks/attachments.ts';
+import { callChecks } from './checks/calls.ts';
 import { catchUpChecks } from './checks/catch-up.ts';
+import { choiceChecks } from './checks/choices.ts';
+import { connectionChecks } from './checks/connection.ts';
 import { definitionChecks } from './checks/definition.ts';
 import { deliveryChecks } from './checks/deliveries.ts';
+import { fromSettingsChecks } from './checks/from-settings.ts';
 import { isolationChecks } from './checks/isolation.ts';
 import { limitChecks } from './checks/limits.ts';
 import { listenerChecks } from './checks/listener.ts';
+import { liveChecks } from './checks/live.ts';
 import { pageChecks } from './checks/pages.ts';
 import { secretChecks } from './checks/secrets.ts';
 import { sendingChecks } from './checks/sending.ts';
 import { settingsChecks } from './checks/settings.ts';
+import { sharedDoorChecks } from './checks/shared-door.ts';
+import { templateChecks } from './checks/templates.ts';
 import { webhookChecks } from './checks/webhook.ts';
 import type { ConformanceSamples } from './samples.ts';
 
 const GROUPS: readonly ((subject: Subject) => ConformanceCheck[])[] = [
   definitionChecks,
   settingsChecks,
+  fromSettingsChecks,
+  connectionChecks,
+  askingChecks,
   webhookChecks,
+  sharedDoorChecks,
   deliveryChecks,
   anyBytesChecks,
   attachmentChecks,
   sendingChecks,
   limitChecks,
+  choiceChecks,
+  templateChecks,
+  callChecks,
   catchUpChecks,
   pageChecks,
+  liveChecks,
   listenerChecks,
   isolationChecks,
   secretChecks,

@@ -1,6 +1,7 @@
 import type { ChannelInfo, InboundEvent, InboundMessage, OutboundMessage, RawDelivery, SendReceipt } from '../index.ts';
 import { quietContext, type BenchContext } from './bench.ts';
 import type { Subject } from './check.ts';
+import { doorContext } from './connected.ts';
 import { outcomeOf, valueOf, type Outcome } from './outcome.ts';
 
 /** A message as the host keeps it: ours once it was sent, whoever told of it first. */
@@ -12,20 +13,30 @@ interface HostMessage {
 /** The little of the engine that a plugin's answers must fit: dedupe keys, ids, echoes. In memory. */
 export interface Host {
   readonly messages: HostMessage[];
+  /** Ids of calls: each has several events. */
+  readonly calls: ReadonlySet<string>;
   /** As at the door: verified if it is a webhook, parsed, taken in. */
   take(raw: RawDelivery): Promise<void>;
   apply(events: readonly InboundEvent[]): void;
   send(message: OutboundMessage, context: BenchContext): Promise<Outcome<SendReceipt>>;
 }
 
-export function createHost({ plugin, samples }: Subject, channel: ChannelInfo<unknown>): Host {
+export function createHost(subject: Subject, channel: ChannelInfo<unknown>): Host {
+  const { plugin, samples } = subject;
   const seen = new Set<string>();
+  let door = async () => {
+    const context = await doorContext(subject, channel);
+    door = async () => context;
+    return context;
+  };
   const messages: HostMessage[] = [];
+  const calls = new Set<string>();
   const apply = (events: readonly InboundEvent[]) => {
     for (const event of events) {
       if (seen.has(event.dedupeKey)) continue;
       seen.add(event.dedupeKey);
       if (event.type === 'message') place(event);
+      else if (event.type === 'call') calls.add(event.providerMessageId);
     }
   };
   const place = (event: InboundMessage) => {
@@ -36,12 +47,13 @@ export function createHost({ plugin, samples }: Subject, channel: ChannelInfo<un
   };
   return {
     messages,
+    calls,
     apply,
     async take(raw) {
       const signed = samples.webhook?.sign(raw, channel) ?? raw;
       if (plugin.verify !== undefined) {
         const { verify } = plugin;
-        const verdict = await valueOf('verify of a signed sample', () => verify(signed, quietContext(channel)));
+        const verdict = await valueOf('verify of a signed sample', async () => verify(signed, await door()));
         if (!verdict.store) return;
       }
       apply(await valueOf('parse of a sample', () => plugin.parse(signed, quietContext(channel)), samples.parseMillis));

@@ -1,4 +1,4 @@
-import { ChannelFailure, type AttachmentRef, type InboundEvent } from '../index.ts';
+import { ChannelFailure, type AttachmentRef, type Identity, type InboundEvent } from '../index.ts';
 import { isRecord } from './samples.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -39,14 +39,42 @@ function eventOf(fields: Fields, where: string): InboundEvent | undefined {
       const id = textOf(fields, 'of', where);
       return { type: 'receipt', dedupeKey: `receipt:${id}:${state}`, providerMessageId: id, state };
     }
+    case 'typing':
+      return { type: 'typing', dedupeKey: `typing:${textOf(fields, 'id', where)}`, contact: fromOf(fields, where) };
+    case 'seen': {
+      const through = textOf(fields, 'through', where);
+      if (!Number.isFinite(Date.parse(through))) throw new ChannelFailure({ code: 'Malformed', where: `${where}.through` });
+      const contact = fromOf(fields, where);
+      const at = new Date(through).toISOString();
+      return { type: 'watermark', dedupeKey: `seen:${contact.value}:${at}`, contact, state: 'read', through: at };
+    }
+    case 'agreed':
+    case 'declined': {
+      const given = fields['kind'] === 'agreed';
+      return { type: 'consent', dedupeKey: `consent:${textOf(fields, 'id', where)}`, contact: fromOf(fields, where), purpose: 'processing', given };
+    }
+    case 'moved': {
+      const contact: Identity = { kind: 'scoped-id', value: textOf(fields, 'now', where) };
+      const old = fromOf(fields, where);
+      if (old.value === contact.value) return undefined;
+      return { type: 'identity-changed', dedupeKey: `moved:${old.value}:${contact.value}`, old, new: contact };
+    }
+    case 'revoked':
+      return { type: 'health', dedupeKey: `revoked:${textOf(fields, 'id', where)}`, health: 'DISCONNECTED', reason: 'token revoked' };
+    case 'missed':
+      return { type: 'catch-up', dedupeKey: `missed:${textOf(fields, 'id', where)}`, why: 'gap' };
     default:
       return undefined;
   }
 }
 
+function fromOf(fields: Fields, where: string): Identity {
+  return { kind: 'scoped-id', value: textOf(fields, 'from', where) };
+}
+
 function messageOf(fields: Fields, where: string): InboundEvent {
   const id = textOf(fields, 'id', where);
-  const { thread, ours } = fields;
+  const { thread, ours, choice } = fields;
   const joins = typeof thread === 'string' && storable(thread) ? [thread] : [];
   return {
     type: 'message',
@@ -54,11 +82,12 @@ function messageOf(fields: Fields, where: string): InboundEvent {
     dedupeKey: `message:${id}`,
     direction: fields['kind'] === 'echo' ? 'echo' : 'inbound',
     providerMessageId: id,
-    contact: { kind: 'scoped-id', value: textOf(fields, 'from', where) },
+    contact: fromOf(fields, where),
     participants: [],
     thread: { joins, keys: [`message:${id}`] },
     text: fields['text'] === undefined ? '' : textOf(fields, 'text', where, true),
     attachments: filesOf(fields),
+    ...(typeof choice === 'string' && storable(choice) ? { choice } : {}),
     ...(typeof ours === 'string' && storable(ours) ? { outboundId: ours } : {}),
   };
 }

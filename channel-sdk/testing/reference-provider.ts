@@ -1,3 +1,4 @@
+import type { OutboundMessage } from '../index.ts';
 import type { StandIn } from './samples.ts';
 
 /** What it took. */
@@ -6,6 +7,8 @@ export interface ReferenceMessage {
   readonly ours: string;
   readonly to: string;
   readonly text: string;
+  readonly template?: OutboundMessage['template'];
+  readonly choices?: OutboundMessage['quickReplies'];
 }
 
 export interface ReferenceProvider extends StandIn {
@@ -13,6 +16,11 @@ export interface ReferenceProvider extends StandIn {
 }
 
 const PAGE = 10;
+/** What its account has to say; the second was refused. */
+const TEMPLATES = [
+  { name: 'still-there', language: 'en', text: 'Are you still there, {{1}}?', approved: true },
+  { name: 'good-offer', language: 'en', text: 'Buy, {{1}}, buy {{2}}!', approved: false },
+];
 
 /** The reference channel's provider, in memory. `event`: what message `n` of its history is; `files`: what it keeps. */
 export function createReferenceProvider(event: (n: number) => unknown, files: ReadonlyMap<string, Uint8Array<ArrayBuffer>>): ReferenceProvider {
@@ -25,11 +33,15 @@ export function createReferenceProvider(event: (n: number) => unknown, files: Re
     const { pathname, searchParams } = new URL(request.url);
     const [, kind, name = ''] = pathname.split('/');
     if (request.method === 'POST') return take(await request.json());
+    const fault = refused() ?? (how === 'silence' ? new Promise<Response>(() => undefined) : muddled());
+    if (fault !== undefined) return fault;
     switch (kind) {
       case 'messages': {
         const found = messages.find(({ ours }) => ours === decodeURIComponent(name));
         return found === undefined ? new Response(null, { status: 404 }) : Response.json({ id: found.id });
       }
+      case 'templates':
+        return Response.json({ templates: TEMPLATES });
       case 'files': {
         const file = files.get(decodeURIComponent(name));
         return file === undefined ? new Response(null, { status: 404 }) : new Response(file);
@@ -43,24 +55,34 @@ export function createReferenceProvider(event: (n: number) => unknown, files: Re
   }
 
   async function take(message: ReferenceMessage): Promise<Response> {
+    const no = refused(`no to ${message.to}: "${message.text}"`);
+    if (no !== undefined) return no;
+    const { template } = message;
+    if (template !== undefined && !TEMPLATES.some(({ name }) => name === template.name)) return new Response('no such template', { status: 400 });
+    messages.push(message);
+    for (const listener of listeners) await listener();
+    if (how === 'silence') return new Promise(() => undefined);
+    return muddled() ?? Response.json({ id: message.id });
+  }
+
+  function refused(reason = 'no'): Response | undefined {
     switch (how) {
       case 'rate-limit':
         return new Response('slow down', { status: 429, headers: { 'retry-after': '7' } });
       case 'unavailable':
         return new Response('away', { status: 503 });
       case 'reject':
-        return new Response(`no to ${message.to}: "${message.text}"`, { status: 400 });
+        return new Response(reason, { status: 400 });
       case 'disconnect':
         return new Response('who are you?', { status: 401 });
       default:
-        break;
+        return undefined;
     }
-    messages.push(message);
-    for (const listener of listeners) await listener();
+  }
+
+  function muddled(): Response | undefined {
     if (how === 'garbage') return new Response('<html>fine</html>');
-    if (how === 'huge') return new Response('a'.repeat(10 * 1024 * 1024));
-    if (how === 'silence') return new Promise(() => undefined);
-    return Response.json({ id: message.id });
+    return how === 'huge' ? new Response('a'.repeat(10 * 1024 * 1024)) : undefined;
   }
 
   return {
@@ -69,6 +91,12 @@ export function createReferenceProvider(event: (n: number) => unknown, files: Re
     behave: (fault) => void (how = fault),
     taken: () => messages.length,
     onTaken: (listener) => void listeners.push(listener),
+    last() {
+      const message = messages.at(-1);
+      if (message === undefined) return undefined;
+      const { text, template, choices } = message;
+      return { text, ...(template === undefined ? {} : { template }), ...(choices === undefined ? {} : { quickReplies: choices }) };
+    },
     remember: (n) => void history.push(n),
   };
 }

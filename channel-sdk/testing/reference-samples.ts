@@ -63,6 +63,34 @@ export const referenceSamples: ConformanceSamples = {
       raw: (n) => raw({ kind: 'echo', id: `app-${n}`, from: `contact-${n}`, text: 'From the app' }),
       gives: (n) => [{ type: 'message', direction: 'echo', providerMessageId: `app-${n}` }],
     },
+    {
+      name: 'that a contact is writing',
+      raw: (n) => raw({ kind: 'typing', id: `typing-${n}`, from: `contact-${n}` }),
+      gives: (n) => [{ type: 'typing', contact: { value: `contact-${n}` } }],
+    },
+    {
+      name: 'how far a contact has read',
+      raw: (n) => raw({ kind: 'seen', from: `contact-${n}`, through: new Date(SAMPLE_NOW - MINUTE).toISOString() }),
+      gives: (n) => [{ type: 'watermark', contact: { value: `contact-${n}` }, state: 'read', through: new Date(SAMPLE_NOW - MINUTE).toISOString() }],
+    },
+    ...[true, false].map((given) => ({
+      name: given ? 'a yes to being stored' : 'a no to being stored',
+      raw: (n: number) => raw({ kind: given ? 'agreed' : 'declined', id: `${given ? 'yes' : 'no'}-${n}`, from: `contact-${n}` }),
+      gives: (n: number) => [{ type: 'consent', contact: { value: `contact-${n}` }, purpose: 'processing', given }],
+    })),
+    {
+      name: 'another id of a contact',
+      raw: (n) => raw({ kind: 'moved', from: `contact-${n}`, now: `contact-${n}-b` }),
+      gives: (n) => [{ type: 'identity-changed', old: { value: `contact-${n}` }, new: { value: `contact-${n}-b` } }],
+    },
+    {
+      name: 'that the account is gone',
+      raw: (n) => raw({ kind: 'revoked', id: `revoked-${n}` }, { kind: 'missed', id: `missed-${n}` }),
+      gives: () => [
+        { type: 'health', health: 'DISCONNECTED', reason: 'token revoked' },
+        { type: 'catch-up', why: 'gap' },
+      ],
+    },
   ],
   unknownFields: () =>
     rawOf({
@@ -119,7 +147,8 @@ export const referenceSamples: ConformanceSamples = {
       lastInboundAt: new Date(SAMPLE_NOW - MINUTE).toISOString(),
       attachments: [],
     }),
-    template: { name: 'still-there', language: 'en', parameters: [] },
+    template: { name: 'still-there', language: 'en', parameters: ['Ada'] },
+    choice: (choice, n) => raw({ ...said(n), id: `choice-${n}`, text: 'That one', choice }),
     echoes: true,
     answer: ({ keys }) => raw({ ...said(7), thread: keys[0] }),
   },

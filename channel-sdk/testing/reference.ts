@@ -11,9 +11,11 @@ import {
   type RawDelivery,
   type ReservedIds,
   type SendReceipt,
+  type Template,
 } from '../index.ts';
 import { eventsOf, readBody } from './reference-events.ts';
 import { settingsSchema, type ReferenceSettings } from './reference-settings.ts';
+import { isRecord } from './samples.ts';
 
 export const SIGNATURE = 'x-reference-signature';
 
@@ -36,8 +38,10 @@ const capabilities: Capabilities = {
     { sender: 'person', hours: 24, afterwards: 'template' },
     { sender: 'automation', hours: 24, afterwards: 'nothing' },
   ],
-  templates: false,
-  typing: false,
+  templates: true,
+  typing: true,
+  quickReplies: { maxCount: 3, maxLength: 20 },
+  consent: true,
   routing: { group: 'messaging', defaultMethod: 'least-busy' },
   sendRate: {},
   movable: { allowed: true },
@@ -58,9 +62,13 @@ export const reference = definePlugin<ReferenceSettings>({
   reserve,
   send,
   findSent,
-  fetchAttachment: async ({ ref }, context) => new Uint8Array(await (await ask(context, `/files/${encodeURIComponent(ref)}`)).arrayBuffer()),
+  async listTemplates(context) {
+    const { templates } = readBody(await bytesOf(context, '/templates'));
+    return Array.isArray(templates) ? templates.filter(isRecord).map(templateOf) : [];
+  },
+  fetchAttachment: async ({ ref }, context) => bytesOf(context, `/files/${encodeURIComponent(ref)}`),
   async catchUp(cursor, context) {
-    const page = readBody(new Uint8Array(await (await ask(context, `/history?after=${encodeURIComponent(cursor ?? '0')}`)).arrayBuffer()));
+    const page = readBody(await bytesOf(context, `/history?after=${encodeURIComponent(cursor ?? '0')}`));
     return { events: eventsOf(page), cursor: String(page['next']), more: page['more'] === true };
   },
   page,
@@ -83,9 +91,13 @@ function reserve({ id }: OutboundMessage, { sign }: PluginContext<ReferenceSetti
 async function send(message: OutboundMessage, context: PluginContext<ReferenceSettings>): Promise<SendReceipt> {
   const refusal = outboundRefusal(message, capabilities, context.now());
   if (refusal !== undefined) throw new ChannelFailure(refusal);
+  const { quickReplies } = message;
+  const tooMany = quickReplies !== undefined && (quickReplies.length > 3 || quickReplies.some(({ label }) => label.length > 20));
+  if (tooMany) throw new ChannelFailure({ code: 'Rejected', reason: 'quick replies over the limits' });
   const ids = reserve(message, context);
   const files = await Promise.all(message.attachments.map(async (file) => Buffer.from(await file.read()).toString('base64')));
-  const body = JSON.stringify({ id: ids.providerMessageId, ours: message.id, to: message.to.value, text: message.text, template: message.template, files });
+  const { id: ours, to, text, template } = message;
+  const body = JSON.stringify({ id: ids.providerMessageId, ours, to: to.value, text, template, choices: quickReplies, files });
   const answer = await context.fetch(`${context.channel.settings.provider}/messages`, { method: 'POST', body, headers: headersOf(context) }).then(
     async (response) => ({ response, text: await response.text() }),
     () => undefined,
@@ -113,12 +125,19 @@ function refuse({ ok, status, headers }: Response): void {
   throw new ChannelFailure({ code: 'Rejected', reason: `http ${status}` });
 }
 
-async function ask(context: PluginContext<ReferenceSettings>, path: string): Promise<Response> {
+async function bytesOf(context: PluginContext<ReferenceSettings>, path: string): Promise<Uint8Array> {
   const response = await context.fetch(context.channel.settings.provider + path, { headers: headersOf(context) }).catch(() => {
     throw new ChannelFailure({ code: 'Unavailable', reason: 'no answer' });
   });
   refuse(response);
-  return response;
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** The provider counts no parameters: its texts show them as {{1}}, {{2}}. */
+function templateOf({ name, language, text, approved }: Readonly<Record<string, unknown>>): Template {
+  const whole = String(text);
+  const parameters = new Set(whole.match(/\{\{\d+\}\}/g)).size;
+  return { name: String(name), language: String(language), text: whole, parameters, approved: approved === true };
 }
 
 function headersOf({ channel }: PluginContext<ReferenceSettings>): Record<string, string> {

@@ -1,4 +1,4 @@
-import type { ChannelInfo, OutboundMessage, PageContext, RawDelivery, ReservedIds } from '../index.ts';
+import type { CallInstruction, CallQuestion, ChannelInfo, Identity, OutboundMessage, PageContext, RawDelivery, ReservedIds } from '../index.ts';
 
 /** A delivery, made at once or with effort (through the plugin's own page). */
 type Made = RawDelivery | Promise<RawDelivery>;
@@ -14,7 +14,7 @@ export interface DeliverySample {
   raw(n: number, channel: ChannelInfo<unknown>): Made;
   /** What it must give, in order. */
   gives(n: number): readonly ExpectedEvent[];
-  /** The bytes of the attachments of its first message, in order. */
+  /** The bytes of the attachments of its messages and of the recordings of its calls, in order. */
   files?(n: number): readonly Uint8Array[];
 }
 
@@ -38,6 +38,13 @@ export const PROVIDER_FAULTS = ['rate-limit', 'unavailable', 'reject', 'disconne
 /** `garbage`: takes it, answers nonsense. `huge`: takes it, answers 10 MB. `silence`: takes it, never answers. The others refuse it. */
 export type ProviderFault = (typeof PROVIDER_FAULTS)[number];
 
+/** A message as the provider understood it. */
+export interface TakenMessage {
+  readonly text: string;
+  readonly template?: OutboundMessage['template'];
+  readonly quickReplies?: OutboundMessage['quickReplies'];
+}
+
 /** A stand-in for the provider, made anew for each check. */
 export interface StandIn {
   /** Settings as an admin types them, where they say where the provider is; absent: the samples' valid ones. */
@@ -49,8 +56,14 @@ export interface StandIn {
   taken(): number;
   /** Called when it has taken a message and before it answers. */
   onTaken(listener: () => Promise<void>): void;
+  /** The message it took last: called for by templates, quick replies and consent. */
+  last?(): TakenMessage | undefined;
   /** The message it took last, sent back as the provider sends it, unsigned. */
   echo?(): RawDelivery;
+  /** How many subscriptions it holds for this channel: called for by `connection.subscribes`. */
+  subscriptions?(): number;
+  /** What it gave until now (tokens, keys) is no good any more: called for by `connection.refreshes`. */
+  expire?(): void;
   /** Puts message `n` of the first delivery sample into its history. */
   remember?(n: number): void;
   close?(): Promise<void>;
@@ -58,10 +71,11 @@ export interface StandIn {
 
 /** Sending. */
 export interface OutboundSamples {
-  provider(channel: 'valid' | 'second'): StandIn | Promise<StandIn>;
+  /** Absent where the channel's own live page shows what is sent: nobody else is asked, and nothing of a provider's can fail. */
+  provider?(channel: 'valid' | 'second'): StandIn | Promise<StandIn>;
   /** Another `n` is another message to another contact; the last message of the contact is a minute old. */
   message(n: number): OutboundMessage;
-  /** A template the provider knows, where windows leave only templates. */
+  /** A template the provider knows: called for by templates, and by windows that leave only those. */
   readonly template?: NonNullable<OutboundMessage['template']>;
   /** Faults this provider does not have, each with the reason. */
   readonly lacks?: Partial<Readonly<Record<ProviderFault, string>>>;
@@ -69,6 +83,28 @@ export interface OutboundSamples {
   readonly echoes: boolean;
   /** What a contact answers to a message with these ids: called for by `reserve`. */
   answer?(ids: ReservedIds, message: OutboundMessage, channel: ChannelInfo<unknown>): RawDelivery;
+  /** What comes in when contact `n` chooses the quick reply with this choice: called for by `quickReplies`. */
+  choice?(choice: string, n: number, channel: ChannelInfo<unknown>): Made;
+}
+
+/** Calls, where `callControl` is declared. */
+export interface CallSamples {
+  /** Deliveries that wait for what is to become of a call, and what `verify` must make of each. */
+  readonly questions: readonly { readonly name: string; raw(n: number, channel: ChannelInfo<unknown>): RawDelivery; asks(n: number): CallQuestion }[];
+  /** What the provider makes of an answer of `answerCall`. */
+  understands(answer: Response): Promise<CallInstruction>;
+  /** Whom contact and agent are for `placeCall`. */
+  readonly call?: { readonly agent: Identity; readonly to: Identity };
+}
+
+/** `connect`, `update`, `disconnect`, `check`, `renew`. */
+export interface ConnectionSamples {
+  /** `connect` has the provider send us what happens, `renew` keeps it so, `disconnect` ends it. */
+  readonly subscribes: boolean;
+  /** `renew` fetches what expires (tokens, keys) and keeps it in `state`. */
+  readonly refreshes: boolean;
+  /** Faults this provider does not have when it is asked for these, each with the reason. */
+  readonly lacks?: Partial<Readonly<Record<ProviderFault, string>>>;
 }
 
 /** Public pages. */
@@ -83,6 +119,27 @@ export interface PageSamples {
     /** Whether a delivery is made of it. */
     readonly delivers: boolean;
   }[];
+  /** Called for by `live`. */
+  readonly live?: LiveSamples;
+}
+
+/** A visitor of a live page, with what their page asks for. */
+export interface LiveVisit {
+  readonly visitor: Identity;
+  /** Opens the stream; `after`: the id of the last message this page has. */
+  stream(after?: string): Request;
+  /** Says it. The same `n` is the same message once more. */
+  write(text: string, n: number): Request;
+  /** Is writing: called for by `typing`. */
+  typing?(): Request;
+  /** What somebody would ask for who makes up who they are: another's id, a proof cut short, none. */
+  forged(): readonly Request[];
+}
+
+/** Live pages. */
+export interface LiveSamples {
+  /** Comes as a new visitor, by asking the page as its own script does. */
+  visit(ask: (request: Request) => Promise<Response>, pageUrl: string): Promise<LiveVisit>;
 }
 
 /** A server of the plugin's own. */
@@ -114,6 +171,12 @@ export interface ConformanceSamples {
   /** Messages `0` to `count - 1` of the first sample in one delivery, where the provider does that. */
   batch?(count: number, channel: ChannelInfo<unknown>): RawDelivery;
   readonly webhook?: WebhookSamples;
+  /** One delivery with message `0` of the first sample for each of two channels: called for by `sharedDoor`. */
+  shared?(one: ChannelInfo<unknown>, two: ChannelInfo<unknown>): RawDelivery;
+  /** The provider where nothing is sent to it, but it is asked: to connect, to call. */
+  provider?(channel: 'valid' | 'second'): StandIn | Promise<StandIn>;
+  readonly connection?: ConnectionSamples;
+  readonly calls?: CallSamples;
   readonly outbound?: OutboundSamples;
   readonly page?: PageSamples;
   readonly listener?: ListenerSamples;
@@ -124,4 +187,9 @@ export interface ConformanceSamples {
 /** Whether it has fields. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether there is a stand-in for the provider. */
+export function hasProvider({ outbound, provider }: ConformanceSamples): boolean {
+  return outbound?.provider !== undefined || provider !== undefined;
 }

@@ -1,5 +1,6 @@
 import type { RawDelivery } from '../../index.ts';
 import { channelOf, quietContext } from '../bench.ts';
+import { doorContext } from '../connected.ts';
 import { must, type ConformanceCheck, type Subject } from '../check.ts';
 import { eventProblems } from '../event-problems.ts';
 import { outcomeOf } from '../outcome.ts';
@@ -41,12 +42,13 @@ export function anyBytesChecks(subject: Subject): ConformanceCheck[] {
         const { webhook } = samples;
         if (verify === undefined || webhook === undefined) return;
         const channel = await channelOf(subject);
+        const context = await doorContext(subject, channel);
         for (const sample of samples.deliveries) {
           const good = await sample.raw(0, channel);
           for (const [what, body] of bodies(good.body, plugin.capabilities.maxDeliveryBytes)) {
             for (const raw of [{ ...good, body }, webhook.sign({ ...good, body }, channel)]) {
               const name = `"${sample.name}" with ${what}${raw.headers === good.headers ? ', unsigned' : ''}`;
-              const outcome = await outcomeOf(`verify of ${name}`, () => verify(raw, quietContext(channel)), limit);
+              const outcome = await outcomeOf(`verify of ${name}`, () => verify(raw, context), limit);
               const code = outcome.failure?.code;
               must(
                 code === undefined || code === 'Malformed' || code === 'Unauthentic',

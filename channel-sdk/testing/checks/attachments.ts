@@ -22,7 +22,9 @@ export function attachmentChecks(subject: Subject): ConformanceCheck[] {
           const channel = await channelOf(subject);
           const raw = await sample.raw(0, channel);
           const events = await valueOf(`parse of "${sample.name}"`, () => plugin.parse(raw, quietContext(channel)));
-          const refs = events.flatMap((event) => (event.type === 'message' ? event.attachments : []));
+          const refs = events.flatMap((event) =>
+            event.type === 'message' ? event.attachments : event.type === 'call' && event.recording !== undefined ? [event.recording] : [],
+          );
           const lost = (n: number) => fail(`"${sample.name}": attachment ${n} is not what was sent`, 'give the bytes as they came, in the order of refs');
           must(refs.length === wanted.length, `"${sample.name}": ${refs.length} attachments in place of ${wanted.length}`, 'name each in attachments');
           if (extractAttachments !== undefined) {

@@ -3,8 +3,8 @@ import { providerContext, quietContext } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { createHost, type Host } from '../host.ts';
 import { valueOf } from '../outcome.ts';
-import type { StandIn } from '../samples.ts';
-import { withProvider } from './with-provider.ts';
+import { hasProvider, type StandIn } from '../samples.ts';
+import { shownBy, withProvider } from './with-provider.ts';
 
 const MOST_PAGES = 1_000;
 
@@ -13,7 +13,7 @@ export function catchUpChecks(subject: Subject): ConformanceCheck[] {
   const { plugin, samples } = subject;
   const { catchUp } = plugin;
   const [first] = samples.deliveries;
-  if (catchUp === undefined || samples.outbound === undefined || first === undefined) return [];
+  if (catchUp === undefined || first === undefined || !hasProvider(samples)) return [];
   /** Up to the end; the cursor as it comes out of a database. */
   const follow = async (host: Host, from: string | undefined, provider: StandIn, channel: ChannelInfo<unknown>): Promise<string | undefined> => {
     let cursor = from;
@@ -29,8 +29,8 @@ export function catchUpChecks(subject: Subject): ConformanceCheck[] {
     return fail(`catchUp has no end after ${MOST_PAGES} pages`, 'give more: false at the end');
   };
   const remember = (provider: StandIn, from: number, to: number) => {
-    if (provider.remember === undefined) fail('the stand-in has no remember', 'give it where the plugin has catchUp');
-    for (let n = from; n < to; n += 1) provider.remember(n);
+    const keep = shownBy(provider, 'remember', 'where the plugin has catchUp');
+    for (let n = from; n < to; n += 1) keep(n);
   };
   return [
     {

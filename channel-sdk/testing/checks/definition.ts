@@ -2,7 +2,7 @@ import { pluginProblems } from '../../index.ts';
 import { channelOf } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { same } from '../compare.ts';
-import { isRecord, PROVIDER_FAULTS } from '../samples.ts';
+import { hasProvider, isRecord, PROVIDER_FAULTS } from '../samples.ts';
 
 /** The plugin as a thing, and whether its samples are complete. */
 export function definitionChecks(subject: Subject): ConformanceCheck[] {
@@ -47,15 +47,23 @@ function missingSamples({ plugin, samples }: Subject): string[] {
   };
   const expected = samples.deliveries.flatMap((sample) => sample.gives(0));
   const lacks = samples.outbound?.lacks ?? {};
-  for (const [name, why] of Object.entries(lacks))
-    if (why.trim() === '') fail(`outbound.lacks["${name}"] gives no reason`, 'say why this provider has no such fault');
+  for (const [where, list] of Object.entries({ 'outbound.lacks': lacks, 'connection.lacks': samples.connection?.lacks ?? {} })) {
+    for (const [name, why] of Object.entries(list)) {
+      if (why.trim() === '') fail(`${where}["${name}"] gives no reason`, 'say why this provider has no such fault');
+      need(
+        true,
+        PROVIDER_FAULTS.some((fault) => fault === name),
+        `${where}: "${name}" is no fault the suite knows`,
+      );
+    }
+  }
   need(true, samples.settings.invalid.length > 0, 'settings.invalid: settings with a wrong field');
   const { valid } = samples.settings;
   for (const name of plugin.secrets) need(true, isRecord(valid) && valid[name] !== undefined, `settings.valid: a value for the secret "${name}"`);
   const inbound = capabilities.inbound.length > 0;
   need(
     inbound,
-    expected.some(({ type, direction }) => type === 'message' && direction !== 'echo'),
+    expected.some(({ type, direction }) => (type === 'message' && direction !== 'echo') || (capabilities.callControl && type === 'call')),
     'deliveries: a message of a contact',
   );
   need(inbound, samples.missingFields.length > 0, 'missingFields: a delivery in which something is missing');
@@ -64,10 +72,27 @@ function missingSamples({ plugin, samples }: Subject): string[] {
     need(true, told, `deliveries: one whose expected events have a receipt "${state}" (capabilities.receipts)`);
   }
   need(
-    capabilities.typing,
+    // Of a live page's visitors the page itself tells.
+    capabilities.typing && capabilities.live !== true,
     expected.some(({ type }) => type === 'typing'),
     'deliveries: one that says the contact is writing (capabilities.typing)',
   );
+  for (const given of capabilities.consent === true ? [true, false] : []) {
+    const told = expected.some((event) => event.type === 'consent' && event['given'] === given);
+    need(true, told, `deliveries: one in which consent is ${given ? 'given' : 'refused'} (capabilities.consent)`);
+  }
+  need(
+    capabilities.callControl,
+    expected.some(({ type }) => type === 'call'),
+    'deliveries: one that tells what became of a call (capabilities.callControl)',
+  );
+  need(
+    capabilities.callControl,
+    (samples.calls?.questions ?? []).length > 0,
+    'calls: deliveries that ask what is to become of a call (capabilities.callControl)',
+  );
+  need(plugin.placeCall !== undefined, samples.calls?.call !== undefined, 'calls.call: whom to call back (placeCall)');
+  need(plugin.sharedDoor !== undefined, samples.shared !== undefined, 'shared: a delivery to two channels (sharedDoor)');
   const carries = plugin.extractAttachments !== undefined || plugin.fetchAttachment !== undefined;
   need(
     carries,
@@ -76,21 +101,24 @@ function missingSamples({ plugin, samples }: Subject): string[] {
   );
   need(capabilities.inbound.includes('webhook'), samples.webhook !== undefined, 'webhook (capabilities.inbound has "webhook")');
   need(capabilities.inbound.includes('page'), samples.page !== undefined, 'page (capabilities.inbound has "page")');
+  need(capabilities.live === true, samples.page?.live !== undefined, 'page.live: how a visitor comes, reads and writes (capabilities.live)');
   need(capabilities.inbound.includes('listener'), samples.listener !== undefined, 'listener (capabilities.inbound has "listener")');
-  const called = capabilities.outbound !== 'none' || capabilities.inbound.includes('catch-up') || plugin.fetchAttachment !== undefined;
-  need(called, samples.outbound !== undefined, 'outbound: a stand-in for the provider (send, catchUp, fetchAttachment)');
+  const { connect, update, disconnect, check, renew, catchUp, fetchAttachment, listTemplates, placeCall } = plugin;
+  const connecting = [connect, update, disconnect, check, renew].some((one) => one !== undefined);
+  need(connecting, samples.connection !== undefined, 'connection: what connecting does at the provider (connect, update, disconnect, check, renew)');
+  const called = connecting || [catchUp, fetchAttachment, listTemplates, placeCall].some((one) => one !== undefined);
+  need(called && capabilities.outbound === 'none', hasProvider(samples), 'provider: a stand-in for the provider (what is asked, where nothing is sent)');
+  need(capabilities.outbound !== 'none', samples.outbound !== undefined, 'outbound: a stand-in for the provider (send)');
   if (samples.outbound === undefined) return missing;
+  const ownPage = capabilities.live === true && !called;
+  need(!ownPage, hasProvider(samples), 'outbound.provider: a stand-in for the provider');
+  need(capabilities.quickReplies !== undefined, samples.outbound.choice !== undefined, 'outbound.choice: what a contact chooses (capabilities.quickReplies)');
+  need(capabilities.templates, samples.outbound.template !== undefined, 'outbound.template (capabilities.templates)');
   need(plugin.reserve !== undefined, samples.outbound.answer !== undefined, 'outbound.answer: what a contact answers (reserve)');
   need(
     capabilities.windows.some(({ afterwards }) => afterwards === 'template'),
     samples.outbound.template !== undefined,
     'outbound.template (windows)',
   );
-  for (const name of Object.keys(lacks))
-    need(
-      true,
-      PROVIDER_FAULTS.some((fault) => fault === name),
-      `outbound.lacks: "${name}" is no fault the suite knows`,
-    );
   return missing;
 }

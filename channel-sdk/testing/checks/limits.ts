@@ -2,7 +2,7 @@ import type { OutboundAttachment, OutboundMessage } from '../../index.ts';
 import { providerContext, SAMPLE_NOW } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
-import { withProvider } from './with-provider.ts';
+import { mustHaveTaken, withProvider } from './with-provider.ts';
 
 const HOUR = 3_600_000;
 const MINUTE = 60_000;
@@ -17,13 +17,13 @@ export function limitChecks(subject: Subject): ConformanceCheck[] {
     withProvider(subject, 'valid', async (provider, channel) => {
       const outcome = await outcomeOf(`send of ${what}`, () => send(message, providerContext(channel, provider)));
       must(outcome.failure?.code === code, `send of ${what}: ${outcome.failure?.code ?? 'a receipt'}, not ${code}`, `throw ${code} before anything goes out`);
-      must(provider.taken() === 0, `${what} went out all the same`, `throw ${code} before anything goes out`);
+      mustHaveTaken(provider, 0, `${what} went out all the same`, `throw ${code} before anything goes out`);
       return outcome.failure;
     });
   const taken = (message: OutboundMessage, what: string) =>
     withProvider(subject, 'valid', async (provider, channel) => {
       await valueOf(`send of ${what}`, () => send(message, providerContext(channel, provider)));
-      must(provider.taken() === 1, `${what} did not go out`, 'send what the capabilities allow');
+      mustHaveTaken(provider, 1, `${what} did not go out`, 'send what the capabilities allow');
     });
   const checks: ConformanceCheck[] = [];
   const { attachments: limits } = capabilities.outboundContent;

@@ -1,6 +1,8 @@
 import { channelOf, pageContext, quietContext } from '../bench.ts';
 import { must, type ConformanceCheck, type Subject } from '../check.ts';
+import { createLiveDesk } from '../live-desk.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
+import { channelsOf, HOSTILE } from './from-settings.ts';
 
 const ORIGIN = 'https://help.acme.example';
 const TYPES = ['', 'application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'multipart/form-data', 'text/plain', 'nonsense'];
@@ -50,6 +52,31 @@ export function pageChecks(subject: Subject): ConformanceCheck[] {
             for (const body of BODIES)
               await ask(path, { method: 'POST', body, headers: { 'content-type': type } }, `POST ${path} of ${body.length} letters as "${type}"`);
           }
+        }
+      },
+    },
+    {
+      name: 'shows what people wrote as text, never as HTML',
+      rule: 'FORM-2',
+      async run() {
+        for (const named of await channelsOf(subject)) {
+          const channel = { ...named, name: HOSTILE };
+          const desk = createLiveDesk();
+          const context = { ...pageContext(channel, urlOf(channel.key)), ...desk.members };
+          const look = async (request: Request, what: string) => {
+            const response = await valueOf(`page at ${what}`, () => page(request, context));
+            if (!/html|svg|xml/.test(response.headers.get('content-type') ?? 'text/html')) return response.body?.cancel();
+            must(!(await response.text()).includes(HOSTILE), `${what} runs a script that somebody wrote`, 'escape every text that goes into HTML');
+          };
+          for (const path of [...pages.paths, '', `/${encodeURIComponent(HOSTILE)}`]) {
+            for (const query of ['', `?text=${encodeURIComponent(HOSTILE)}`])
+              await look(new Request(context.pageUrl + path + query), `GET ${path.slice(0, 20)}`);
+          }
+          for (const visit of pages.visits) await look(await visit.request(context.pageUrl, context), `"${visit.name}"`);
+          if (pages.live === undefined) continue;
+          const visitor = await pages.live.visit((request) => page(request, context), context.pageUrl);
+          desk.say(visitor.visitor, { text: HOSTILE, html: HOSTILE, author: HOSTILE });
+          await look(visitor.stream(), 'the stream');
         }
       },
     },

@@ -1,9 +1,11 @@
 import { inspect } from 'node:util';
 import { channelOf, providerContext, quietContext, type BenchContext } from '../bench.ts';
 import { must, type ConformanceCheck, type Subject } from '../check.ts';
+import { doorContext } from '../connected.ts';
 import { outcomeOf } from '../outcome.ts';
-import { isRecord, PROVIDER_FAULTS } from '../samples.ts';
-import { withProvider } from './with-provider.ts';
+import { hasProvider, isRecord, PROVIDER_FAULTS } from '../samples.ts';
+import { askingsOf } from './asking.ts';
+import { withProvider, withStranger } from './with-provider.ts';
 
 /** Things said: where, and in which words. */
 type Said = [string, string][];
@@ -18,7 +20,12 @@ export function secretChecks(subject: Subject): ConformanceCheck[] {
       async run() {
         const { settings } = await channelOf(subject);
         const secrets = plugin.secrets.flatMap((name) => (isRecord(settings) ? textsIn(settings[name]) : []));
-        for (const [where, words] of [...(await saidOfDeliveries(subject)), ...(await saidOfSettings(subject)), ...(await saidOfSends(subject))]) {
+        for (const [where, words] of [
+          ...(await saidOfDeliveries(subject)),
+          ...(await saidOfSettings(subject)),
+          ...(await saidOfSends(subject)),
+          ...(await saidOfAskings(subject)),
+        ]) {
           must(
             !secrets.some((secret) => words.includes(secret)),
             `a secret stands in ${where}`,
@@ -53,7 +60,7 @@ async function saidOfDeliveries(subject: Subject): Promise<Said> {
       if (parsed.failure === undefined) said.push([`the events of "${sample.name}"`, JSON.stringify(parsed.value)]);
       else said.push(['an error of parse', inspect(parsed.error, { depth: 6 })]);
       const { verify } = plugin;
-      const door = verify === undefined ? undefined : await outcomeOf('verify', () => verify(one, context));
+      const door = verify === undefined ? undefined : await outcomeOf('verify', async () => verify(one, await doorContext(subject, channel)));
       if (door?.failure !== undefined) said.push(['an error of verify', inspect(door.error, { depth: 6 })]);
       said.push(...lines(context));
     }
@@ -89,6 +96,23 @@ async function saidOfSends(subject: Subject): Promise<Said> {
       if (outcome.failure !== undefined) said.push([`the error of send at "${how}"`, inspect(outcome.error, { depth: 6 })]);
       said.push(...lines(context));
     });
+  }
+  return said;
+}
+
+async function saidOfAskings(subject: Subject): Promise<Said> {
+  if (!hasProvider(subject.samples)) return [];
+  const said: Said = [];
+  for (const { member, ask } of askingsOf(subject)) {
+    for (const how of ['well', ...PROVIDER_FAULTS] as const) {
+      await (member === 'connect' ? withStranger : withProvider)(subject, 'valid', async (provider, channel) => {
+        provider.behave(how);
+        const context = providerContext(channel, provider, how === 'silence' ? 'hurry' : 'wait');
+        const outcome = await outcomeOf(member, () => ask(context));
+        if (outcome.failure !== undefined) said.push([`the error of ${member} at "${how}"`, inspect(outcome.error, { depth: 6 })]);
+        said.push(...lines(context));
+      });
+    }
   }
   return said;
 }

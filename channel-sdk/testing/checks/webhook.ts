@@ -1,6 +1,7 @@
 import type { ChannelInfo, RawDelivery } from '../../index.ts';
-import { channelOf, quietContext } from '../bench.ts';
+import { channelOf } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
+import { doorContext } from '../connected.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
 
 /** The door: what is authentic, over the bytes as they came. */
@@ -14,13 +15,13 @@ export function webhookChecks(subject: Subject): ConformanceCheck[] {
     for (const { name, raw } of samples.deliveries) await run(await raw(0, channel), channel, name);
   };
   const refused = async (raw: RawDelivery, channel: ChannelInfo<unknown>, what: string) => {
-    const outcome = await outcomeOf(`verify of ${what}`, () => verify(raw, quietContext(channel)));
+    const outcome = await outcomeOf(`verify of ${what}`, async () => verify(raw, await doorContext(subject, channel)));
     if (outcome.failure === undefined) fail(`${what} is taken`, 'compare the signature over raw.body with timingSafeEqual, and throw Unauthentic');
     const { code } = outcome.failure;
     must(code === 'Unauthentic' || code === 'Malformed', `${what} is refused as ${code}`, 'throw Unauthentic');
   };
   const taken = async (raw: RawDelivery, channel: ChannelInfo<unknown>, what: string) => {
-    const context = quietContext(channel);
+    const context = await doorContext(subject, channel);
     const verdict = await valueOf(`verify of ${what}`, () => verify(raw, context));
     must(verdict.store, `${what} is not stored`, 'answer with store: true');
     must(
@@ -76,7 +77,7 @@ export function webhookChecks(subject: Subject): ConformanceCheck[] {
       async run() {
         const channel = await channelOf(subject);
         for (const { name, raw, answer } of webhook.handshakes) {
-          const verdict = await valueOf(`verify of the handshake "${name}"`, () => verify(raw(channel), quietContext(channel)));
+          const verdict = await valueOf(`verify of the handshake "${name}"`, async () => verify(raw(channel), await doorContext(subject, channel)));
           must(!verdict.store, `the handshake "${name}" is stored`, 'answer with store: false');
           const body = await verdict.answer.text();
           const right = verdict.answer.status === answer.status && body === answer.body;

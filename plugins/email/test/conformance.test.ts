@@ -92,6 +92,16 @@ const samples: ConformanceSamples = {
     echoes: false,
     answer: ({ keys }): RawDelivery => delivery(plain(7).replace('MIME-Version', `In-Reply-To: ${keys[0] ?? ''}\r\nMIME-Version`)),
   },
+  connection: {
+    subscribes: false,
+    refreshes: false,
+    lacks: {
+      'rate-limit': 'a server says so of a mail, not of a login',
+      unavailable: 'the stand-in refuses recipients for now, and lets everybody log in',
+      reject: 'a recipient is refused, and at connecting there is none',
+      silence: 'the stand-in falls silent only after a mail; a server that never answers has tests of its own',
+    },
+  },
   listener: {
     async handOver(port, { key }, n) {
       const client = nodemailer.createTransport({ host: '127.0.0.1', port, ignoreTLS: true });
