@@ -2,7 +2,9 @@ import { Context } from '@temporalio/activity';
 import {
   ChannelFailure,
   isChannelFailure,
+  type Capabilities,
   type Failure,
+  type MessagingWindow,
   type OutboundMessage,
   type Plugin,
   type PluginContext,
@@ -12,6 +14,7 @@ import {
 import { sql } from 'kysely';
 import { loadChannel } from '#commands/channel-settings.ts';
 import { claimNext, settleSend, type Claimed, type Outcome } from '#commands/outbox.ts';
+import { writtenOut } from '#domain/chatflow-replies.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
 import { throughTrouble } from './failures.ts';
@@ -58,16 +61,21 @@ export async function sendFirst(engine: Engine, conversationId: string, stopped:
   const result = (outcome: SendResult['outcome'], more: Partial<SendResult> = {}): Promise<SendResult> => summed(engine, conversationId, outcome, more);
   if (channel === null) return result('IDLE');
   let refused: unknown;
-  const { value: claim, wakes } = await claimNext(engine.db, conversationId, (channelKey, message) => {
-    if (channelKey !== channel.key) throw new ChannelChanged();
-    try {
-      return channel.reserve(message);
-    } catch (error) {
-      // It must not hold the conversation for ever: claimed all the same, and failed without being sent.
-      refused = error ?? new Error('reserve threw');
-      return undefined;
-    }
-  });
+  const { value: claim, wakes } = await claimNext(
+    engine.db,
+    conversationId,
+    (channelKey, message) => {
+      if (channelKey !== channel.key) throw new ChannelChanged();
+      try {
+        return channel.reserve(message);
+      } catch (error) {
+        // It must not hold the conversation for ever: claimed all the same, and failed without being sent.
+        refused = error ?? new Error('reserve threw');
+        return undefined;
+      }
+    },
+    () => channel.windows,
+  );
   await wake(engine, wakes);
   if (claim.kind === 'idle') return result('IDLE');
   if (claim.kind === 'wait') {
@@ -103,6 +111,7 @@ export async function sendFirst(engine: Engine, conversationId: string, stopped:
 
 interface SendingChannel {
   readonly key: string;
+  readonly windows: readonly MessagingWindow[];
   reserve(message: OutboundMessage): ReservedIds | undefined;
   /** Sends it once. `ask-later`: nobody knows, and once the limit is over the provider can be asked. */
   send(claimed: Claimed): Promise<Outcome | 'ask-later'>;
@@ -137,6 +146,7 @@ async function loadSending(engine: Engine, conversationId: string): Promise<Send
     });
   return {
     key: row.key,
+    windows: plugin?.capabilities.windows ?? [],
     reserve: (message) => plugin?.reserve?.(message, contextFor()),
     send: (claimed) => sendOnce(plugin, claimed, contextFor),
     ask: (claimed) => askProvider(engine, plugin, claimed, contextFor),
@@ -157,11 +167,17 @@ function withReaders(message: OutboundMessage): OutboundMessage {
   return { ...message, attachments: message.attachments.map((file) => ({ ...file, read: () => read(file) })) };
 }
 
+/** Where the channel can not show choices they are written out (CHAT-5). */
+function withShownReplies(capabilities: Capabilities | undefined, { quickReplies, ...message }: OutboundMessage): OutboundMessage {
+  if (quickReplies === undefined) return message;
+  return capabilities?.quickReplies === undefined ? { ...message, text: writtenOut(message.text, quickReplies) } : { ...message, quickReplies };
+}
+
 async function sendOnce(plugin: Plugin | undefined, { message }: Claimed, contextFor: ContextFor): Promise<Outcome | 'ask-later'> {
   const send = plugin?.send;
   if (send === undefined) return failed({ code: 'Unavailable', reason: 'the config names no plugin that can send this' });
   try {
-    const receipt = await within((signal) => send.call(plugin, withReaders(message), contextFor(signal)));
+    const receipt = await within((signal) => send.call(plugin, withReaders(withShownReplies(plugin?.capabilities, message)), contextFor(signal)));
     return { kind: 'sent', receipt: checkedReceipt(receipt) };
   } catch (error) {
     const failure = failureOf(error, { code: 'MaybeSent', reason: error instanceof TimeUp ? 'no answer in time' : 'the plugin failed unexpectedly' });

@@ -1,6 +1,8 @@
 import type { Plugin } from '@trunkline/channel-sdk';
 import DataLoader from 'dataloader';
 import { sql, type RawBuilder, type SelectQueryBuilder } from 'kysely';
+import { presenceOf, type VisitorPresence } from '#commands/presence.ts';
+import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
@@ -249,6 +251,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     replyChannelsOf: new DataLoader<string, readonly ReplyChannelRow[]>(async (conversationIds) => {
       const found = await replyChannelsOf(db, plugins, userId, conversationIds);
       return conversationIds.map((id) => found.get(id) ?? []);
+    }),
+    presenceOf: new DataLoader<string, VisitorPresence | null>(async (conversationIds) => {
+      const found = await presenceOf(db, conversationIds);
+      return conversationIds.map((id) => found.get(id) ?? null);
+    }),
+    messagingWindowOf: new DataLoader<string, ConversationWindow | null>(async (conversationIds) => {
+      const found = await windowsOf(db, plugins, conversationIds);
+      return conversationIds.map((id) => found.get(id) ?? null);
     }),
     mailOffOf: grouped<{ user_id: string; kind: string }>(
       (ids) => db.selectFrom('notification_mail_off').selectAll().where('user_id', 'in', ids).execute(),

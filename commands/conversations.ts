@@ -6,7 +6,9 @@ import { lockChannelShared, tryLockChannelShared } from '#db/locks.ts';
 import type { StoredIdentity } from '#db/schema.ts';
 import { ticketName } from '#domain/threading.ts';
 import { onAgentReply } from './automation.ts';
+import { endRuns } from './chatflow-ends.ts';
 import { ensureContacts, identityKey } from './contacts.ts';
+import { requireOpenWindow } from './messaging-windows.ts';
 import { takeByReply } from './owners.ts';
 import { ChangedMeanwhile, InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { chooseChannel } from './reply-channels.ts';
@@ -26,7 +28,7 @@ export interface Reply {
 
 /**
  * Writes an agent's reply and queues it; the channel it goes through is the conversation's current one from then on (MODEL-5). If nobody has the
- * conversation it becomes the sender's (ROUTE-2). Throws `NotFound`, `NotPossible`, `NoReplyChannel`, `ChangedMeanwhile`, `InvalidInput`, `FilesRefused`. The
+ * conversation it becomes the sender's (ROUTE-2). Throws `NotFound`, `NotPossible`, `NoReplyChannel`, `OutsideWindow`, `ChangedMeanwhile`, `InvalidInput`, `FilesRefused`. The
  * unit's actor must be a user.
  */
 export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply): Promise<{ messageId: string }> {
@@ -35,6 +37,7 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
   const { subject, channelId } = await lockForReply(tx, plugins, userId, input);
   const channel = await sendingChannel(tx, plugins, channelId);
   checkText(input.text, channel.capabilities, input.uploadIds);
+  await requireOpenWindow(tx, channel.capabilities.windows, { conversationId: input.conversationId, channelId, sender: 'person' });
   const recipient = await recipientOf(tx, input.conversationId, channel.capabilities);
   const start = channelId === subject.channelId ? null : await startsThread(tx, input.conversationId, channel);
   const messageId = await writeOutbound(unit, subject, channel, {
@@ -46,6 +49,7 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
     subject: start?.subject ?? null,
     uploadIds: input.uploadIds ?? [],
   });
+  await endRuns(unit, [input.conversationId], 'TAKEN_OVER', 'REPLIED');
   await takeByReply(unit, subject, userId);
   await onAgentReply(unit, subject);
   return { messageId };

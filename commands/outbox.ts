@@ -1,4 +1,4 @@
-import type { Failure, OutboundMessage, ReservedIds, SendReceipt } from '@trunkline/channel-sdk';
+import type { Failure, MessagingWindow, OutboundMessage, ReservedIds, SendReceipt } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
@@ -7,6 +7,7 @@ import { backOffSeconds, GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#doma
 import { storedFiles } from './attachments.ts';
 import { readWholeBlob } from './blobs.ts';
 import { channelAnswers, setHealth } from './channel-health.ts';
+import { windowNow } from './messaging-windows.ts';
 import { NotFound, NotPossible } from './refusals.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
@@ -30,11 +31,14 @@ export interface Claimed {
 /** Names the ids a message will carry, where its plugin chooses them. */
 export type Reserve = (channelKey: string, message: OutboundMessage) => ReservedIds | undefined | Promise<ReservedIds | undefined>;
 
+/** What may be said by a channel after the contact's last message. */
+export type WindowsOf = (channelKey: string) => readonly MessagingWindow[];
+
 /**
  * Claims the first message of a conversation that is not settled: `QUEUED → SENDING` is committed with the attempt's number before the provider is
- * called, so that nothing is ever sent twice by itself (CH-5). One that waits holds those after it.
+ * called, so that nothing is ever sent twice by itself (CH-5). One that waits holds those after it; one whose window closes meanwhile fails (CH-4).
  */
-export async function claimNext(db: Db, conversationId: string, reserve: Reserve): Promise<Committed<Claim>> {
+export async function claimNext(db: Db, conversationId: string, reserve: Reserve, windowsOf: WindowsOf = () => []): Promise<Committed<Claim>> {
   return transact(db, { actor: 'SYSTEM' }, async (unit): Promise<Claim> => {
     const { tx } = unit;
     await lockInOrder(tx, conversationId);
@@ -67,11 +71,23 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       );
       return { kind: 'wait', until: new Date().toISOString(), messageId, why: 'FAILED' };
     }
+    const window = await windowNow(tx, windowsOf(row.channel_key), {
+      conversationId,
+      channelId: row.channel_id,
+      sender: row.sender === 'PERSON' ? 'person' : 'automation',
+    });
+    if (window !== null && window.closedAt !== null) {
+      await fail(unit, conversationId, row.channel_id, messageId, 'OutsideWindow', `closed at ${iso(window.closedAt)}`, false);
+      return { kind: 'wait', until: new Date().toISOString(), messageId, why: 'FAILED' };
+    }
+    /** What waits fails when its window closes, and not when it would be tried. */
+    const sooner = (until: string): string => (window?.openUntil == null || iso(window.openUntil) > until ? until : iso(window.openUntil));
     const lost = row.health === 'DISCONNECTED';
     if (lost && (row.waits || !(await mayProbe(tx, row.channel_id)))) {
-      return { kind: 'wait', until: row.waits ? iso(row.not_before) : inSeconds(PROBE_SECONDS), messageId, why: 'CHANNEL_DISCONNECTED' };
+      return { kind: 'wait', until: sooner(row.waits ? iso(row.not_before) : inSeconds(PROBE_SECONDS)), messageId, why: 'CHANNEL_DISCONNECTED' };
     }
-    if (row.waits) return { kind: 'wait', until: iso(row.not_before), messageId, why: row.limited ? 'CHANNEL_RATE_LIMITED' : (row.failure_code ?? 'BACK_OFF') };
+    if (row.waits)
+      return { kind: 'wait', until: sooner(iso(row.not_before)), messageId, why: row.limited ? 'CHANNEL_RATE_LIMITED' : (row.failure_code ?? 'BACK_OFF') };
     const claim = await claimed(db, tx, conversationId, row, row.attempt + 1);
     const reserved = await reserve(row.channel_key, claim.message);
     if (reserved !== undefined) await remember(tx, conversationId, row.channel_id, messageId, reserved);

@@ -110,7 +110,11 @@ export class NotPossible extends Refusal {
     | 'NOT_WAITING'
     | 'DELIVERY_NOT_KEPT'
     | 'NO_SENDER'
-    | 'RECIPIENT_GONE';
+    | 'RECIPIENT_GONE'
+    | 'NO_CHATFLOWS'
+    | 'CHATFLOW_IS_PRIMARY'
+    | 'CHATFLOW_WAS_USED'
+    | 'CHANNEL_SHOWS_NO_TYPING';
   constructor(reason: NotPossible['reason']) {
     super(`not possible: ${reason}`);
     this.reason = reason;
@@ -123,6 +127,18 @@ export class NoReplyChannel extends Refusal {
   constructor(reason: NoReplyChannel['reason']) {
     super(reason === 'NONE_CONNECTED' ? 'no connected channel can carry the answer' : 'several channels can carry the answer: name one');
     this.reason = reason;
+  }
+}
+
+/** The contact wrote too long ago: free words are not delivered any more (PLUG-3). */
+export class OutsideWindow extends Refusal {
+  readonly closedAt: Date;
+  /** Whether an approved template may still be sent. */
+  readonly templates: boolean;
+  constructor(closedAt: Date, templates: boolean) {
+    super(`the time to answer was over at ${closedAt.toISOString()}`);
+    this.closedAt = closedAt;
+    this.templates = templates;
   }
 }
 

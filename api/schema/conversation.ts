@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
+import type { ConversationWindow } from '#commands/messaging-windows.ts';
+import type { WindowState } from '#domain/messaging-window.ts';
 import { builder } from '../builder.ts';
 import type { ApiContext } from '../context.ts';
 import { promised } from '../promised.ts';
 import type { ConversationRow, ReplyChannelRow } from '../rows.ts';
-import { CategoryEnum, ListOrderEnum } from './enums.ts';
+import { AfterwardsEnum, CategoryEnum, ListOrderEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
 import {
   ChannelRef,
@@ -42,10 +44,37 @@ const ReplyChannelRef = builder.objectRef<ReplyChannelRow>('ReplyChannel').imple
   }),
 });
 
+const SenderWindowRef = builder.objectRef<WindowState>('SenderWindow').implement({
+  description: 'Until when one kind of sender may say anything.',
+  fields: (t) => ({
+    openUntil: t.field({ type: 'DateTime', nullable: true, description: 'It is open until then; null: it has closed.', resolve: (window) => window.openUntil }),
+    closedAt: t.field({ type: 'DateTime', nullable: true, description: 'It closed then; null: it is open.', resolve: (window) => window.closedAt }),
+    afterwards: t.field({ type: AfterwardsEnum, description: 'What may be sent once it has closed.', resolve: (window) => window.afterwards }),
+  }),
+});
+
+const MessagingWindowRef = builder.objectRef<ConversationWindow>('MessagingWindow').implement({
+  description: 'What may be said through the conversation’s current channel, counted from the contact’s last message there.',
+  fields: (t) => ({
+    person: t.field({ type: SenderWindowRef, nullable: true, description: 'For a person’s answer; null: at any time.', resolve: ({ person }) => person }),
+    automation: t.field({
+      type: SenderWindowRef,
+      nullable: true,
+      description: 'For a bot, or a message on closing; null: at any time.',
+      resolve: ({ automation }) => automation,
+    }),
+  }),
+});
+
 builder.node(ConversationRef, {
   description: 'A thread with a contact. Seen by whoever has access to its place, whoever owns it.',
   id: { resolve: (conversation) => conversation.id },
-  loadOne: (id, { load }) => load.conversation.load(id),
+  loadOne: async (id, { load, concerned }) => {
+    const conversation = await load.conversation.load(id);
+    // Whoever asks for one is active in its place (ROUTE-9).
+    if (conversation !== null) concerned.places.add(conversation.place_id);
+    return conversation;
+  },
   fields: (t) => ({
     subject: t.exposeString('subject', { nullable: true, description: 'Its subject; null where the channel has none.' }),
     status: t.field({ type: CategoryEnum, description: 'Open or closed; together with its ticket.', resolve: (conversation) => conversation.status }),
@@ -64,6 +93,12 @@ builder.node(ConversationRef, {
       type: [ReplyChannelRef],
       description: 'The channels through which the viewer can answer it, the current one first; empty: it can only be read.',
       resolve: async (conversation, _args, { load }) => [...(await load.replyChannelsOf.load(conversation.id))],
+    }),
+    messagingWindow: t.field({
+      type: MessagingWindowRef,
+      nullable: true,
+      description: 'Until when it can be answered through its current channel; null: that channel has no such limit.',
+      resolve: (conversation, _args, { load }) => load.messagingWindowOf.load(conversation.id),
     }),
     originChannel: t.field({
       type: ChannelRef,
@@ -193,9 +228,10 @@ builder.queryField('conversations', (t) =>
         filter: t.arg({ type: FilterInput, description: 'Which ones; none: all.' }),
         order: t.arg({ type: ListOrderEnum, defaultValue: 'OLDEST_FIRST', description: 'By when they began.' }),
       },
-      resolve: async (_root, args, { load, db, see }) => {
+      resolve: async (_root, args, { load, db, see, concerned }) => {
         const visible = await see();
         const { filter } = args;
+        if (filter?.placeId != null && visible.placeIds.includes(filter.placeId.id)) concerned.places.add(filter.placeId.id);
         let query = db
           .selectFrom('conversation')
           .leftJoin('ticket', 'ticket.id', 'conversation.ticket_id')

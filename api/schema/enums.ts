@@ -45,11 +45,11 @@ export const PriorityEnum = words('Priority', 'How pressing a ticket is.', {
 export const RuleKindEnum = words('RoutingRuleKind', 'Who a new conversation goes to.', {
   NOBODY: 'Nobody: it waits in Unassigned.',
   SPECIFIC: 'One of the named users, or of the named teams’ primary members.',
-  CONTACT_OWNER: 'The owner of the contact, where it has one and is recognised. Not offered yet: refused when saved.',
+  CONTACT_OWNER: 'The owner of the contact, where it has one and is recognised, available or not; on a live channel else the default user.',
 });
 export const RuleMethodEnum = words('RoutingMethod', 'How one of the eligible is chosen.', {
   RANDOM: 'Each equally likely.',
-  LEAST_BUSY: 'Whoever has the fewest open conversations. Not offered yet: refused when saved.',
+  LEAST_BUSY: 'Whoever has the fewest open conversations and tickets; of several who is active in the place, then who was least recently assigned.',
 });
 export const HealthEnum = words('ChannelHealthState', 'Whether a channel works, as its provider says.', {
   CONNECTED: 'Works.',
@@ -145,6 +145,14 @@ export const SmtpSecurityEnum = words('SmtpSecurity', 'How the connection to an 
   NONE: 'In the clear; with a password only within this machine.',
 });
 
+export const AfterwardsEnum = builder.enumType('WindowAfterwards', {
+  description: 'What may be sent once a messaging window has closed.',
+  values: {
+    NOTHING: { value: 'nothing', description: 'Nothing, until the contact writes again.' },
+    TEMPLATE: { value: 'template', description: 'Only an approved template of the provider’s.' },
+  } as const,
+});
+
 const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   CONVERSATION_STARTED: 'A conversation began.',
   TICKET_CREATED: 'A ticket was made.',
@@ -152,6 +160,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   MESSAGE_FILTERED: 'A message was kept apart, as spam or as automatic mail that answers nothing.',
   MESSAGE_RELEASED: 'A user let a filtered message pass.',
   MESSAGE_WRITTEN: 'A message to the contact was written; it is not sent yet.',
+  MESSAGE_LEFT_OUT: 'An automation said nothing, for the time in which it may was over.',
   COMMENT_WRITTEN: 'An internal comment was written.',
   DELIVERY_CHANGED: 'An outbound message came further, or failed.',
   OWNER_CHANGED: 'The owner or the team changed.',
@@ -168,6 +177,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   ATTACHMENT_SETTLED: 'What is attached to a message was stored, refused, or could not be fetched.',
   SENDER_RULES_CHANGED: 'The account’s lists of senders changed.',
   PEOPLE_CHANGED: 'Users, teams or access changed.',
+  CAUGHT_UP: 'What a channel missed was fetched from its provider; `data.recovered` says how many messages that gave back.',
   CONTACT_ERASED: 'What a contact said, and by what they were known, was removed for good.',
   VISITOR_CAME: 'The contact has the page of the conversation open again.',
   VISITOR_LEFT: 'The contact has had no page open for a minute.',
@@ -177,7 +187,8 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   SYSTEM_SENDER_CHANGED: 'Who sends the account’s own mail changed.',
   CHATFLOW_CHANGED: 'A chatflow was made, edited, switched or removed.',
   CHATFLOW_STARTED: 'A chatflow began to answer in a conversation.',
-  CHATFLOW_ENDED: 'A chatflow is over in a conversation; why says how: HANDED_OFF, TAKEN_OVER, ENDED, ABANDONED, CLOSED, CHANNEL_OFF, CHANNEL_CHANGED, CANNOT_SAY.',
+  CHATFLOW_ENDED:
+    'A chatflow is over in a conversation; why says how: HANDED_OFF, TAKEN_OVER, ENDED, ABANDONED, CLOSED, CHANNEL_OFF, CHANNEL_CHANGED, CANNOT_SAY.',
   NOTIFIED: 'A user was notified.',
 };
 export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);
@@ -192,4 +203,10 @@ export const ThreadAbsenceEnum = words('ThreadAbsence', 'Why a ticket has no thr
 export const SubjectAbsenceEnum = words('SubjectAbsence', 'Why a ticket’s conversation has no subject.', {
   NO_CONVERSATION: 'The ticket has no conversation.',
   CONVERSATION_HAS_NONE: 'The conversation’s channel has no subjects, or the contact wrote none.',
+});
+export const ActivityKindEnum = words('ActivityKind', 'What goes on in a conversation besides messages.', {
+  TYPING: 'Somebody is writing: `user`, or the visitor where that is null. Told again every two seconds while it goes on.',
+  VISITOR_CAME: 'The visitor has the page open again.',
+  VISITOR_LEFT: 'The visitor has had no page open for a minute.',
+  JOINED: '`user` owns the conversation now.',
 });

@@ -126,6 +126,15 @@ builder.objectType(refusals.NoReplyChannel, {
     }),
   }),
 });
+builder.objectType(refusals.OutsideWindow, {
+  name: 'OutsideWindow',
+  description: 'The contact wrote too long ago: the channel takes no free words any more. Nothing was written.',
+  interfaces,
+  fields: (t) => ({
+    closedAt: t.field({ type: 'DateTime', description: 'When the window closed.', resolve: (error) => error.closedAt }),
+    templates: t.exposeBoolean('templates', { description: 'Whether an approved template may still be sent.' }),
+  }),
+});
 const RefusedFileRef = builder.objectRef<refusals.RefusedFile>('RefusedFile').implement({
   description: 'A file that can not go along.',
   fields: (t) => ({

@@ -2,7 +2,7 @@ import { canonicalAddress } from '@trunkline/channel-sdk';
 import { comment, reply, startConversation } from '#commands/conversations.ts';
 import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
 import { assign } from '#commands/owners.ts';
-import { ChangedMeanwhile, FilesRefused, InvalidInput, NoReplyChannel, NotAssignable, NotPossible } from '#commands/refusals.ts';
+import { ChangedMeanwhile, FilesRefused, InvalidInput, NoReplyChannel, NotAssignable, NotPossible, OutsideWindow } from '#commands/refusals.ts';
 import { close, makeTicket, reopen } from '#commands/tickets.ts';
 import { builder } from '../../builder.ts';
 import type { ApiContext } from '../../context.ts';
@@ -20,7 +20,7 @@ mutation('reply', {
   description:
     'Answers the contact through the conversation’s current channel, or through the one that is named, which is its current one from then on. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
   type: MessageRef,
-  refusals: [ChangedMeanwhile, FilesRefused, NoReplyChannel, NotPossible],
+  refusals: [ChangedMeanwhile, FilesRefused, NoReplyChannel, NotPossible, OutsideWindow],
   input: (t) => ({
     conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
     text: t.string({ required: true, description: 'What to say, as plain text; at most as many characters as the channel allows.' }),
