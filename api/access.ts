@@ -25,7 +25,8 @@ export interface Viewer {
 export interface Visibility {
   /** The places whose access list names the viewer; a role adds none (MODEL-11). */
   readonly placeIds: readonly string[];
-  readonly helpDesk: boolean;
+  /** Null: the viewer has no access to it. */
+  readonly helpDeskId: string | null;
   readonly place: RawBuilder<boolean>;
   readonly channel: RawBuilder<boolean>;
   readonly contact: RawBuilder<boolean>;
@@ -59,14 +60,11 @@ export async function visibilityOf(db: Db | Tx, viewer: Viewer): Promise<Visibil
     .select(['place.id', 'place.kind'])
     .where('place_member.user_id', '=', viewer.userId)
     .execute();
-  return visibility(
-    viewer,
-    rows.map((row) => row.id).toSorted(),
-    rows.some((row) => row.kind === 'HELP_DESK'),
-  );
+  return visibility(viewer, rows.map((row) => row.id).toSorted(), rows.find((row) => row.kind === 'HELP_DESK')?.id ?? null);
 }
 
-function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boolean): Visibility {
+function visibility(viewer: Viewer, placeIds: readonly string[], helpDeskId: string | null): Visibility {
+  const helpDesk = helpDeskId !== null;
   const admin = reaches(viewer.role, 'ADMIN');
   const inPlaces = (column: string) => sql<boolean>`${sql.ref(column)} = any(${[...placeIds]}::uuid[])`;
   const yes = sql<boolean>`true`;
@@ -79,7 +77,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDesk: boole
   const channel = admin ? yes : inPlaces('channel.place_id');
   return {
     placeIds,
-    helpDesk,
+    helpDeskId,
     anybody: yes,
     place: admin ? yes : inPlaces('place.id'),
     channel,

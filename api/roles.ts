@@ -8,6 +8,7 @@ export const ROLES = {
   // Work in places one has access to.
   reply: 'AGENT',
   comment: 'AGENT',
+  showTyping: 'AGENT',
   startConversation: 'AGENT',
   closeConversation: 'AGENT',
   reopenConversation: 'AGENT',
@@ -16,6 +17,7 @@ export const ROLES = {
   setTicketStatus: 'AGENT',
   setTicketPriority: 'AGENT',
   assign: 'AGENT',
+  setContactOwner: 'AGENT',
   retryMessage: 'AGENT',
   settleMaybeSent: 'AGENT',
   releaseFiltered: 'AGENT',

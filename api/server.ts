@@ -10,6 +10,7 @@ import { useDocumentLimits } from './document-limits.ts';
 import { readBody } from './doors/body.ts';
 import { createGate, refuse, type Gate } from './gate.ts';
 import { LIMITS } from './limits.ts';
+import { usePlaceActivity } from './place-activity.ts';
 import { schema } from './schema/index.ts';
 import { useStreamLimit } from './stream-limit.ts';
 
@@ -53,7 +54,7 @@ export function createGraphqlHandler(options: ServerOptions): GraphqlHandler {
     renderGraphiQL,
     maskedErrors: { maskError: (error) => masked(error, onError) },
     parserAndValidationCache: { documentCache: boundedCache(), errorCache: boundedCache(), validationCache: true },
-    plugins: [useDocumentLimits(), useStreamLimit()],
+    plugins: [useDocumentLimits(), useStreamLimit(), usePlaceActivity({ db: deps.db, onError: (error) => void report(onError, error) })],
   });
 
   async function answer(request: Request, incoming: IncomingMessage | undefined): Promise<Response> {

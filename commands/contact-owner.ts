@@ -2,6 +2,8 @@ import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import type { Candidate } from '#domain/routing.ts';
+import { NotAssignable, NotFound } from './refusals.ts';
+import type { Unit } from './unit.ts';
 
 /** Whose owner is asked for: that of a conversation's contact, as far as it recognises them, or of a contact that is taken as recognised. */
 export type OwnedBy = { readonly conversationId: string } | { readonly contactId: string } | null;
@@ -25,6 +27,29 @@ export async function readOwners(
       union all select 'DEFAULT_USER', ${defaultUserId}::uuid
     ) found join app_user u on u.id = found.user_id`.execute(db);
   return rows.map((row) => (row.as === 'OWNER' ? { ...row, recognised } : row));
+}
+
+/**
+ * Says who looks after a contact, or that nobody does. Anybody who works here can; whether something can be given to them is asked when a decision is
+ * made. What is theirs already stays where it is. Throws `NotFound`, `NotAssignable`.
+ */
+export async function setContactOwner(unit: Unit, { contactId, ownerId }: { readonly contactId: string; readonly ownerId: string | null }): Promise<void> {
+  const { tx } = unit;
+  const contact = await tx.selectFrom('contact').select(['owner_id', 'erased_at']).where('id', '=', contactId).forNoKeyUpdate().executeTakeFirst();
+  if (contact === undefined || contact.erased_at !== null) throw new NotFound('contact', contactId);
+  if (contact.owner_id === ownerId) return;
+  if (ownerId !== null) {
+    const user = await tx
+      .selectFrom('app_user')
+      .select('deactivated_at')
+      .where(sql<string>`id::text`, '=', ownerId)
+      .executeTakeFirst();
+    if (user?.deactivated_at !== null) {
+      throw new NotAssignable([{ userId: ownerId, teamId: null, reason: user === undefined ? 'UNKNOWN' : 'DEACTIVATED' }]);
+    }
+  }
+  await tx.updateTable('contact').set({ owner_id: ownerId }).where('id', '=', contactId).execute();
+  unit.record({ kind: 'CONTACT_CHANGED', userId: ownerId, why: 'OWNER', data: { contactId, from: contact.owner_id, to: ownerId } });
 }
 
 async function contactOf(db: Db | Tx, conversationId: string): Promise<string | null> {

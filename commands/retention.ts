@@ -3,7 +3,16 @@ import type { Db } from '#db/database.ts';
 import { dropOrphanBlobs } from './blobs.ts';
 
 /** How long rows are kept that nobody reads any more, in days; the table in `docs/limits.md` is held against these. */
-export const RETENTION_DAYS = { idempotencyKeys: 7, uploads: 1, rawDeliveries: 30, spam: 90, filtered: 90, systemMails: 30 } as const;
+export const RETENTION_DAYS = {
+  idempotencyKeys: 7,
+  uploads: 1,
+  rawDeliveries: 30,
+  spam: 90,
+  filtered: 90,
+  systemMails: 30,
+  placeActivity: 1,
+  visitorPresence: 30,
+} as const;
 
 export interface Removed {
   readonly idempotencyKeys: number;
@@ -15,6 +24,10 @@ export interface Removed {
   readonly rawDeliveries: number;
   /** The account's own mail, sent or not; what waits is younger. */
   readonly systemMails: number;
+  /** When users last asked for something of a place. */
+  readonly placeActivity: number;
+  /** Visitors who have not been here for so long. */
+  readonly visitorPresence: number;
   /** Files to which nothing refers any more. */
   readonly files: number;
 }
@@ -40,6 +53,10 @@ export async function removeExpired(db: Db, limit: number): Promise<Removed> {
       limit ${limit})`),
     systemMails: await removed(sql`delete from system_mail where id in (
       select id from system_mail where ${past('created_at', RETENTION_DAYS.systemMails)} and state not in ('QUEUED', 'SENDING') order by created_at, id limit ${limit})`),
+    placeActivity: await removed(sql`delete from place_activity where (place_id, user_id) in (
+      select place_id, user_id from place_activity where ${past('at', RETENTION_DAYS.placeActivity)} limit ${limit})`),
+    visitorPresence: await removed(sql`delete from visitor_presence where (channel_id, kind, value) in (
+      select channel_id, kind, value from visitor_presence where not here and ${past('seen_at', RETENTION_DAYS.visitorPresence)} limit ${limit} for update skip locked)`),
     files: await dropOrphanBlobs(db, limit),
   };
 }

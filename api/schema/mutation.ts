@@ -86,14 +86,15 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
   }
   let done = false;
   const attempt = (prepared: Prepared | undefined, undo = false) =>
-    transact(db, { actor: 'USER', userId: viewer.userId }, (unit) =>
-      once(unit, { caller: viewer.userId, key, operation: name, input, hash: deps.keys.hashArguments }, async () => {
+    transact(db, { actor: 'USER', userId: viewer.userId }, (plain) => {
+      const unit = noting(plain, context);
+      return once(unit, { caller: viewer.userId, key, operation: name, input, hash: deps.keys.hashArguments }, async () => {
         const answer = await options.work(input, { unit, context, visible: await context.seeIn(unit.tx) }, prepared);
         if (undo) throw new Undone();
         done = true;
         return answer;
-      }),
-    );
+      });
+    });
   const rehearsed = options.ask === undefined ? null : await attempt(undefined, true).catch(nullIfUndone);
   const prepared = rehearsed === null ? await (options.ask?.(input, context, key) ?? options.prepare?.(input, context)) : undefined;
   const { value, wakes } =
@@ -108,6 +109,17 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
   const row = await options.read(value, context, prepared);
   if (row === null) throw new NotFound('result', '');
   return row;
+}
+
+/** Whoever changes something in a place is active there (ROUTE-9). */
+function noting(unit: Unit, { concerned }: ApiContext): Unit {
+  return {
+    ...unit,
+    record: (event) => {
+      if (event.placeId != null) concerned.places.add(event.placeId);
+      unit.record(event);
+    },
+  };
 }
 
 /** Takes a rehearsal back. */

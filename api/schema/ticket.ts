@@ -3,6 +3,7 @@ import { builder } from '../builder.ts';
 import type { ApiContext } from '../context.ts';
 import type { PageArguments } from '../page.ts';
 import { promised } from '../promised.ts';
+import type { TicketRow } from '../rows.ts';
 import { CategoryEnum, ListOrderEnum, PriorityEnum, SubjectAbsenceEnum, ThreadAbsenceEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
 import {
@@ -24,7 +25,7 @@ import {
 builder.node(TicketRef, {
   description: 'The unit of help-desk work. Seen where its conversation lives; without a conversation, in the help desk.',
   id: { resolve: (ticket) => ticket.id },
-  loadOne: (id, { load }) => load.ticket.load(id),
+  loadOne: async (id, context) => concerning(await context.load.ticket.load(id), context),
   fields: (t) => ({
     number: t.exposeInt('number', { description: 'Its number, for people; unique, ascending, never changes.' }),
     name: t.exposeString('name', { description: 'Its name.' }),
@@ -172,8 +173,9 @@ interface TicketFilterValue {
 }
 
 /** The help desk's list: tickets whose conversation lives in the help desk, and tickets with no conversation (MODEL-9). */
-export async function ticketList({ load, db, see }: ApiContext, args: PageArguments, filter: TicketFilterValue, newestFirst = false) {
+export async function ticketList({ load, db, see, concerned }: ApiContext, args: PageArguments, filter: TicketFilterValue, newestFirst = false) {
   const visible = await see();
+  if (visible.helpDeskId !== null) concerned.places.add(visible.helpDeskId);
   let query = db.selectFrom('ticket').leftJoin('conversation', 'conversation.id', 'ticket.conversation_id').selectAll('ticket').where(visible.helpDeskTicket);
   if (filter.unassigned != null) query = query.where('ticket.owner_id', filter.unassigned ? 'is' : 'is not', null);
   if (filter.ownerId != null) query = query.where('ticket.owner_id', '=', filter.ownerId.id);
@@ -209,6 +211,12 @@ builder.queryField('ticketByNumber', (t) =>
     nullable: true,
     description: 'The ticket with this number, wherever it lives; null where there is none or the viewer may not see it.',
     args: { number: t.arg.int({ required: true, description: 'Its number.' }) },
-    resolve: (_root, { number }, { load }) => load.ticketByNumber.load(number),
+    resolve: async (_root, { number }, context) => concerning(await context.load.ticketByNumber.load(number), context),
   }),
 );
+
+/** Whoever asks for one ticket is active in its place (ROUTE-9). */
+function concerning(ticket: TicketRow | null, { concerned }: ApiContext): TicketRow | null {
+  if (ticket !== null) concerned.tickets.add(ticket.id);
+  return ticket;
+}

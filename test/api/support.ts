@@ -170,7 +170,14 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
 
 /** What goes on beside every request: that a token was used is noted once a minute, its requests are counted once in thirty, the feed looks once a second, readers of the feed are told a moment after a commit. No request's statements are counted with it. */
 function isBeside(text: string): boolean {
-  return text.includes('rate_limit') || text.includes('set last_used_at = now()') || text.includes('pg_snapshot_xmin') || text.includes('pg_notify');
+  return (
+    text.includes('rate_limit') ||
+    text.includes('place_activity') ||
+    text.includes('as asked_place') ||
+    text.includes('set last_used_at = now()') ||
+    text.includes('pg_snapshot_xmin') ||
+    text.includes('pg_notify')
+  );
 }
 
 /** A user with a token. */

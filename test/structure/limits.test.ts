@@ -4,12 +4,15 @@ import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
 import { PIECE_BYTES } from '#commands/blobs.ts';
 import { CHECK_EVERY_MINUTES } from '#commands/channel-health.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
+import { GONE_AFTER_SECONDS } from '#commands/presence.ts';
 import { HTML_LIMITS } from '#commands/safe-html.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
 import { UNUSED_UPLOADS } from '#commands/uploads.ts';
+import { HISTORY_PAGE } from '#commands/visitor-messages.ts';
 import { FETCH_TRIES } from '#domain/attachments.ts';
 import { MAX_FILE_NAME_BYTES } from '#domain/file-names.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
+import { ACTIVE_SECONDS, EXPLAINED } from '#domain/routing.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import { tableRows } from './markdown.ts';
 
@@ -26,11 +29,15 @@ const constants = new Map<string, number>([
   ...named('commands.RETENTION_DAYS', RETENTION_DAYS),
   ['commands.PIECE_BYTES', PIECE_BYTES],
   ['commands.UNUSED_UPLOADS', UNUSED_UPLOADS],
+  ['commands.GONE_AFTER_SECONDS', GONE_AFTER_SECONDS],
+  ['commands.HISTORY_PAGE', HISTORY_PAGE],
   ['domain.FETCH_TRIES', FETCH_TRIES],
   ['domain.MAX_FILE_NAME_BYTES', MAX_FILE_NAME_BYTES],
   ['domain.GIVE_UP_AFTER_SECONDS', GIVE_UP_AFTER_SECONDS],
   ['domain.SEND_LIMIT_SECONDS', SEND_LIMIT_SECONDS],
   ['domain.MAIL_LIMIT_SECONDS', MAIL_LIMIT_SECONDS],
+  ['domain.ACTIVE_SECONDS', ACTIVE_SECONDS],
+  ['domain.EXPLAINED', EXPLAINED],
   ['commands.CHECK_EVERY_MINUTES', CHECK_EVERY_MINUTES],
 ]);
 

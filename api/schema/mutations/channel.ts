@@ -20,9 +20,13 @@ const RuleInputRef = builder.inputType('RoutingRuleInput', {
   fields: (t) => ({
     kind: t.field({ type: RuleKindEnum, required: true, description: 'Nobody, named users and teams, or the contact’s owner.' }),
     method: t.field({ type: RuleMethodEnum, description: 'For SPECIFIC; none: the plugin’s own default.' }),
-    availableOnly: t.boolean({ description: 'Leave out who is away; on unless switched off.' }),
+    availableOnly: t.boolean({ description: 'Leave out who is away; on unless switched off. Says nothing for CONTACT_OWNER.' }),
     userIds: t.globalIDList({ for: [UserRef], description: 'For SPECIFIC: users.' }),
     teamIds: t.globalIDList({ for: [TeamRef], description: 'For SPECIFIC: teams, of which primary members can be chosen.' }),
+    defaultUserId: t.globalID({
+      for: [UserRef],
+      description: 'For CONTACT_OWNER on a live channel: who gets what has no owner to go to; none: it stays unassigned.',
+    }),
   }),
 });
 
@@ -36,6 +40,7 @@ function ruleOf(input: typeof RuleInputRef.$inferInput): RuleInput {
     ...(input.availableOnly == null ? {} : { availableOnly: input.availableOnly }),
     userIds: ids(input.userIds),
     teamIds: ids(input.teamIds),
+    ...(input.defaultUserId == null ? {} : { defaultUserId: input.defaultUserId.id }),
   };
 }
 

@@ -20,7 +20,7 @@ mutation('createTicket', {
     properties: t.field({ type: 'JSONObject', description: 'Its custom properties.' }),
   }),
   work: async (input, { unit, visible }) => {
-    if (!visible.helpDesk) throw new Forbidden('access to the help desk');
+    if (visible.helpDeskId === null) throw new Forbidden('access to the help desk');
     return createTicket(unit, {
       name: input.name,
       description: input.description ?? null,
