@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { openBrowser } from '#test/look/browser.ts';
+import { lookAtChat } from '#test/look/chat.ts';
 import { lookAtForm, type Look } from '#test/look/form.ts';
 import { lookAtMail } from '#test/look/mail.ts';
 
@@ -21,6 +22,7 @@ const browser = await openBrowser();
 try {
   await lookAtMail(browser, look);
   await lookAtForm(browser, look);
+  await lookAtChat(browser, look);
 } finally {
   await browser.close();
 }

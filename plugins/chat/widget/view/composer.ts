@@ -39,7 +39,7 @@ export function composer(chat: Chat, email: EmailField): Composer {
   }
 
   function render(): void {
-    const length = [...box.value.trim()].length;
+    const length = box.value.trim().length;
     const left = MAX_TEXT - length;
     set(button, { 'aria-disabled': length === 0 || left < 0 ? 'true' : null });
     set(box, { 'aria-invalid': left < 0 ? 'true' : null });
@@ -55,7 +55,7 @@ export function composer(chat: Chat, email: EmailField): Composer {
 
   function submit(): void {
     const text = box.value.trim();
-    if (text === '' || [...text].length > MAX_TEXT) return;
+    if (text === '' || text.length > MAX_TEXT) return box.focus();
     const answer = email.answer();
     if (answer === 'stop') return;
     chat.say({ text, ...answer });

@@ -12,7 +12,7 @@ const ADDRESS = /^[^\s@<>(),;:"]+@[^\s@<>(),;:"]+\.[^\s@<>(),;:"]{2,}$/;
 const MAX_LENGTH = 254;
 
 /** Asks for the address an answer can go to when nobody is there. Nobody has to give one: asked once, a message goes out without. */
-export function emailField(chat: Chat, sendWithout: () => void): EmailField {
+export function emailField(chat: Chat, send: () => void): EmailField {
   const { config } = chat;
   const message = element('p', { class: 'away', dir: 'auto' });
   const input = element('input', { id: 'email', type: 'email', autocomplete: 'email', 'aria-describedby': 'email-why', maxlength: String(MAX_LENGTH) });
@@ -33,10 +33,13 @@ export function emailField(chat: Chat, sendWithout: () => void): EmailField {
   }
 
   input.addEventListener('input', () => complain(''));
+  input.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && !event.isComposing) send();
+  });
   without.addEventListener('click', () => {
     skipped = true;
     complain('');
-    sendWithout();
+    send();
   });
 
   return {

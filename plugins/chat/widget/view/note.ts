@@ -17,7 +17,7 @@ export function note(chat: Chat): Note {
   const text = element('span');
   const aloud = element('span', { class: 'unseen', role: 'status' });
   // The seconds change each second; aloud it is said once.
-  const line = element('p', { class: 'note', hidden: true }, text);
+  const line = element('p', { class: 'note', 'aria-hidden': 'true', hidden: true }, text);
   const box = element('div', {}, line, aloud);
   let answer = '';
   let since: number | null = null;

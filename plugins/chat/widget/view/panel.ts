@@ -29,7 +29,8 @@ export function widget(chat: Chat): { readonly elements: readonly HTMLElement[];
   );
   const button = launcher(chat, () => (chat.isOpen() ? close() : open()));
   const aloud = element('p', { class: 'unseen', role: 'status' });
-  const parts: readonly Part[] = [notes, head, said, offered, email, write, button];
+  // The list last: where it is scrolled to depends on the room the others leave.
+  const parts: readonly Part[] = [notes, head, offered, email, write, said, button];
   let unread = 0;
 
   function open(): void {
