@@ -1,5 +1,6 @@
 import { Hono } from 'hono';
 import type { Db } from '#db/database.ts';
+import { ownHosts } from './dev-hosts.ts';
 
 /** Mails on the page. */
 const SHOWN = 100;
@@ -9,11 +10,10 @@ const SHOWN = 100;
  * outside, so nothing of it is taken for markup: text is escaped, HTML is shown in a frame without scripts, forms, links or requests.
  */
 export function createDevMailPage(db: Db, publicUrl: string): Hono {
-  const hosts = new Set([new URL(publicUrl).hostname, 'localhost', '127.0.0.1', '[::1]']);
+  const isOurs = ownHosts(publicUrl);
   const app = new Hono();
   app.get('/dev/mail', async (context) => {
-    // A page elsewhere could have its own name point here, and read what its visitor can reach.
-    if (!hosts.has(new URL(context.req.url).hostname)) return context.text('not found', 404);
+    if (!isOurs(context.req.url)) return context.text('not found', 404);
     const mails = await db
       .selectFrom('system_mail')
       .select(['id', 'kind', 'recipient', 'subject', 'text', 'html', 'state', 'reason', 'last_failure', 'attempt', 'created_at'])

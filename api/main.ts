@@ -13,6 +13,7 @@ import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { createPluginContext, webhookUrlOf } from '#runtime/plugin-context.ts';
 import { createDevMailPage } from './dev-mail.ts';
+import { createDevTryPage } from './dev-try.ts';
 import { createFileDoors } from './doors/files.ts';
 import { createDoors } from './doors/index.ts';
 import { createClientAddress } from './client-address.ts';
@@ -100,7 +101,10 @@ app.get('/readyz', async (context) => {
 app.all('/graphql', (context) => graphql(context.req.raw, context.env.incoming));
 app.route('/', doors.app);
 app.route('/', createFileDoors({ db, keys, gate, corsOrigins: env.corsOrigins }));
-if (env.mode === 'development') app.route('/', createDevMailPage(db, env.publicUrl));
+if (env.mode === 'development') {
+  app.route('/', createDevMailPage(db, env.publicUrl));
+  app.route('/', createDevTryPage({ db, plugins: config.plugins, publicUrl: env.publicUrl }));
+}
 app.onError((error, context) => {
   return context.json({ error: 'unexpected', errorId: unexpected(error) }, 500);
 });

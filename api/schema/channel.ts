@@ -6,6 +6,7 @@ import { reaches, ROLE_NAMES } from '../roles.ts';
 import { CHANNEL_COLUMNS, type ChannelRow } from '../rows.ts';
 import { HealthEnum, PriorityEnum, ReopeningEnum } from './enums.ts';
 import { promised } from '../promised.ts';
+import { snippetOf } from '../snippet.ts';
 import { ORDERS } from './orders.ts';
 import { PluginRef } from './plugin.ts';
 import { ChannelConnection, ChannelRef, ConversationConnection, ConversationRef, PipelineRef, PlaceRef, RuleRef, StatusRef, UserRef } from './refs.ts';
@@ -88,6 +89,12 @@ builder.node(ChannelRef, {
         const plugin = deps.plugins.find(({ key }) => key === channel.plugin);
         return plugin?.page === undefined || deps.publicUrl === undefined ? null : `${deps.publicUrl}/pages/${plugin.key}/${channel.key}/`;
       },
+    }),
+    snippet: t.string({
+      nullable: true,
+      description: 'What is put into a page of one’s own to show it there, as HTML; null to those who are no admin, and where its plugin has none.',
+      resolve: (channel, _args, { deps, viewer }) =>
+        reaches(viewer.role, 'ADMIN') && deps.publicUrl !== undefined ? snippetOf(deps.plugins, deps.publicUrl, channel) : null,
     }),
     place: t.field({
       type: PlaceRef,

@@ -3,6 +3,7 @@ import { headersFor, isAllowed, PREFLIGHT, refuse } from './answers.ts';
 import { widgetFile } from './assets.ts';
 import { configurationOf } from './configuration.ts';
 import { readMessage, readReceipt } from './inbound.ts';
+import { ownPage } from './own-page.ts';
 import type { ChatSettings } from './settings.ts';
 import { streamTo } from './stream.ts';
 import { issueToken, visitorOf } from './token.ts';
@@ -52,6 +53,9 @@ const ROUTES: Readonly<Record<string, Route>> = {
 export async function page(request: Request, context: PageContext<ChatSettings>): Promise<Response> {
   const path = pathWithin(request.url, context.channel.key);
   if (path === 'widget.js') return isReading(request) ? widgetFile(request) : refuse(null, 'WrongMethod', undefined, { allow: 'GET, HEAD' });
+  if (path === '') return isReading(request) ? ownPage(context) : refuse(null, 'WrongMethod', undefined, { allow: 'GET, HEAD' });
+  // What the page names is found beside it only with the slash.
+  if (path === undefined) return new Response(null, { status: 308, headers: { location: `./${context.channel.key}/` } });
   const route = Object.hasOwn(ROUTES, path) ? ROUTES[path] : undefined;
   const sent = request.headers.get('origin');
   const allowed = isAllowed(sent, context);
@@ -92,9 +96,11 @@ function bearer(request: Request): string {
   return /^bearer\s+(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? '';
 }
 
-/** What stands behind the channel's key. */
-function pathWithin(url: string, key: string): string {
-  return new URL(url).pathname.split(`/${key}/`, 2)[1] ?? '';
+/** What stands behind the channel's key, without its slash; undefined: not even that. */
+function pathWithin(url: string, key: string): string | undefined {
+  const { pathname } = new URL(url);
+  if (pathname.endsWith(`/${key}`)) return undefined;
+  return pathname.split(`/${key}/`, 2)[1] ?? 'elsewhere';
 }
 
 function isReading({ method }: Request): boolean {

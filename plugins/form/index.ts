@@ -1,5 +1,6 @@
 import { CONTRACT_VERSION, definePlugin } from '@trunkline/channel-sdk';
 import { MAX_FILE_BYTES, MAX_FILES } from './field.ts';
+import { attributes, markup } from './markup.ts';
 import { page } from './page.ts';
 import { extractAttachments, parse } from './parse.ts';
 import { settingsSchema, type FormSettings } from './settings.ts';
@@ -38,5 +39,6 @@ export default definePlugin<FormSettings>({
   parse,
   extractAttachments: (refs, raw) => extractAttachments(refs, raw),
   page,
+  snippet: ({ title }, pageUrl) => markup`<script${attributes({ async: true, src: `${pageUrl}/embed.js`, 'data-title': title })}></script>`.text,
   replyChannel: ({ replyChannel }) => replyChannel,
 });

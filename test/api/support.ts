@@ -80,6 +80,7 @@ export interface WorldOptions {
   readonly signIn?: SignIn;
   readonly corsOrigins?: readonly string[];
   readonly trustedProxies?: readonly string[];
+  readonly publicUrl?: string;
   readonly rates?: Readonly<Record<RateLimitName, number>>;
 }
 
@@ -118,6 +119,7 @@ async function openApi(url: string, db: Db, options: WorldOptions): Promise<Worl
     db: counted,
     keys: testKeys,
     plugins: options.plugins ?? [plainPlugin],
+    ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
     feed,
     dispatch: (some) => void wakes.push(...some),
     pluginContext: (_plugin, channel) => createPluginContext(channel, { sign: (text) => text, log: () => undefined }),

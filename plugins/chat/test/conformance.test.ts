@@ -95,7 +95,7 @@ const samples: ConformanceSamples = {
     choice: (choice, n) => stored(n, 'message', { ...bare(n), id: uuid('0004', n), choice }),
   },
   page: {
-    paths: ['/config', '/visitor', '/stream', '/messages', '/typing', '/read', '/transcript', '/widget.js'],
+    paths: ['/', '/config', '/visitor', '/stream', '/messages', '/typing', '/read', '/transcript', '/widget.js'],
     visits: [
       { name: 'sees it', request: (url) => new Request(`${url}/config`), status: 200, delivers: false },
       { name: 'comes', request: (url) => new Request(`${url}/visitor`, { method: 'POST' }), status: 201, delivers: false },

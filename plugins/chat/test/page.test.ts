@@ -228,7 +228,7 @@ describe('other sites', () => {
 describe('the addresses', () => {
   it('answer what is not there with 404 and another method with 405', async () => {
     const it = chat();
-    for (const path of ['', '/', '/nothing', '/config/', '/../../secret', '/constructor', '/__proto__', '/assets/widget.js'])
+    for (const path of ['/nothing', '/config/', '/../../secret', '/constructor', '/__proto__', '/assets/widget.js'])
       expect((await it.ask(path)).status, path).toBe(404);
     for (const [path, method, allow] of [
       ['/config', 'POST', 'GET, HEAD, OPTIONS'],
@@ -237,10 +237,25 @@ describe('the addresses', () => {
       // Nobody would read it, and so nobody end it.
       ['/stream', 'HEAD', 'GET, OPTIONS'],
       ['/widget.js', 'POST', 'GET, HEAD'],
+      ['/', 'POST', 'GET, HEAD'],
     ] as const) {
       const response = await it.ask(path, { method });
       expect([response.status, response.headers.get('allow')], `${method} ${path}`).toEqual([405, allow]);
     }
+  });
+
+  it('have a page of their own with the widget alone, where nothing is inline and what an admin typed is text [CHAT-1]', async () => {
+    const it = chat({ title: '<script>alert("x")</script>' });
+    const bare = await it.ask('');
+    expect([bare.status, bare.headers.get('location')]).toEqual([308, './chat-7k3q9x/']);
+    const response = await it.ask('/');
+    const html = await response.text();
+    expect(html).toContain('<title>&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;</title>');
+    expect(html.match(/<script[^>]*>/g)).toEqual(['<script async src="./widget.js">']);
+    expect(html).not.toMatch(/<style|style="|\son\w+=/);
+    const policy = response.headers.get('content-security-policy');
+    expect(policy).toContain(`default-src 'none'; script-src ${ORIGIN}; connect-src ${ORIGIN};`);
+    expect(policy).not.toContain('unsafe');
   });
 
   it('give the widget’s program as other sites may load it: compressed, and not again while it is the same [CHAT-1]', async () => {
