@@ -1,5 +1,7 @@
 import { createAttachmentActivities } from './attachments.ts';
+import { createCatchUpActivities } from './catch-up.ts';
 import type { Dependencies, Engine } from './dependencies.ts';
+import { createChatflowActivities } from './chatflow.ts';
 import { createChannelCheckActivities } from './channel-check.ts';
 import { createGuardianActivities } from './guardian.ts';
 import { createIntakeActivities } from './intake.ts';
@@ -33,7 +35,9 @@ function activitiesOf(engine: Engine) {
     ...createRoutingActivities(engine),
     ...createIntakeActivities(engine),
     ...createAttachmentActivities(engine),
+    ...createCatchUpActivities(engine),
     ...createOutboxActivities(engine),
+    ...createChatflowActivities(engine),
     ...createGuardianActivities(engine),
     ...createSystemMailActivities(engine),
     ...createChannelCheckActivities(engine),

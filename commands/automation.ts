@@ -1,8 +1,7 @@
 import type { Capabilities } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
-import { newId } from '#db/ids.ts';
-import type { StoredIdentity } from '#db/schema.ts';
+import { writeAutomated } from './automated-message.ts';
 import type { Problem } from './refusals.ts';
 import type { Subject } from './subjects.ts';
 import type { Unit } from './unit.ts';
@@ -156,75 +155,15 @@ export async function reopeningStatus(tx: Tx, subject: Pick<Subject, 'conversati
  * A person has just closed a conversation: its current channel's message goes out, once, in this transaction. Not where a machine closed it, where the
  * channel is off (CH-9) or disconnected, or where there is nobody to write to. The caller holds the channel shared and the conversation's lock.
  */
-export async function onClose(unit: Unit, subject: Pick<Subject, 'conversationId'>): Promise<void> {
-  if (unit.actor.actor !== 'USER' || subject.conversationId === null) return;
-  const { tx } = unit;
-  const closed = await closedConversation(tx, subject.conversationId);
-  if (closed === undefined) return;
-  const message = await tx
-    .insertInto('message')
-    .values({
-      id: newId(),
-      conversation_id: closed.id,
-      channel_id: closed.channel_id,
-      direction: 'OUTBOUND',
-      automatic: true,
-      text: closed.text,
-      occurred_at: sql<Date>`now()`,
-      received_at: sql<Date>`now()`,
-    })
-    .returning(['id', 'arrival'])
-    .executeTakeFirstOrThrow();
-  await tx
-    .insertInto('outbound')
-    .values({
-      message_id: message.id,
-      conversation_id: closed.id,
-      channel_id: closed.channel_id,
-      arrival: message.arrival,
-      kind: 'REPLY',
-      sender: 'AUTOMATION',
-      recipient: JSON.stringify(closed.recipient),
-    })
-    .execute();
-  await sql`update conversation set last_message_at = greatest(last_message_at, now()) where id = ${closed.id}`.execute(tx);
-  unit.record({
-    kind: 'MESSAGE_WRITTEN',
-    by: { actor: 'SYSTEM' },
-    channelId: closed.channel_id,
-    conversationId: closed.id,
-    ticketId: closed.ticket_id,
-    placeId: closed.place_id,
-    messageId: message.id,
-    why: 'ON_CLOSE',
-  });
-  unit.wake({ kind: 'outbox', conversationId: closed.id, channelKey: closed.key, plugin: closed.plugin });
-}
-
-interface ClosedConversation {
-  readonly id: string;
-  readonly ticket_id: string | null;
-  readonly place_id: string;
-  readonly channel_id: string;
-  readonly key: string;
-  readonly plugin: string;
-  readonly text: string;
-  readonly recipient: StoredIdentity;
-}
-
-/** What there is to say on closing and to whom: who wrote last by this channel, else whom we wrote to by it. Undefined: nothing, or nobody. */
-async function closedConversation(tx: Tx, conversationId: string): Promise<ClosedConversation | undefined> {
-  const { rows } = await sql<ClosedConversation>`
-    select c.id, c.ticket_id, c.place_id, h.id as channel_id, h.key, h.plugin, h.on_close_message as text, coalesce(wrote.sender, written.recipient) as recipient
-    from conversation c join channel h on h.id = c.channel_id
-    join contact p on p.id = c.contact_id and p.erased_at is null
-    left join lateral (
-      select m.sender from message m
-      where m.conversation_id = c.id and m.channel_id = h.id and m.direction = 'INBOUND' and not m.automatic and m.sender is not null
-      order by m.occurred_at desc, m.arrival desc limit 1) wrote on true
-    left join lateral (
-      select o.recipient from outbound o where o.conversation_id = c.id and o.channel_id = h.id order by o.arrival desc limit 1) written on true
-    where c.id = ${conversationId} and h.on_close_message is not null and h.enabled and h.disconnected_at is null
-      and coalesce(wrote.sender, written.recipient) is not null`.execute(tx);
-  return rows[0];
+export async function onClose(unit: Unit, subject: Subject): Promise<void> {
+  if (unit.actor.actor !== 'USER' || subject.channelId === null) return;
+  const channel = await unit.tx
+    .selectFrom('channel')
+    .select('on_close_message')
+    .where('id', '=', subject.channelId)
+    .where('enabled', '=', true)
+    .where('disconnected_at', 'is', null)
+    .executeTakeFirst();
+  if (channel === undefined || channel.on_close_message === null) return;
+  await writeAutomated(unit, subject, { text: channel.on_close_message, why: 'ON_CLOSE' });
 }

@@ -5,10 +5,12 @@ import { lockChannelExclusive } from '#db/locks.ts';
 import type { Db, Tx } from '#db/database.ts';
 import type { Database, Reopening } from '#db/schema.ts';
 import { chooseAutomation, type AutomationInput } from './automation.ts';
+import { askCatchUp } from './catch-up-request.ts';
 import { channelAnswers } from './channel-health.ts';
 import { changedSettings, openSecrets, sealSecrets, settingsProblems } from './channel-settings.ts';
 import { takeConnecting } from './connecting.ts';
 import { claimMailbox, mailboxAddress, releaseChannelMailbox } from './mailboxes.ts';
+import { insertPrimary } from './chatflows.ts';
 import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
 import { deliveryChanged } from './outbox.ts';
 import { HELD_SECONDS } from './provider-calls.ts';
@@ -98,7 +100,10 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
   if (plugin.capabilities.address === 'email-address') {
     await claimMailbox(tx, mailboxAddress(address) ?? address.toLowerCase(), { channelId: connected.channelId });
   }
+  if (plugin.capabilities.chatflows === true) await insertPrimary(unit, connected.channelId);
   unit.record({ kind: 'CHANNEL_CONNECTED', channelId: connected.channelId, placeId: place.id });
+  // What its provider holds from before.
+  if (plugin.catchUp !== undefined) await askCatchUp(unit, connected.channelId, 'news');
   return connected;
 }
 

@@ -64,6 +64,8 @@ export async function eraseContact(unit: Unit, input: { readonly contactId: stri
     tx,
   );
   await sql`delete from form_submission where message_id = any(${messageIds}::uuid[]) or contact_id = ${contactId}`.execute(tx);
+  // Answers to a chatflow's questions.
+  await sql`delete from chatflow_run where conversation_id = any(${ownIds}::uuid[])`.execute(tx);
   await sql`delete from outbound where conversation_id = any(${ownIds}::uuid[])`.execute(tx);
   // Answers to them in the conversations of others: what waits is not sent any more, and none says to whom it was.
   await sql`
@@ -77,7 +79,7 @@ export async function eraseContact(unit: Unit, input: { readonly contactId: stri
   );
   await sql`delete from message where conversation_id = any(${ownIds}::uuid[])`.execute(tx);
   await sql`
-    update message set text = '', html = null, html_safe = null, quoted_text = null, quoted_html_safe = null, subject = null, sender = null, contact_id = null,
+    update message set text = '', choice = null, html = null, html_safe = null, quoted_text = null, quoted_html_safe = null, subject = null, sender = null, contact_id = null,
       participants = '[]', authentication = null, attachments = '[]'
     where id = any(${messageIds}::uuid[])`.execute(tx);
   await eraseCopies(tx, contactId, shared);
@@ -160,6 +162,8 @@ async function eraseTraces(tx: Tx, contactId: string, ownIds: readonly string[],
   );
   await sql`update conversation set subject = null where id = any(${[...ownIds]}::uuid[])`.execute(tx);
   await sql`update ticket set name = '(erased)', description = null, properties = '{}' where id = any(${[...ticketIds]}::uuid[])`.execute(tx);
+  await sql`
+    delete from visitor_presence p using contact_identity i where i.contact_id = ${contactId} and p.kind = i.kind and p.value = i.value`.execute(tx);
   await sql`delete from contact_identity where contact_id = ${contactId}`.execute(tx);
 }
 

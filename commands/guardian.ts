@@ -35,6 +35,14 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
         and greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after)) < now() - interval '30 s'
         and not exists (select 1 from outbound e where e.conversation_id = o.conversation_id and e.arrival < o.arrival and e.state in ('QUEUED', 'SENDING'))
       union all
+      -- A step that is to be done, an answer nobody has looked at, a question that is past its time.
+      select 'chatflow', r.conversation_id::text, h.key, h.plugin,
+        extract(epoch from now() - case when r.state = 'RUNNING' then r.changed_at else least(r.wait_until, u.at) end) - 10
+      from chatflow_run r join conversation c on c.id = r.conversation_id join channel h on h.id = c.channel_id
+      left join lateral (select min(m.received_at) as at from message m where r.state = 'WAITING' and m.conversation_id = r.conversation_id
+        and m.direction = 'INBOUND' and not m.automatic and m.arrival > r.seen_arrival) u on true
+      where r.state in ('RUNNING', 'WAITING') and case when r.state = 'RUNNING' then r.changed_at else least(r.wait_until, u.at) end < now() - interval '10 s'
+      union all
       select 'ticket-import', i.id::text, null, null, extract(epoch from now() - i.progressed_at) - 20
       from ticket_import i where i.state = 'RUNNING' and i.progressed_at < now() - interval '20 s'
       union all
@@ -44,12 +52,19 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
         and not exists (select 1 from attachment f where f.channel_id = a.channel_id and f.state = 'WAITING' and f.fetching_until > now())
       group by h.id
       union all
+      select 'catch-up', h.key, h.key, h.plugin, extract(epoch from now() - greatest(h.catch_up_since, h.catch_up_after, h.catch_up_until)) - 10
+      from channel h
+      where h.catch_up_since is not null and h.disconnected_at is null
+        and greatest(h.catch_up_since, h.catch_up_after, h.catch_up_until) < now() - interval '10 s'
+        -- What was fetched is being taken in: that is the intake's to bring on.
+        and not (h.catch_up_fetched = h.catch_up_asked and exists (select 1 from raw_delivery r where r.channel_id = h.id and r.recovered and r.state = 'WAITING'))
+      union all
       -- Many are queued in one moment: that one of them was settled is progress too.
       select 'system-mail', 'system-mail', null, null, extract(epoch from now() - m.since) - 30
       from (
         select greatest(min(case when q.state = 'SENDING' then q.sending_since + make_interval(secs => ${MAIL_LIMIT_SECONDS})
-          else greatest(q.not_before, s.send_after) end), (select max(settled_at) from system_mail)) as since
-        from system_mail q left join system_sender s on true where q.state in ('QUEUED', 'SENDING') having count(*) > 0
+          else greatest(q.not_before, coalesce(h.send_after, s.send_after)) end), (select max(settled_at) from system_mail)) as since
+        from system_mail q left join system_sender s on q.channel_id is null left join channel h on h.id = q.channel_id where q.state in ('QUEUED', 'SENDING') having count(*) > 0
       ) m where m.since < now() - interval '30 s'
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`
@@ -64,8 +79,10 @@ const WHY = {
   intake: 'DELIVERY_WAITS',
   ticket: 'DECISION_WAITS',
   outbox: 'MESSAGE_WAITS',
+  chatflow: 'CHATFLOW_WAITS',
   'ticket-import': 'IMPORT_WAITS',
   attachments: 'ATTACHMENT_WAITS',
+  'catch-up': 'CATCHING_UP_WAITS',
   'system-mail': 'MAIL_WAITS',
 } as const;
 
@@ -77,8 +94,12 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };
     case 'attachments':
       return { kind: 'attachments', channelKey: row.key, plugin: row.plugin ?? '' };
+    case 'chatflow':
+      return { kind: 'chatflow', conversationId: row.key, channelKey: row.channel_key ?? '', plugin: row.plugin ?? '' };
     case 'ticket-import':
       return { kind: 'ticket-import', importId: row.key };
+    case 'catch-up':
+      return { kind: 'catch-up', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'system-mail':
       return { kind: 'system-mail' };
     case 'outbox':

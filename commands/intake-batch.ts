@@ -6,6 +6,7 @@ import type { PlaceKind, Priority, Reopening } from '#db/schema.ts';
 import { ticketName } from '#domain/threading.ts';
 import { recordInboundAttachments } from './attachments.ts';
 import { onContactReply } from './automation.ts';
+import type { ChatflowBatch } from './chatflow-intake.ts';
 import { ensureContacts, identityKey, type AddedIdentity } from './contacts.ts';
 import { notify } from './notifications.ts';
 import type { SafeParts } from './safe-html.ts';
@@ -16,7 +17,8 @@ import type { Unit } from './unit.ts';
 /** A message with the delivery that brought it. */
 export interface ArrivedMessage {
   readonly event: InboundMessage;
-  readonly deliveryId: number;
+  /** Null: it came of catching up, without one. */
+  readonly deliveryId: number | null;
   readonly receivedAt: string;
   /** What may be shown of its HTML; null: none of it. */
   readonly safe: SafeParts | null;
@@ -76,6 +78,7 @@ export class Batch {
   readonly #unit: Unit;
   readonly #channel: BatchChannel;
   readonly #limits: AttachmentLimits | null;
+  readonly #chatflows: ChatflowBatch;
   readonly #conversations: { readonly id: string; readonly contact: string | null; readonly last_message_at: string; readonly [column: string]: unknown }[] =
     [];
   readonly #tickets: NewTicketRow[] = [];
@@ -93,10 +96,11 @@ export class Batch {
   readonly #answered = new Set<Held>();
 
   /** `limits`: what a contact may attach. */
-  constructor(unit: Unit, channel: BatchChannel, limits: AttachmentLimits | null) {
+  constructor(unit: Unit, channel: BatchChannel, limits: AttachmentLimits | null, chatflows: ChatflowBatch) {
     this.#unit = unit;
     this.#channel = channel;
     this.#limits = limits;
+    this.#chatflows = chatflows;
   }
 
   /** A new conversation where the channel lives, with a ticket in the help desk or where the channel makes them (CH-1). */
@@ -107,8 +111,8 @@ export class Batch {
     // The successor of a conversation with a ticket has one too (MODEL-6).
     const withTicket = channel.place === 'HELP_DESK' || channel.create_tickets || (previous?.ticketId ?? null) !== null;
     const ticketId = withTicket ? newId() : null;
-    // Off: it is taken in and kept, but nobody is chosen for it (CH-9).
-    const pending = channel.enabled && event.direction === 'inbound' ? channel.now : null;
+    // Off: it is taken in and kept, but nobody is chosen for it (CH-9). A bot answers before people do (CHAT-5).
+    const pending = this.#chatflows.begin(id, event) === 'people' && channel.enabled && event.direction === 'inbound' ? channel.now : null;
     const occurredAt = earlier(event.occurredAt, receivedAt);
     this.#conversations.push({
       id,
@@ -157,8 +161,9 @@ export class Batch {
   }
 
   /** It was closed and is open from here on. */
-  reopen(target: Held): void {
+  reopen(target: Held, event: InboundMessage): void {
     target.closedAt = null;
+    this.#chatflows.reopen(target.id, event);
     this.#reopened.add(target);
   }
 
@@ -198,6 +203,7 @@ export class Batch {
       html_safe: safe?.html ?? null,
       quoted_text: event.quoted?.text ?? null,
       quoted_html_safe: safe?.quoted ?? null,
+      choice: event.choice ?? null,
       authentication: event.authentication ?? null,
       participants: event.participants,
       occurred_at: occurredAt,
@@ -214,7 +220,10 @@ export class Batch {
     }
     if (newest) target.lastMessageAt = new Date(occurredAt);
     // A conversation is written with its first message's date.
-    if (!this.#begun.delete(target.id)) this.#touched.set(target.id, target);
+    if (!this.#begun.delete(target.id)) {
+      this.#touched.set(target.id, target);
+      this.#chatflows.add(target.id, event);
+    }
     this.#unit.record({
       kind: 'MESSAGE_RECEIVED',
       by: { actor: inbound ? 'CONTACT' : 'CHANNEL' },
@@ -335,12 +344,12 @@ export class Batch {
     const rows = this.#messages.map(({ contact, ...row }) => ({ ...row, contact_id: contactId(contact) }));
     await sql`
       insert into message (id, conversation_id, channel_id, direction, provider_message_id, contact_id, sender, automatic, subject, text, html, html_safe,
-        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id)
+        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id, choice)
       select id, conversation_id, channel_id, direction, provider_message_id, contact_id, sender, automatic, subject, text, html, html_safe,
-        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id
+        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id, choice
       from json_to_recordset(${json(rows)}::json) as n (id uuid, conversation_id uuid, channel_id uuid, direction text, provider_message_id text,
         contact_id uuid, sender jsonb, automatic boolean, subject text, text text, html text, html_safe text, quoted_text text, quoted_html_safe text,
-        authentication jsonb, participants jsonb, occurred_at timestamptz, received_at timestamptz, raw_delivery_id bigint)`.execute(tx);
+        authentication jsonb, participants jsonb, occurred_at timestamptz, received_at timestamptz, raw_delivery_id bigint, choice text)`.execute(tx);
   }
 
   /** A form's answers with the labels they had then, hidden ones too; the message shows what the plugin put there (FORM-3, FORM-4). */
@@ -370,6 +379,10 @@ export class Batch {
     await onContactReply(
       this.#unit,
       [...this.#answered].map((one) => one.id),
+    );
+    await this.#chatflows.write(
+      this.#unit,
+      this.#messages.map(({ id }) => id),
     );
   }
 }

@@ -2,6 +2,7 @@ import type { Capabilities } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { joinable, placeMessage, type ArrivingMessage } from '#domain/threading.ts';
+import { ChatflowBatch } from './chatflow-intake.ts';
 import { identityKey, type AddedIdentity } from './contacts.ts';
 import { writeFiltered, type FilteredArrival } from './filtered.ts';
 import { Batch, type ArrivedMessage, type BatchChannel, type Held, type NewMessage } from './intake-batch.ts';
@@ -21,7 +22,7 @@ export async function applyMessages(
   arrived: readonly ArrivedMessage[],
   added: readonly AddedIdentity[] = [],
 ): Promise<Taken> {
-  if (arrived.length === 0) return { filtered: new Set(), kept: new Set() };
+  if (arrived.length === 0) return { filtered: new Set(), kept: new Map() };
   const { tx } = unit;
   const channel = await readChannel(tx, channelId);
   const fresh = await onlyNew(unit, channel, arrived);
@@ -29,7 +30,8 @@ export async function applyMessages(
   const filtered: FilteredArrival[] = [...spam].map(([message, reason]) => ({ message, kind: 'SPAM', reason }));
   const wanted = fresh.filter((message) => !spam.has(message));
   const threads = await readThreads(tx, channel.id, wanted);
-  const batch = new Batch(unit, channel, capabilities.inboundAttachments ?? capabilities.outboundContent.attachments);
+  const chatflows = await ChatflowBatch.of(tx, channel, capabilities);
+  const batch = new Batch(unit, channel, capabilities.inboundAttachments ?? capabilities.outboundContent.attachments, chatflows);
   for (const message of wanted) {
     if (place(batch, message, threads, channel, capabilities.joinsParticipantsOnly) === 'filtered') {
       filtered.push({ message, kind: 'FILTERED', reason: 'ANSWERS_NOTHING' });
@@ -37,14 +39,20 @@ export async function applyMessages(
   }
   await writeFiltered(unit, channel, filtered);
   await batch.write(added);
-  return { filtered: new Set(filtered.map(({ message }) => message.deliveryId)), kept: new Set(fresh.map((message) => message.deliveryId)) };
+  return { filtered: new Set(filtered.map(({ message }) => message.deliveryId)), kept: countBy(fresh.map((message) => message.deliveryId)) };
+}
+
+function countBy<Key>(keys: readonly Key[]): Map<Key, number> {
+  const counts = new Map<Key, number>();
+  for (const key of keys) counts.set(key, (counts.get(key) ?? 0) + 1);
+  return counts;
 }
 
 /** Deliveries of a batch, by what became of their messages. */
 export interface Taken {
-  readonly filtered: ReadonlySet<number>;
-  /** Something of it was new: a message, or one that was filtered. */
-  readonly kept: ReadonlySet<number>;
+  readonly filtered: ReadonlySet<number | null>;
+  /** How many of its messages were new, those that were filtered too; null: what came without a delivery. One that brought none is not in it. */
+  readonly kept: ReadonlyMap<number | null, number>;
 }
 
 interface Threads {
@@ -81,7 +89,7 @@ function place(batch: Batch, message: NewMessage, { keys, sent, held }: Threads,
   } else {
     target = joined.conversation;
     const person = event.automatic === undefined && event.direction === 'inbound';
-    if (placement === 'reopen') batch.reopen(target);
+    if (placement === 'reopen') batch.reopen(target, event);
     if (placement === 'kept' && person) batch.keepClosed(target);
     if (person) batch.answer(target);
   }

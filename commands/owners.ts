@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
 import { decideOwner, type Rule } from '#domain/routing.ts';
+import { endRuns } from './chatflow-ends.ts';
 import { notify } from './notifications.ts';
 import { ChangedMeanwhile, NotAssignable } from './refusals.ts';
 import { storeDecision } from './routing-decisions.ts';
@@ -27,6 +28,8 @@ export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expected
     throw new ChangedMeanwhile(subject.ticketId === null ? 'conversation' : 'ticket', subject.ownerId);
   }
   if (to === null) return changeOwner(unit, subject, { ownerId: null, teamId: null }, 'BY_HAND');
+  // People have it from here on: a chatflow says nothing more (CHAT-5).
+  if (subject.conversationId !== null) await endRuns(unit, [subject.conversationId], 'TAKEN_OVER', 'ASSIGNED');
   if ('userId' in to) {
     await requireAssignable(unit.tx, subject.placeId, to.userId);
     return changeOwner(unit, subject, { ownerId: to.userId, teamId: null }, 'BY_HAND');

@@ -5,6 +5,7 @@ import { newId } from '#db/ids.ts';
 import { lockChannelShared } from '#db/locks.ts';
 import { explainInWords, type StoredExplanation } from '#domain/routing-words.ts';
 import { onClose, reopeningStatus } from './automation.ts';
+import { endRuns } from './chatflow-ends.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { helpDeskId, lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
@@ -49,7 +50,7 @@ export async function createTicket(unit: Unit, input: NewTicket): Promise<{ tick
 }
 
 /** Makes the ticket of an inbox conversation by its channel's ticket defaults; owner and open decision go over to it (CH-1, MODEL-2). */
-export async function makeTicket(unit: Unit, input: { readonly conversationId: string }): Promise<{ ticketId: string }> {
+export async function makeTicket(unit: Unit, input: { readonly conversationId: string }, why = 'BY_HAND'): Promise<{ ticketId: string }> {
   const { tx } = unit;
   const subject = await lockSubject(tx, input);
   if (subject.ticketId !== null) throw new NotPossible('HAS_TICKET');
@@ -74,7 +75,7 @@ export async function makeTicket(unit: Unit, input: { readonly conversationId: s
     .set({ ticket_id: ticket.id, owner_id: null, team_id: null, route_pending_since: null })
     .where('id', '=', input.conversationId)
     .execute();
-  unit.record({ kind: 'TICKET_CREATED', ...subjectIds(subject), ticketId: ticket.id, why: 'BY_HAND' });
+  unit.record({ kind: 'TICKET_CREATED', ...subjectIds(subject), ticketId: ticket.id, why });
   unit.wake({ kind: 'ticket', number: ticket.number, channelKey: subject.channelKey, plugin: subject.plugin });
   return { ticketId: ticket.id };
 }
@@ -90,9 +91,9 @@ export async function setTicketStatus(unit: Unit, input: { readonly ticketId: st
 }
 
 /** Closes a conversation with its ticket, or a ticket alone; doing it twice changes nothing (MODEL-13). */
-export async function close(unit: Unit, ref: SubjectRef): Promise<Subject> {
+export async function close(unit: Unit, ref: SubjectRef, why = 'BY_HAND'): Promise<Subject> {
   await lockCurrentChannel(unit.tx, ref);
-  return setOpen(unit, ref, false, 'BY_HAND');
+  return setOpen(unit, ref, false, why);
 }
 
 /** Closing may write to the contact: the channel, shared, comes before the conversation. Should it change in between, the outbox finds out whether it can send. */
@@ -107,7 +108,11 @@ export async function reopen(unit: Unit, ref: SubjectRef, why = 'BY_HAND'): Prom
   return setOpen(unit, ref, true, why);
 }
 
-export async function setTicketPriority(unit: Unit, input: { readonly ticketId: string; readonly priority: Priority }): Promise<{ ticketId: string }> {
+export async function setTicketPriority(
+  unit: Unit,
+  input: { readonly ticketId: string; readonly priority: Priority },
+  why = 'BY_HAND',
+): Promise<{ ticketId: string }> {
   const subject = await lockSubject(unit.tx, { ticketId: input.ticketId });
   if (subject.priority !== input.priority) {
     await unit.tx
@@ -115,7 +120,7 @@ export async function setTicketPriority(unit: Unit, input: { readonly ticketId: 
       .set((eb) => ({ priority: input.priority, version: eb('version', '+', 1) }))
       .where('id', '=', input.ticketId)
       .execute();
-    unit.record({ kind: 'PRIORITY_CHANGED', ...subjectIds(subject), why: 'BY_HAND', data: { from: subject.priority, to: input.priority } });
+    unit.record({ kind: 'PRIORITY_CHANGED', ...subjectIds(subject), why, data: { from: subject.priority, to: input.priority } });
   }
   return { ticketId: input.ticketId };
 }
@@ -181,7 +186,9 @@ async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, 
   if (subject.ticketId === null) {
     unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { category: open ? 'OPEN' : 'CLOSED' } });
   }
-  if (!open) await onClose(unit, subject);
+  if (open) return;
+  if (subject.conversationId !== null) await endRuns(unit, [subject.conversationId], 'ENDED', 'CLOSED');
+  await onClose(unit, subject);
 }
 
 async function resolveStatus(tx: Tx, pipelineId: string | null, statusId: string | null): Promise<StatusRow> {

@@ -4,7 +4,9 @@ export type Wake =
   | { readonly kind: 'ticket'; readonly number: number; readonly channelKey: string | null; readonly plugin: string | null }
   | { readonly kind: 'ticket-import'; readonly importId: string }
   | { readonly kind: 'attachments'; readonly channelKey: string; readonly plugin: string }
+  | { readonly kind: 'catch-up'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'system-mail' }
+  | { readonly kind: 'chatflow'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
 
 /** One string for each thing woken, so that a transaction wakes it once. */
@@ -18,8 +20,12 @@ export function wakeKey(wake: Wake): string {
       return `ticket-import/${wake.importId}`;
     case 'attachments':
       return `attachments/${wake.channelKey}`;
+    case 'catch-up':
+      return `catch-up/${wake.channelKey}`;
     case 'system-mail':
       return 'system-mail';
+    case 'chatflow':
+      return `chatflow/${wake.conversationId}`;
     case 'outbox':
       return `outbox/${wake.conversationId}`;
   }

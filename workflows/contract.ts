@@ -16,7 +16,9 @@ export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
 export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;
 export const ticketImportWorkflowId = (importId: string): string => `ticket-import/${importId}`;
 export const attachmentsWorkflowId = (channelKey: string): string => `attachments/${channelKey}`;
+export const catchUpWorkflowId = (channelKey: string): string => `catch-up/${channelKey}`;
 export const SYSTEM_MAIL_WORKFLOW = 'system-mail';
+export const chatflowWorkflowId = (conversationId: string): string => `chatflow/${conversationId}`;
 export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
 
 /** Search attributes, registered by `npm run temporal:setup`. Ids and enumerated values only. */
@@ -32,7 +34,7 @@ export const SEARCH_ATTRIBUTES = {
 
 /** What starts (or finds running) the workflow that a wake is for. */
 export interface StartRequest {
-  readonly workflowType: 'ticket' | 'channelIntake' | 'channelAttachments' | 'outbox' | 'ticketImport' | 'systemMail';
+  readonly workflowType: 'ticket' | 'channelIntake' | 'channelAttachments' | 'channelCatchUp' | 'outbox' | 'chatflow' | 'ticketImport' | 'systemMail';
   readonly workflowId: string;
   readonly args: readonly [] | readonly [string | number];
   /** Left out: the live one. */
@@ -87,6 +89,14 @@ export function startRequest(wake: Wake): StartRequest {
         summary: `fetches what is attached to messages of channel ${wake.channelKey}`,
         searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
       };
+    case 'catch-up':
+      return {
+        workflowType: 'channelCatchUp',
+        workflowId: catchUpWorkflowId(wake.channelKey),
+        args: [wake.channelKey],
+        summary: `fetches what the provider of channel ${wake.channelKey} holds`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
+      };
     case 'system-mail':
       return {
         workflowType: 'systemMail',
@@ -94,6 +104,14 @@ export function startRequest(wake: Wake): StartRequest {
         args: [],
         summary: "sends the account's own mail",
         searchAttributes: {},
+      };
+    case 'chatflow':
+      return {
+        workflowType: 'chatflow',
+        workflowId: chatflowWorkflowId(wake.conversationId),
+        args: [wake.conversationId],
+        summary: `the chatflow of conversation ${wake.conversationId}`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
       };
     case 'outbox':
       return {

@@ -2,7 +2,9 @@
 export { ticket } from './ticket.ts';
 export { channelIntake } from './channel-intake.ts';
 export { channelAttachments } from './attachments.ts';
+export { channelCatchUp } from './catch-up.ts';
 export { outbox } from './outbox.ts';
+export { chatflow } from './chatflow.ts';
 export { ticketImport } from './ticket-import.ts';
 export { guardian } from './guardian.ts';
 export { systemMail } from './system-mail.ts';
