@@ -1,13 +1,13 @@
 import { Context } from '@temporalio/activity';
-import { isChannelFailure, type AttachmentLimits, type Failure, type Plugin, type PluginContext } from '@trunkline/channel-sdk';
+import { isChannelFailure, type AttachmentLimits, type Failure, type Plugin } from '@trunkline/channel-sdk';
 import { failFetch, retryFetch, storeFetched, takeWaitingFiles, untakeFiles, waitingFiles, type FetchedFile, type TakenFiles } from '#commands/attachments.ts';
 import { loadChannel, type LoadedChannel } from '#commands/channel-settings.ts';
 import { FETCH_TRIES } from '#domain/attachments.ts';
 import { backOffSeconds } from '#domain/outbox.ts';
-import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
 import { inCodes, throughTrouble } from './failures.ts';
 import { LIMITS } from './limits.ts';
+import { contextOf } from './plugin-context.ts';
 
 /** What one call of the fetching did; counts and codes only. */
 export interface Fetched {
@@ -141,7 +141,7 @@ async function fetchOne(round: Round, file: FetchedFile, raw: TakenFiles['raw'])
   if (fetchAttachment === undefined) return fail(round, file, 'the plugin can not fetch it');
   let content: Uint8Array;
   try {
-    content = await within((signal) => fetchAttachment.call(plugin, file.ref, contextFor(round, signal), raw));
+    content = await within((signal) => fetchAttachment.call(plugin, file.ref, contextOf(engine, plugin, round.channel, signal), raw));
     if (!(content instanceof Uint8Array)) return await fail(round, file, 'the plugin gave no file');
   } catch (error) {
     return settleFailure(round, file, failureOf(error));
@@ -182,15 +182,6 @@ function count({ engine, tally }: Round, file: FetchedFile, { value }: Awaited<R
   if (value === null) return;
   tally[value] += 1;
   engine.log.info({ attachmentId: file.attachmentId, messageId: file.messageId, state: value }, 'an attachment was settled');
-}
-
-function contextFor({ engine, channel }: Round, signal: AbortSignal): PluginContext<unknown> {
-  return createPluginContext(channel.info, {
-    sign: (text) => engine.keys.signFor(channel.key, text),
-    log: (message, fields) => engine.log.info({ ...fields }, message),
-    now: engine.now,
-    signal,
-  });
 }
 
 /** At most `fetchSeconds`, whether or not the plugin heeds its signal. */

@@ -2,10 +2,10 @@ import { Context } from '@temporalio/activity';
 import { isChannelFailure, type Plugin } from '@trunkline/channel-sdk';
 import { settleCheck, takeChannelsToCheck, type Checked } from '#commands/channel-health.ts';
 import { loadChannel } from '#commands/channel-settings.ts';
-import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
 import { inCodes } from './failures.ts';
 import { LIMITS } from './limits.ts';
+import { contextOf } from './plugin-context.ts';
 import { wake } from './wakes.ts';
 
 /** What a call of the check came to: channel keys and counts. */
@@ -48,7 +48,7 @@ export async function checkDue(engine: Omit<Engine, 'pool'>): Promise<CheckRun> 
     for (let channel = queue.shift(); channel !== undefined; channel = queue.shift()) {
       const plugin = checkable.find((one) => one.key === channel?.plugin);
       const found = plugin === undefined ? { kind: 'unknown' as const } : await checkOne(engine, plugin, channel.id);
-      const { wakes } = await settleCheck(engine.db, channel.id, found);
+      const { wakes } = await settleCheck(engine.db, channel.id, found, { catchesUp: plugin?.catchUp !== undefined });
       await wake(engine, wakes);
       if (found.kind === 'lost' || found.kind === 'unreachable') {
         inTrouble.push(channel.key);
@@ -72,12 +72,7 @@ async function checkOne(engine: Omit<Engine, 'pool'>, plugin: Plugin, channelId:
       resolve({ kind: 'unreachable', reason: 'the provider did not answer in time' });
     }, LIMITS.sendSeconds * 1000);
   });
-  const context = createPluginContext(channel.info, {
-    sign: (text) => engine.keys.signFor(channel.key, text),
-    log: (message, fields) => engine.log.info({ ...fields }, message),
-    now: engine.now,
-    signal: late.signal,
-  });
+  const context = contextOf(engine, plugin, channel, late.signal);
   try {
     return await Promise.race([asked(engine, plugin, context), timeUp]);
   } finally {

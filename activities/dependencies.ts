@@ -25,6 +25,8 @@ export interface Dependencies {
   readonly configUrl: string;
   readonly waker: Waker & WorkflowEnder;
   readonly log: ActivityLog;
+  /** Where providers reach the account, without a slash at the end; plugins are told of their webhooks by it. */
+  readonly publicUrl?: string;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }

@@ -37,6 +37,10 @@ export const LIMITS = {
   sendSeconds: SEND_LIMIT_SECONDS,
   /** Seconds `fetchAttachment` may take; then it is tried again later. */
   fetchSeconds: 30,
+  /** Seconds `catchUp` may take for one page; then it is asked again later. */
+  catchUpSeconds: 30,
+  /** Deliveries one page of `catchUp` may bring beside its events. */
+  deliveriesPerPage: 200,
   /** Mails of the account's own that are sent at the same time. */
   mailsAtOnce: 4,
   /** Channels whose provider is asked at the same time whether they are still good. */

@@ -15,6 +15,8 @@ export interface ParseRequest {
   readonly raw: RawDelivery;
   /** Given: these are taken out of the delivery, and it is not parsed to events. */
   readonly refs?: readonly AttachmentRef[];
+  /** Given: these are events already, of no delivery; only what may be shown of them is made. */
+  readonly given?: readonly unknown[];
 }
 
 /** `events` and `files` are what the plugin gave, unchecked; where events bring HTML, `safe` follows: what may be shown of it, event by event. `error`: the class of what it threw, for its message may hold content. */

@@ -18,6 +18,8 @@ export interface ParsePool {
   parse(pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery): Promise<Parsed>;
   /** Takes attachments out of one delivery, in another thread of the channel, so that what arrives is not held up. Never rejects for what the plugin does. */
   extract(pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery, refs: readonly AttachmentRef[]): Promise<Extracted>;
+  /** Checks events that came without a delivery as those of one are, with the same limits. Never rejects for what the plugin gave. */
+  check(pluginKey: string, channel: ChannelInfo<unknown>, given: readonly unknown[]): Promise<Parsed>;
   /** Ends every thread. */
   close(): Promise<void>;
 }
@@ -97,6 +99,10 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
       const answered = await inTurn(`${pluginKey}/${channel.key}`, pluginKey, { channel, signingKey: signingKey(channel.key), raw });
       return 'files' in answered ? failed('Malformed', 'events') : answered;
     },
+    async check(pluginKey, channel, given) {
+      const answered = await inTurn(`${pluginKey}/${channel.key}/catch-up`, pluginKey, { channel, signingKey: signingKey(channel.key), raw: NOTHING, given });
+      return 'files' in answered ? failed('Malformed', 'events') : answered;
+    },
     async extract(pluginKey, channel, raw, refs) {
       const answered = await inTurn(`${pluginKey}/${channel.key}/attachments`, pluginKey, { channel, signingKey: signingKey(channel.key), raw, refs });
       if (!answered.ok) return answered;
@@ -110,6 +116,8 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
     },
   };
 }
+
+const NOTHING: RawDelivery = { method: '', url: '', headers: {}, body: new Uint8Array(), receivedAt: '' };
 
 /** How many of a name's questions are with its thread, and who waits to be the next. */
 interface Lane {

@@ -32,7 +32,7 @@ async function work(plugin: Plugin, request: ParseRequest, answer: (message: Par
   if (first.type === 'events' && first.html) answer({ type: 'safe', id: first.id, safe: safeParts(first.events) });
 }
 
-async function parse(plugin: Plugin, { id, channel, signingKey, raw, refs }: ParseRequest): Promise<ParseAnswer> {
+async function parse(plugin: Plugin, { id, channel, signingKey, raw, refs, given }: ParseRequest): Promise<ParseAnswer> {
   try {
     const context: PluginContext<unknown> = {
       channel,
@@ -43,7 +43,7 @@ async function parse(plugin: Plugin, { id, channel, signingKey, raw, refs }: Par
       signal: new AbortController().signal,
     };
     if (refs !== undefined) return { type: 'files', id, files: await filesOf(plugin, refs, raw, context) };
-    const events = cleanText(await plugin.parse(raw, context));
+    const events = cleanText(given ?? (await plugin.parse(raw, context)));
     return { type: 'events', id, events, html: bringsHtml(events) };
   } catch (error) {
     if (isChannelFailure(error)) return { type: 'failure', id, failure: error.failure };

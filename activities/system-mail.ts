@@ -1,12 +1,13 @@
 import { Context } from '@temporalio/activity';
 import { isChannelFailure, type Failure, type OutboundMessage } from '@trunkline/channel-sdk';
+import { loadChannel } from '#commands/channel-settings.ts';
 import { claimSystemMails, nextSystemMail, settleOverdueMails, settleSystemMail, type ClaimedMail, type MailOutcome } from '#commands/system-mail.ts';
 import { loadSystemSender, type LoadedSender } from '#commands/system-sender.ts';
 import { backOffSeconds } from '#domain/outbox.ts';
-import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
 import { throughTrouble } from './failures.ts';
 import { LIMITS } from './limits.ts';
+import { contextOf } from './plugin-context.ts';
 import { handOver } from './smtp.ts';
 
 /** What one call of the sender came to: counts, codes and moments. */
@@ -49,12 +50,11 @@ export async function sendWaiting(engine: Sender, stopped: () => boolean = () =>
   while (!stopped() && engine.now() < until) {
     // Before the claim: what is claimed and then not sent would be left in doubt.
     const sender = await loadSystemSender(engine.db, engine.keys);
-    if (sender === undefined) break;
     const claimed = await claimSystemMails(engine.db, LIMITS.mailsAtOnce);
     if (claimed.length === 0) break;
     const outcomes = await Promise.all(
       claimed.map(async (mail) => {
-        const outcome = await sendOne(engine, sender, mail);
+        const outcome = await sendOne(engine, await senderOf(engine, sender, mail), mail);
         // The server has said what it did: that is not forgotten because PostgreSQL is away for a moment.
         await throughTrouble(
           () => settleSystemMail(engine.db, mail, outcome),
@@ -71,8 +71,14 @@ export async function sendWaiting(engine: Sender, stopped: () => boolean = () =>
   return { sent, notSent, remaining, heldBy, nextTryAtIso: nextIso };
 }
 
+/** A channel of its own where it has one, else the system sender; undefined: that came just now, after it was looked for. */
+async function senderOf({ db, keys }: Sender, sender: LoadedSender | undefined, { channelId }: ClaimedMail): Promise<LoadedSender | undefined> {
+  return channelId === null ? sender : { kind: 'channel', channel: await loadChannel(db, keys, { id: channelId }).catch(() => undefined) };
+}
+
 /** Sends it once, within `sendSeconds`. Never rejects. */
-async function sendOne(engine: Sender, sender: LoadedSender, mail: ClaimedMail): Promise<MailOutcome> {
+async function sendOne(engine: Sender, sender: LoadedSender | undefined, mail: ClaimedMail): Promise<MailOutcome> {
+  if (sender === undefined) return { kind: 'later', seconds: 1, reason: 'the system sender was just chosen', ofSender: false };
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), LIMITS.sendSeconds * 1000);
   try {
@@ -92,16 +98,13 @@ async function sendByChannel(
   mail: ClaimedMail,
   signal: AbortSignal,
 ): Promise<MailOutcome> {
+  // A channel of its own that is disconnected meanwhile is taken off the mail at the next look.
+  if (channel === undefined && mail.channelId !== null) return { kind: 'later', seconds: 5, reason: 'the channel it goes by can not be read', ofSender: false };
   if (channel === undefined) return { kind: 'unsent', reason: 'the channel of the system sender is disconnected' };
   const plugin = engine.plugins.find((one) => one.key === channel.plugin);
   const send = plugin?.send;
   if (send === undefined) return { kind: 'later', seconds: 300, reason: 'the config names no plugin that can send this', ofSender: true };
-  const context = createPluginContext(channel.info, {
-    sign: (text) => engine.keys.signFor(channel.key, text),
-    log: (message, fields) => engine.log.info({ ...fields }, message),
-    now: engine.now,
-    signal,
-  });
+  const context = contextOf(engine, plugin, channel, signal);
   const timeUp = new Promise<MailOutcome>((resolve) =>
     signal.addEventListener('abort', () => resolve({ kind: 'maybe-sent', reason: 'no answer in time' }), { once: true }),
   );

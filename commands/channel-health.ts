@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
 import type { Health } from '#db/schema.ts';
+import { askCatchUp } from './catch-up-request.ts';
 import { notifyHealth } from './notifications.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
@@ -9,7 +10,7 @@ export async function setHealth(unit: Unit, channelId: string, health: Health, r
   if (health === 'CONNECTED') return channelAnswers(unit, channelId);
   const changed = await unit.tx
     .updateTable('channel')
-    .set({ health, health_reason: reason === null || reason === '' ? 'unknown' : reason, health_since: sql<Date>`now()` })
+    .set({ health, health_reason: reason === null || reason === '' ? 'unknown' : reason, health_since: sql<Date>`now()`, outage: true })
     .where('id', '=', channelId)
     .where('health', '<>', health)
     .where('disconnected_at', 'is', null)
@@ -77,13 +78,14 @@ export type Checked =
 const UNREACHABLE_TWICE = 2;
 
 /** Writes what a check found: one that could not reach the provider is no word yet, the second in a row is (CH-4). */
-export async function settleCheck(db: Db, channelId: string, checked: Checked): Promise<Committed<void>> {
+export async function settleCheck(db: Db, channelId: string, checked: Checked, { catchesUp }: { readonly catchesUp: boolean }): Promise<Committed<void>> {
   return transact(db, { actor: 'SYSTEM' }, async (unit) => {
     if (checked.kind === 'unknown') return;
     const unreachable = checked.kind === 'unreachable';
+    if (checked.kind === 'good' && (await outageIsOver(unit, channelId)) && catchesUp) await askCatchUp(unit, channelId, 'gap');
     const row = await unit.tx
       .updateTable('channel')
-      .set((eb) => ({ check_failures: unreachable ? eb('check_failures', '+', 1) : 0 }))
+      .set((eb) => ({ check_failures: unreachable ? eb('check_failures', '+', 1) : 0, ...(unreachable ? { outage: true } : {}) }))
       .where('id', '=', channelId)
       .where('disconnected_at', 'is', null)
       .returning(['check_failures', 'health'])
@@ -94,4 +96,17 @@ export async function settleCheck(db: Db, channelId: string, checked: Checked): 
     // One that is lost is not less lost because it can not be asked.
     if (row.health === 'CONNECTED' && row.check_failures >= UNREACHABLE_TWICE) await setHealth(unit, channelId, 'DEGRADED', checked.reason);
   });
+}
+
+/** Whether there was one, which is over with this: what was missed meanwhile may be asked for, and at once. */
+async function outageIsOver(unit: Unit, channelId: string): Promise<boolean> {
+  const was = await unit.tx
+    .updateTable('channel')
+    .set({ outage: false, catch_up_after: sql<Date>`now()` })
+    .where('id', '=', channelId)
+    .where('outage', '=', true)
+    .where('disconnected_at', 'is', null)
+    .returning('id')
+    .executeTakeFirst();
+  return was !== undefined;
 }

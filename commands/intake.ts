@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
-import { addedBy, applyIdentities, peopleOf } from './contact-identities.ts';
+import { askCatchUp } from './catch-up-request.ts';
+import { addedBy, applyIdentities, holdNameless, peopleOf } from './contact-identities.ts';
 import { holdContacts } from './contacts.ts';
 import { readReleased } from './filtered.ts';
 import type { ArrivedMessage } from './intake-batch.ts';
@@ -151,9 +152,13 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     if (!(await tryLockIntake(tx, channelId))) return { applied: 0, busy: true };
     // Before the deliveries themselves: erasing a contact goes the same way (OPS-9).
     await holdContacts(tx, sendersOf(parsed));
+    await holdNameless(
+      tx,
+      parsed.flatMap((one) => one.events),
+    );
     const waiting = await tx
       .selectFrom('raw_delivery')
-      .select(['id', 'released'])
+      .select(['id', 'released', 'recovered'])
       .where(sql<boolean>`id = any(${parsed.map((one) => one.deliveryId)}::bigint[])`)
       .where('state', '=', 'WAITING')
       .orderBy('id')
@@ -166,35 +171,91 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
       tx,
       waiting.flatMap((row) => (row.released ? [row.id] : [])),
     );
-    const fresh = await onlyUnseen(tx, deps.keys, channelId, deliveries, released);
-    await lockTouched(
-      tx,
-      channelId,
-      fresh.flatMap((one) => one.events),
-    );
-    const taken = await applyMessages(
-      unit,
-      deps.capabilities,
-      channelId,
-      fresh.flatMap((one) => one.messages),
-      addedBy(fresh.flatMap((one) => one.events)),
-    );
-    await applyIdentities(
+    const taken = await takeEvents(unit, deps, channelId, deliveries, released);
+    await settle(tx, deps.capabilities, deliveries, taken);
+    await countRecovered(
       unit,
       channelId,
-      fresh.flatMap((one) => one.events),
+      waiting.flatMap((row) => (row.recovered ? [taken.kept.get(row.id) ?? 0] : [])),
     );
-    await applyReceipts(
-      unit,
-      channelId,
-      fresh.flatMap((one) => one.events),
-    );
-    await settle(tx, deliveries, taken);
     return { applied: deliveries.length, busy: false };
   });
 }
 
-function sendersOf(parsed: readonly ParsedDelivery[]): Identity[] {
+/** Events as they were parsed, and with what they came. */
+interface ParsedEvents extends Omit<ParsedDelivery, 'deliveryId'> {
+  /** Null: they came of catching up, without a delivery. */
+  readonly deliveryId: number | null;
+}
+
+/** What every way in does with events that were not taken in before. The channel, its intake and the contacts are locked. */
+async function takeEvents(
+  unit: Unit,
+  deps: IntakeDeps,
+  channelId: string,
+  parsed: readonly ParsedEvents[],
+  released: ReadonlyMap<number, ReadonlySet<string>>,
+): Promise<Taken> {
+  const fresh = await onlyUnseen(unit.tx, deps, channelId, parsed, released);
+  const events = fresh.flatMap((one) => one.events);
+  await lockTouched(unit.tx, channelId, events);
+  const taken = await applyMessages(
+    unit,
+    deps.capabilities,
+    channelId,
+    fresh.flatMap((one) => one.messages),
+    addedBy(events),
+  );
+  await applyIdentities(unit, channelId, events);
+  await applyReceipts(unit, channelId, events);
+  // What a page of catching up says of there being more is asked for anyway.
+  const told = fresh.flatMap((one) => (one.deliveryId === null ? [] : one.events.flatMap((event) => (event.type === 'catch-up' ? [event.why] : []))));
+  if (told.length > 0) await askCatchUp(unit, channelId, told.includes('gap') ? 'gap' : 'news');
+  return taken;
+}
+
+/** Deliveries that came of catching up count once they are taken in; whoever waits for the last of them is woken. */
+async function countRecovered(unit: Unit, channelId: string, fresh: readonly number[]): Promise<void> {
+  if (fresh.length === 0) return;
+  const sum = fresh.reduce((all, one) => all + one, 0);
+  const channel = await unit.tx
+    .updateTable('channel')
+    .set((eb) => ({ catch_up_recovered: eb('catch_up_recovered', '+', sum) }))
+    .where('id', '=', channelId)
+    .where('catch_up_since', 'is not', null)
+    .returning(['key', 'plugin'])
+    .executeTakeFirst();
+  if (channel !== undefined) unit.wake({ kind: 'catch-up', channelKey: channel.key, plugin: channel.plugin });
+}
+
+/** A page of what the provider held: events, and what is best parsed from what is stored. */
+export interface ArrivedPage {
+  readonly events: readonly InboundEvent[];
+  readonly safe: readonly (SafeParts | null)[];
+  readonly deliveries: readonly RawDelivery[];
+}
+
+/** Takes a page in, in the transaction that also advances the cursor (PLUG-7). `busy`: another transaction writes what comes in on this channel. */
+export async function takePageIn(
+  unit: Unit,
+  deps: IntakeDeps,
+  channelId: string,
+  { events, safe, deliveries }: ArrivedPage,
+): Promise<'busy' | { readonly fresh: number; readonly leftOut: number }> {
+  const { tx } = unit;
+  await lockChannelShared(tx, channelId);
+  if (!(await tryLockIntake(tx, channelId))) return 'busy';
+  const parsed: ParsedEvents = { deliveryId: null, receivedAt: new Date().toISOString(), events, safe };
+  await holdContacts(tx, sendersOf([parsed]));
+  const taken = await takeEvents(unit, deps, channelId, [parsed], new Map());
+  for (const raw of deliveries) {
+    await sql`insert into raw_delivery (channel_id, method, url, headers, body, received_at, recovered)
+      values (${channelId}, ${raw.method}, ${keptText(raw.url)}, ${keptHeaders(raw.headers)}::jsonb, ${toBuffer(raw.body)}, now(), true)`.execute(tx);
+  }
+  return { fresh: taken.kept.get(null) ?? 0, leftOut: events.filter((event) => !isTakenIn(deps.capabilities, event)).length };
+}
+
+function sendersOf(parsed: readonly ParsedEvents[]): Identity[] {
   return parsed.flatMap((one) => one.events.flatMap((event) => (event.type === 'message' ? (event.contact ?? []) : peopleOf(event))));
 }
 
@@ -296,14 +357,14 @@ async function setAsideWornOut(db: Db, channelId: string): Promise<void> {
  */
 async function onlyUnseen(
   tx: Tx,
-  keys: Keys,
+  { keys, capabilities }: IntakeDeps,
   channelId: string,
-  deliveries: readonly ParsedDelivery[],
+  deliveries: readonly ParsedEvents[],
   released: ReadonlyMap<number, ReadonlySet<string>>,
 ): Promise<readonly UnseenDelivery[]> {
   const hashes = new Map<string, Buffer>();
   for (const { events } of deliveries) {
-    for (const event of events) if (TAKEN_IN.has(event.type)) hashes.set(event.dedupeKey, keys.hashEventKey(event.dedupeKey));
+    for (const event of events) if (isTakenIn(capabilities, event)) hashes.set(event.dedupeKey, keys.hashEventKey(event.dedupeKey));
   }
   if (hashes.size === 0) return [];
   const { rows } = await sql<{ key_hash: Buffer }>`
@@ -312,7 +373,7 @@ async function onlyUnseen(
     on conflict do nothing returning key_hash`.execute(tx);
   const unseen = new Set(rows.map((row) => row.key_hash.toString('hex')));
   return deliveries.map(({ deliveryId, receivedAt, events, safe }) => {
-    const passed = released.get(deliveryId);
+    const passed = deliveryId === null ? undefined : released.get(deliveryId);
     const fresh = events.flatMap((event, at) => {
       // What is not taken in yet leaves no hash, so that its delivery can be taken in later.
       const isNew = unseen.delete(hashes.get(event.dedupeKey)?.toString('hex') ?? '');
@@ -329,6 +390,7 @@ async function onlyUnseen(
 }
 
 interface UnseenDelivery {
+  readonly deliveryId: number | null;
   readonly events: readonly InboundEvent[];
   readonly messages: readonly ArrivedMessage[];
 }
@@ -336,13 +398,18 @@ interface UnseenDelivery {
 /** Event types this engine takes in; a delivery with another kind is kept and listed, not lost. */
 const TAKEN_IN = new Set<InboundEvent['type']>(['message', 'receipt', 'watermark', 'health', 'typing', 'presence', 'identity-added', 'identity-changed']);
 
+/** That there is something to fetch is taken in where the plugin can fetch it. */
+function isTakenIn(capabilities: Capabilities, { type }: InboundEvent): boolean {
+  return type === 'catch-up' ? capabilities.inbound.includes('catch-up') : TAKEN_IN.has(type);
+}
+
 /** What names somebody, and to which no message of ours refers: erasing them would not find it (OPS-9). */
 const NAMES_SOMEBODY = new Set<InboundEvent['type']>(['message', 'watermark', 'typing', 'presence', 'identity-added', 'identity-changed']);
 
 /** What brought no message that was not here already is emptied, where it names somebody. */
-async function settle(tx: Tx, deliveries: readonly ParsedDelivery[], { filtered, kept }: Taken): Promise<void> {
+async function settle(tx: Tx, capabilities: Capabilities, deliveries: readonly ParsedDelivery[], { filtered, kept }: Taken): Promise<void> {
   const rows = deliveries.map((one) => {
-    const unsupported = one.events.find((event) => !TAKEN_IN.has(event.type));
+    const unsupported = one.events.find((event) => !isTakenIn(capabilities, event));
     return {
       id: one.deliveryId,
       known: unsupported === undefined && one.events.some((event) => NAMES_SOMEBODY.has(event.type)) && !kept.has(one.deliveryId),

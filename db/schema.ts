@@ -227,6 +227,7 @@ export interface ChannelTable {
   catch_up_gap: Defaulted<boolean>;
   telling: string | null;
   telling_until: Date | null;
+  outage: Defaulted<boolean>;
   catch_up_asked: Defaulted<number>;
   catch_up_fetched: Defaulted<number>;
   catch_up_after: Defaulted<Date>;

@@ -70,6 +70,7 @@ async function main(): Promise<void> {
       keys: keysFrom(environment.secret),
       plugins: config.plugins,
       configUrl,
+      publicUrl: environment.publicUrl,
       waker: createWaker(client),
       log,
       now: () => Date.now(),

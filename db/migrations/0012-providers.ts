@@ -29,6 +29,9 @@ alter table channel add column telling uuid;
 alter table channel add column telling_until timestamptz;
 alter table channel add constraint channel_telling check ((telling is null) = (telling_until is null));
 
+-- Its provider was in trouble: once it answers again, what was missed meanwhile is fetched.
+alter table channel add column outage boolean not null default false;
+
 -- Catching up. Each request counts; what was fetched of the provider covers those up to the count it began with.
 alter table channel add column catch_up_asked int not null default 0;
 alter table channel add column catch_up_fetched int not null default 0;
