@@ -21,6 +21,7 @@ import './filtered.ts';
 import './sender-rule.ts';
 import './ticket-import.ts';
 import './subscription.ts';
+import './live.ts';
 import './mutations/conversation.ts';
 import './mutations/contact.ts';
 import './mutations/ticket.ts';

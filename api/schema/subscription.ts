@@ -7,14 +7,17 @@ import { watchEvents } from '../stream.ts';
 import { FeedItemRef, type FeedItem } from './event.ts';
 import { ConversationRef, EventRef, MessageRef, TicketRef } from './refs.ts';
 
-const AFTER = 'The cursor of the last item received: what happened since comes first. Without it the stream begins now.';
+export const AFTER = 'The cursor of the last item received: what happened since comes first. Without it the stream begins now.';
 
 /**
  * A stream that can not begin says so as its only item, a typed one; a stream whose access is lost just ends. Errors thrown from an
  * `errors` subscription's start would end the request without that type.
  */
-async function* items<Item>(start: () => Promise<AsyncIterable<EventRow>>, keep: (event: EventRow) => Item | null): AsyncGenerator<Item | Error> {
-  let events: AsyncIterable<EventRow>;
+export async function* items<Item, What = EventRow>(
+  start: () => Promise<AsyncIterable<What>>,
+  keep: (what: What) => Item | null,
+): AsyncGenerator<Item | Error> {
+  let events: AsyncIterable<What>;
   try {
     events = await start();
   } catch (error) {
@@ -31,7 +34,7 @@ async function* items<Item>(start: () => Promise<AsyncIterable<EventRow>>, keep:
 }
 
 /** Errors that came as items are thrown here, where the field's union takes them. */
-function unwrap<Item>(item: Item | Error): Item {
+export function unwrap<Item>(item: Item | Error): Item {
   if (item instanceof Error) throw item;
   return item;
 }
@@ -122,7 +125,11 @@ builder.subscriptionField('conversationMessages', (t) =>
 );
 
 /** A stream about one thing begins only where that is seen, and ends when it no longer is. */
-async function begin(context: ApiContext, after: string | null | undefined, about: { readonly what: 'ticket' | 'conversation'; readonly id: string } | null) {
+export async function begin(
+  context: ApiContext,
+  after: string | null | undefined,
+  about: { readonly what: 'ticket' | 'conversation'; readonly id: string } | null,
+) {
   if (about === null) return watchEvents(context, after);
   const stillSeen = async () => (await context.load[about.what].load(about.id)) !== null;
   if (!(await stillSeen())) throw new NotFound(about.what, about.id);

@@ -163,6 +163,15 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     .insertInto('form_submission')
     .values({ message_id: message.id, channel_id: channel.id, contact_id: conversation.contact_id, fields: '[]', submitted_at: new Date() })
     .execute();
+  const came = {
+    kind: 'VISITOR_CAME',
+    actor: 'CONTACT',
+    channel_id: channel.id,
+    conversation_id: conversation.id,
+    place_id: channel.placeId,
+    data: '{}',
+  } as const;
+  await db.insertInto('event').values(came).execute();
   const issuer = `https://${unique}.example`;
   await db.insertInto('sign_in_identity').values({ issuer, subject: 'x', user_id: userId }).execute();
   await db

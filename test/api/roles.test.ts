@@ -307,8 +307,8 @@ describe.each(ROLE_ORDER)('as %s', (role) => {
       const seen = await inside[role].listen(query, values).next();
       expect(JSON.stringify(seen), `${operation} inside`).toContain(ground.gid('Conversation'));
       const hidden = outside[role].listen(query, values);
-      if (operation === 'conversationMessages') {
-        expect(await hidden.next(), `${operation} outside`).toEqual({ conversationMessages: { __typename: 'NotFound' } });
+      if (operation.startsWith('conversation')) {
+        expect(await hidden.next(), `${operation} outside`).toEqual({ [operation]: { __typename: 'NotFound' } });
         continue;
       }
       // An event that is about them, and has no place: the first that they may see, though those of the place came before.
@@ -363,7 +363,12 @@ describe.each(ROLE_ORDER)('as %s', (role) => {
 });
 
 /** What each subscription brings. */
-const ITEMS: Readonly<Record<string, string>> = { events: 'FeedItem', ticketChanged: 'TicketItem', conversationMessages: 'MessageItem' };
+const ITEMS: Readonly<Record<string, string>> = {
+  events: 'FeedItem',
+  ticketChanged: 'TicketItem',
+  conversationMessages: 'MessageItem',
+  conversationActivity: 'ActivityItem',
+};
 
 function isOwned(operation: string): boolean {
   return tables.Mutation.some((row) => row.operation === operation && row.cells.AGENT === 'own');

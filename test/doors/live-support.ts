@@ -55,6 +55,7 @@ export const talk: Plugin = definePlugin({
   },
   send: async (message) => ({ providerMessageId: message.id, keys: [], state: 'sent' as const }),
   async page(request, context) {
+    if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: OPEN });
     const url = new URL(request.url);
     const who = visitor(url.searchParams.get('v') ?? 'nobody');
     switch (url.pathname.split('/').at(-1)) {
@@ -284,6 +285,6 @@ export async function say(page: string, v: string, text: string, id: string = ra
   return fetch(`${page}/say`, { method: 'POST', body: JSON.stringify({ v, id, text }), headers });
 }
 
-export function texts(page: OpenPage): readonly string[] {
-  return page.lines.flatMap((line) => (line.type === 'message' ? [line.message.text] : []));
+export function texts(page: OpenPage | undefined): readonly string[] {
+  return (page?.lines ?? []).flatMap((line) => (line.type === 'message' ? [line.message.text] : []));
 }

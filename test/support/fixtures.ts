@@ -23,7 +23,7 @@ export const plainCapabilities: Capabilities = {
   receipts: [],
   windows: [],
   templates: false,
-  typing: false,
+  typing: true,
   routing: { group: 'written', defaultMethod: 'random' },
   sendRate: {},
   movable: { allowed: true },
