@@ -146,7 +146,8 @@ export function createOutbox({ keep, post, alone, now, random, newId, later, cha
     add(said) {
       const item: Outgoing = { ...said, id: newId(), at: new Date(now()).toISOString(), state: 'waiting' };
       count += 1;
-      keep.set(`${ITEM}${now().toString(36).padStart(9, '0')}${count.toString(36).padStart(4, '0')}`, JSON.stringify(item));
+      // Its id in it: two tabs may write in the same millisecond.
+      keep.set(`${ITEM}${now().toString(36).padStart(9, '0')}${count.toString(36).padStart(4, '0')}:${item.id}`, JSON.stringify(item));
       changed();
       start();
       return item;

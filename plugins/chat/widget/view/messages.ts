@@ -68,7 +68,7 @@ function message(chat: Chat, { key, mine, author, text, at }: MessageRow, edit: 
   const bubble = element('div', { class: 'bubble', dir: 'auto' }, element('span', { class: 'unseen' }, `${name} ${TEXTS.says} `), ...linked(text));
   const who = element('p', { class: 'author', 'aria-hidden': 'true' }, author ?? '');
   const time = element('time', at === null ? {} : { datetime: at }, at === null ? '' : clock(at));
-  const state = element('span');
+  const state = element('span', { class: 'state' });
   const tools = element(
     'span',
     { class: 'tools' },
@@ -87,7 +87,7 @@ function message(chat: Chat, { key, mine, author, text, at }: MessageRow, edit: 
       set(who, { hidden: !now.first || author === null });
       set(time, { hidden: refused });
       set(tools, { hidden: !refused });
-      set(foot, { hidden: !refused && now.state !== 'waiting' && (!now.last || at === null) });
+      set(foot, { hidden: !refused && (!now.last || at === null) });
       setText(state, refused ? `${TEXTS.notSent} ${now.problem ?? ''}` : now.state === 'waiting' ? TEXTS.sending : '');
       set(state, { role: refused ? 'alert' : null });
     },

@@ -1,0 +1,134 @@
+import { expect, test } from 'vitest';
+import { createConnection } from '../widget/connection.ts';
+import { fakeTime } from './widget-support.ts';
+
+/** A server whose streams the test writes and ends. */
+function server(refusals: (Response | 'unreachable')[] = []) {
+  const time = fakeTime();
+  const opened: (string | null)[] = [];
+  const events: string[] = [];
+  const states: boolean[] = [];
+  let current: ReadableStreamDefaultController<Uint8Array> | null = null;
+  const connection = createConnection({
+    async open(lastId, signal) {
+      opened.push(lastId());
+      const refusal = refusals.shift();
+      if (refusal === 'unreachable') throw new TypeError('failed to fetch');
+      if (refusal !== undefined) return refusal;
+      const body = new ReadableStream<Uint8Array>({
+        start(controller) {
+          current = controller;
+          signal.addEventListener('abort', () => controller.error(signal.reason));
+        },
+      });
+      return new Response(body);
+    },
+    take: ({ type, data }) => void events.push(`${type} ${data}`),
+    state: (live) => void states.push(live),
+    now: time.now,
+    random: () => 1,
+    later: time.later,
+  });
+  const write = (text: string): void => current?.enqueue(new TextEncoder().encode(text));
+  return { time, opened, events, states, connection, write, end: () => current?.close(), fail: () => current?.error(new TypeError('reset')) };
+}
+
+test('a stream that ends or breaks is opened again after the last message that came [CHAT-2]', async () => {
+  const { time, opened, events, states, connection, write, end, fail } = server();
+  connection.start();
+  await time.pass(0);
+  write('event: ready\ndata: {}\n\nid: m1\nevent: message\ndata: 1\n\nid: m2\nevent: message\nda');
+  await time.pass(6_000);
+  end();
+  await time.pass(500);
+  expect(opened).toEqual([null, 'm1']);
+  write('event: ready\ndata: {}\n\nid: m2\nevent: message\ndata: 2\n\n');
+  await time.pass(0);
+  fail();
+  await time.pass(1_000);
+  expect([opened, events, states]).toEqual([
+    [null, 'm1', 'm2'],
+    ['ready {}', 'message 1', 'ready {}', 'message 2'],
+    [true, false, true, false],
+  ]);
+});
+
+test('pauses grow while it fails, and a good stream begins anew [CHAT-2]', async () => {
+  const { time, opened, connection, end } = server(['unreachable', 'unreachable', 'unreachable', new Response(null, { status: 500 })]);
+  connection.start();
+  const after = async (ms: number): Promise<number> => {
+    await time.pass(ms);
+    return opened.length;
+  };
+  expect([await after(999), await after(1), await after(1_999), await after(1), await after(4_000), await after(7_999), await after(1)]).toEqual([
+    1, 2, 2, 3, 4, 4, 5,
+  ]);
+  await time.pass(10_000);
+  end();
+  expect([await after(499), await after(1)]).toEqual([5, 6]);
+});
+
+test('a server that asks for time gets it, and one that says no is asked seldom [CHAT-2]', async () => {
+  const { time, opened, connection } = server([new Response(null, { status: 429, headers: { 'retry-after': '20' } }), new Response(null, { status: 404 })]);
+  connection.start();
+  await time.pass(19_999);
+  expect(opened).toHaveLength(1);
+  await time.pass(1);
+  expect(opened).toHaveLength(2);
+  await time.pass(29_000);
+  expect(opened).toHaveLength(2);
+  await time.pass(1_000);
+  expect(opened).toHaveLength(3);
+});
+
+test('a stream that has gone quiet is opened anew, one with signs of life is not [CHAT-2]', async () => {
+  const { time, opened, connection, write } = server();
+  connection.start();
+  for (let count = 0; count < 8; count += 1) {
+    await time.pass(15_000);
+    write(': \n\n');
+  }
+  await time.pass(39_000);
+  expect(opened).toHaveLength(1);
+  await time.pass(3_000);
+  expect(opened).toHaveLength(2);
+});
+
+test('a nudge ends a pause and a doubtful silence, and leaves a good stream alone [CHAT-2]', async () => {
+  const { time, opened, connection, write } = server(['unreachable', 'unreachable', 'unreachable']);
+  connection.start();
+  await time.pass(3_000);
+  expect(opened).toHaveLength(3);
+  connection.nudge();
+  await time.pass(0);
+  expect(opened).toHaveLength(4);
+  connection.nudge();
+  write(': \n\n');
+  await time.pass(15_000);
+  connection.nudge();
+  await time.pass(0);
+  expect(opened.length).toBeLessThanOrEqual(5);
+  const before = opened.length;
+  await time.pass(21_000);
+  connection.nudge();
+  await time.pass(0);
+  expect(opened).toHaveLength(before + 1);
+});
+
+test('stopped it stays so, and another visitor begins at the start [CHAT-2]', async () => {
+  const { time, opened, connection, write } = server();
+  connection.start();
+  await time.pass(0);
+  write('id: m1\nevent: message\ndata: 1\n\n');
+  await time.pass(0);
+  connection.stop();
+  connection.nudge();
+  await time.pass(100_000);
+  expect(opened).toEqual([null]);
+  connection.start();
+  connection.stop();
+  connection.forget();
+  connection.start();
+  await time.pass(0);
+  expect(opened).toEqual([null, 'm1', null]);
+});
