@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { ChannelFailure } from '@trunkline/channel-sdk';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { storeBlob } from '#commands/blobs.ts';
+import { saveChatflow } from '#commands/chatflows.ts';
 import { assign } from '#commands/owners.ts';
 import { testSystemSender } from '#commands/system-mail.ts';
 import { setSystemSender } from '#commands/system-sender.ts';
@@ -11,6 +12,7 @@ import { transact } from '#commands/unit.ts';
 import {
   attachmentsWorkflowId,
   CHANNEL_CHECK_SCHEDULE,
+  chatflowWorkflowId,
   GUARDIAN_SCHEDULE,
   intakeWorkflowId,
   outboxWorkflowId,
@@ -20,7 +22,7 @@ import {
 } from '#workflows/contract.ts';
 import { keepChannelCheckSchedule, keepGuardianSchedule } from '#worker/schedule.ts';
 import { writeHistory } from '#test/workflows/histories.ts';
-import { provided } from '#test/workflows/scripted-plugin.ts';
+import { flowingPlugin, provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
 import { fakeSmtp, refusal } from '#test/support/smtp-fake.ts';
 
@@ -30,6 +32,8 @@ import { fakeSmtp, refusal } from '#test/support/smtp-fake.ts';
  */
 const folder = new URL('../test/histories/', import.meta.url);
 const version = process.argv[2] ?? '0001';
+/** Only these are written; none: all. */
+const only = process.argv.slice(3);
 
 mkdirSync(folder, { recursive: true });
 const world = await openWorld();
@@ -68,6 +72,7 @@ async function record(world: World): Promise<void> {
   await save('outbox', outboxWorkflowId(conversationId));
   await save('guardian', guardian);
   await save('channelCheck', channelCheck);
+  await save('chatflow', await recordChatflow(world));
   await save('systemMail', await recordSystemMail(world));
   await save('ticketImport', await recordImport(world));
 }
@@ -97,6 +102,35 @@ async function recordImport(on: World): Promise<string> {
   );
   await until('it completes', async () => (await on.client.workflow.getHandle(ticketImportWorkflowId(importId)).describe()).status.name === 'COMPLETED');
   return ticketImportWorkflowId(importId);
+}
+
+/** A bot that asks, is answered wrongly and rightly, and hands off. */
+async function recordChatflow(on: World): Promise<string> {
+  const channel = await on.connect('HELP_DESK', 'flowing');
+  const steps = [
+    { id: 'hello', type: 'say', text: 'Hello', next: 'size' },
+    { id: 'size', type: 'ask', text: 'How many?', of: 'ticket', property: 'properties.size', answer: { type: 'number' }, next: 'many' },
+    { id: 'many', type: 'branch', cases: [{ step: 'size', operator: 'greater-than', value: 10, next: 'people' }], otherwise: 'bye' },
+    { id: 'bye', type: 'end', text: 'Bye' },
+    { id: 'people', type: 'hand-off', rule: { kind: 'NOBODY' } },
+  ];
+  const { id: chatflowId } = await on.db.selectFrom('chatflow').select('id').where('channel_id', '=', channel.id).executeTakeFirstOrThrow();
+  const input = { channelId: channel.id, chatflowId, kind: 'BOT', definition: { start: 'hello', steps } } as const;
+  await transact(on.db, { actor: 'SYSTEM' }, (unit) => saveChatflow(unit, { plugins: [flowingPlugin] }, input));
+  const says = (id: string, text: string) => on.deliver(channel, { do: 'message', id, from: 'visitor-three', text });
+  const run = () => on.db.selectFrom('chatflow_run').select(['conversation_id', 'state', 'tries']).executeTakeFirst();
+  await says('flow-1', 'Hi');
+  await until('it asks', async () => (await run())?.state === 'WAITING');
+  await says('flow-2', 'many');
+  await until('it asks again', async () => (await run())?.tries === 1);
+  await says('flow-3', '12');
+  const { conversation_id: conversationId } = await until('it hands off', async () => {
+    const row = await run();
+    return row?.state === 'HANDED_OFF' && row;
+  });
+  const workflowId = chatflowWorkflowId(conversationId);
+  await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED');
+  return workflowId;
 }
 
 /** A mail that goes out at the second try, after a wait. */
@@ -134,6 +168,7 @@ async function recordAttachments(on: World): Promise<string> {
 }
 
 async function save(type: string, workflowId: string): Promise<void> {
+  if (only.length > 0 && !only.includes(type)) return;
   const history = await world.client.workflow.getHandle(workflowId).fetchHistory();
   writeFileSync(new URL(`${type}.${version}.json`, folder), writeHistory(history));
   console.log(`${type}.${version}.json: ${history.events?.length ?? 0} events`);

@@ -24,6 +24,7 @@ test('there is a recorded history of every workflow [OPS-8]', async () => {
     'channelAttachments',
     'channelCheck',
     'channelIntake',
+    'chatflow',
     'guardian',
     'outbox',
     'systemMail',

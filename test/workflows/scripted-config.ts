@@ -1,4 +1,4 @@
 import { defineConfig } from '@trunkline/channel-sdk/config';
-import { askablePlugin, scriptedPlugin } from './scripted-plugin.ts';
+import { askablePlugin, flowingPlugin, scriptedPlugin } from './scripted-plugin.ts';
 
-export default defineConfig({ plugins: [scriptedPlugin, askablePlugin] });
+export default defineConfig({ plugins: [scriptedPlugin, askablePlugin, flowingPlugin] });

@@ -40,7 +40,7 @@ export const tries = new Map<string, number>();
 
 const settings = z.object({ name: z.string(), asks: z.boolean().default(false) });
 
-function scripted(key: string, asks: boolean) {
+function scripted(key: string, asks: boolean, chatflows = false) {
   return definePlugin<z.infer<typeof settings>>({
     key,
     name: 'Scripted',
@@ -64,6 +64,7 @@ function scripted(key: string, asks: boolean) {
       sendRate: {},
       movable: { allowed: true },
       callControl: false,
+      ...(chatflows ? { chatflows, quickReplies: { maxCount: 5, maxLength: 40 } } : {}),
     },
     address: (value) => value.name,
     parse: async (raw) => parse(JSON.parse(Buffer.from(raw.body).toString()) as Delivery),
@@ -76,6 +77,8 @@ function scripted(key: string, asks: boolean) {
 /** One that can not be asked what became of a message, and one that can. */
 export const scriptedPlugin = scripted('scripted', false);
 export const askablePlugin = scripted('askable', true);
+/** One whose channels run chatflows. */
+export const flowingPlugin = scripted('flowing', false, true);
 
 function parse(delivery: Delivery): readonly InboundEvent[] {
   switch (delivery.do) {
