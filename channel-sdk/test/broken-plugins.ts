@@ -15,18 +15,12 @@ import {
   type SendReceipt,
   type Verdict,
 } from '../index.ts';
-import type { ConformanceSamples } from '../testing/index.ts';
 import { reference, SIGNATURE } from '../testing/reference.ts';
 import { referenceSamples } from '../testing/reference-samples.ts';
+import { there, type Broken } from './broken.ts';
+import { ALSO_BROKEN_LIVE, BROKEN_LIVE } from './broken-live.ts';
+import { ALSO_BROKEN_VOICE, BROKEN_VOICE } from './broken-voice.ts';
 import { honest, listening, listeningSamples } from './listening-plugin.ts';
-
-/** A plugin, or samples, with one mistake. */
-export interface Broken {
-  readonly plugin?: Plugin;
-  readonly samples?: ConformanceSamples;
-  /** What the suite says of it. */
-  readonly says: RegExp;
-}
 
 type Context = PluginContext<unknown>;
 type Parse = Plugin['parse'];
@@ -36,6 +30,7 @@ const send = there(reference.send);
 const reserve = there(reference.reserve);
 const catchUp = there(reference.catchUp);
 const fetchAttachment = there(reference.fetchAttachment);
+const listTemplates = there(reference.listTemplates);
 const page = there(reference.page);
 const { validate } = settings['~standard'];
 
@@ -44,7 +39,7 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   'keeps the contract': { plugin: { ...reference, capabilities: { ...capabilities, templates: false } }, says: /listTemplates: is there, but/ },
   'leaves out no sample that a capability calls for': {
     samples: { ...referenceSamples, deliveries: referenceSamples.deliveries.filter(({ name }) => name !== 'what became of a message') },
-    says: /receipt "delivered"[^]*receipt "read"[^]*receipt "failed"/,
+    says: /receipt "delivered"[^]*receipt "failed"/,
   },
   'tells channels apart by their address': { plugin: { ...reference, address: () => 'the same' }, says: /one address/ },
   'names every wrong setting by its path': {
@@ -156,7 +151,13 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     says: /is MaybeSent, not Unavailable/,
   },
   'calls the provider\'s fault "reject" Rejected': {
-    plugin: failing('Rejected', { code: 'Unavailable', reason: 'http 400' }, 'http'),
+    // Knows only what the provider says of templates.
+    plugin: sending((message, context) =>
+      send(message, context).catch((error: unknown) => {
+        const no = isChannelFailure(error) && error.failure.code === 'Rejected' && error.message.includes('http') && message.template === undefined;
+        throw no ? new ChannelFailure({ code: 'Unavailable', reason: 'http 400' }) : error;
+      }),
+    ),
     says: /is Unavailable, not Rejected/,
   },
   'calls the provider\'s fault "disconnect" Disconnected': {
@@ -262,6 +263,41 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   'does not mix two channels that are parsed at once': { plugin: keepingTheChannel(), says: /other events while another channel is parsed/ },
   'does not mix two channels that send at once': { plugin: keepingTheProvider(), says: /one provider took 0, the other 10/ },
 
+  'listTemplates says by a typed failure why it could not be done': failingAt('listTemplates'),
+  'catchUp says by a typed failure why it could not be done': failingAt('catchUp'),
+  'fetchAttachment says by a typed failure why it could not be done': failingAt('fetchAttachment'),
+  'lists its templates as an agent can choose them': {
+    plugin: { ...reference, listTemplates: async (context) => (await listTemplates(context)).map((template) => ({ ...template, parameters: 0 })) },
+    says: /outbound.template is listed with 0 parameters, not 1/,
+  },
+  'sends a template by its name, language and parameters': {
+    plugin: sending((message, context) => {
+      const { template } = message;
+      if (template === undefined) return send(message, context);
+      return send({ ...message, template: { ...template, parameters: template.parameters.map((text) => text.replaceAll('"', "'")) } }, context);
+    }),
+    says: /another template, or other parameters/,
+  },
+  'sends quick replies up to the declared limits, and says or refuses what is more': {
+    plugin: sending(({ quickReplies, ...message }, context) =>
+      send({ ...message, ...(quickReplies === undefined ? {} : { quickReplies: quickReplies.slice(0, 3) }) }, context),
+    ),
+    says: /one quick reply too many: the contact does not learn of it/,
+  },
+  'gives back which quick reply was chosen': {
+    plugin: changing(({ choice, ...event }) => (choice === undefined ? event : { ...event, text: choice })),
+    says: /does not say which quick reply was chosen/,
+  },
+  'asks for consent with a yes and a no': {
+    plugin: sending(({ quickReplies, ...message }, context) =>
+      send({ ...message, ...(quickReplies === undefined || message.kind === 'consent' ? {} : { quickReplies }) }, context),
+    ),
+    says: /other quick replies/,
+  },
+
+  ...BROKEN_VOICE,
+  ...BROKEN_LIVE,
+
   'lets no secret into an error, a log line or an event': {
     plugin: parsing((raw, context) => {
       context.log('parsing', { settings: JSON.stringify(context.channel.settings) });
@@ -278,9 +314,24 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
   },
 };
 
-function there<Value>(value: Value | undefined): Value {
-  if (value === undefined) throw new Error('the reference channel lacks a function');
-  return value;
+/** Checks that have another mistake to find, too. */
+export const ALSO_BROKEN: readonly (readonly [string, Broken])[] = [
+  ...ALSO_BROKEN_VOICE,
+  ...ALSO_BROKEN_LIVE,
+  [
+    'lists its templates as an agent can choose them',
+    { plugin: { ...reference, listTemplates: async (context) => (await listTemplates(context)).slice(1) }, says: /outbound.template is not listed/ },
+  ],
+];
+
+/** Takes an answer that says no for the channel's end, where the provider is only away. */
+function failingAt(member: 'listTemplates' | 'catchUp' | 'fetchAttachment'): Broken {
+  const own = there(reference[member]) as (...given: readonly unknown[]) => Promise<unknown>;
+  const calling = (...given: readonly unknown[]) =>
+    own(...given).catch((error: unknown) => {
+      throw isChannelFailure(error) && error.failure.code === 'Unavailable' ? new ChannelFailure({ code: 'Disconnected', reason: 'http 503' }) : error;
+    });
+  return { plugin: { ...reference, [member]: calling }, says: new RegExp(`${member} at "unavailable" is Disconnected, not Unavailable`) };
 }
 
 function validating(own: (typed: unknown) => ReturnType<typeof validate>): Plugin {
