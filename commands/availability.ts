@@ -9,9 +9,8 @@ import type { Db, Tx } from '#db/database.ts';
 export async function ruleAvailable(db: Db | Tx, channelId: string): Promise<boolean> {
   const { rows } = await sql<{ somebody: boolean }>`
     with channel as (select id, place_id, routing_rule_id from channel where id = ${channelId}), handed as (
-      select step.value ->> 'ruleId' as id from channel h join chatflow f on f.channel_id = h.id and f.enabled and f.kind = 'BOT' and f.entry_point is null
-      cross join lateral jsonb_array_elements(case when jsonb_typeof(f.definition -> 'steps') = 'array' then f.definition -> 'steps' else '[]' end) step
-      where step.value ->> 'type' = 'hand-off' and step.value ->> 'ruleId' is not null
+      select step.rule_id as id from channel h join chatflow f on f.channel_id = h.id and f.enabled and f.kind = 'BOT' and f.entry_point is null
+      cross join lateral jsonb_each_text(coalesce(f.definition -> 'ruleIds', '{}')) as step (step_id, rule_id)
     ), rule as (
       select r.* from routing_rule r
       where r.id::text in (select id from handed) or (not exists (select from handed) and r.id = (select routing_rule_id from channel))

@@ -116,7 +116,7 @@ describe('connecting a channel', () => {
     expect(JSON.stringify(events)).not.toContain(SECRET);
   });
 
-  it('begins with the rule nobody; a rule without a method gets random, the only one offered so far [ROUTE-6, ROUTE-7]', async () => {
+  it('begins with the rule nobody; a rule without a method gets that of the plugin [ROUTE-6, ROUTE-7, ROUTE-8]', async () => {
     const userId = await user('rita');
     const plain = await row((await connect(hook())).channelId);
     const chat = await row((await connect(hook({ routing: { kind: 'SPECIFIC', userIds: [userId] } }))).channelId);
@@ -124,7 +124,7 @@ describe('connecting a channel', () => {
     const rule = (id: string) =>
       database.db.selectFrom('routing_rule').select(['kind', 'method', 'available_only']).where('id', '=', id).executeTakeFirstOrThrow();
     expect(await rule(plain.routing_rule_id)).toEqual({ kind: 'NOBODY', method: null, available_only: true });
-    expect(await rule(chat.routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'RANDOM' });
+    expect(await rule(chat.routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'LEAST_BUSY' });
     expect(await rule((await row(mail.channelId)).routing_rule_id)).toMatchObject({ kind: 'SPECIFIC', method: 'RANDOM' });
   });
 
@@ -286,9 +286,8 @@ describe('saving a routing rule', () => {
     await expect(save({ kind: 'SPECIFIC' })).rejects.toBeInstanceOf(InvalidInput);
     await expect(save({ kind: 'NOBODY', userIds: [await user('x')] })).rejects.toBeInstanceOf(InvalidInput);
     await expect(save({ kind: 'NOBODY', method: 'RANDOM' })).rejects.toBeInstanceOf(InvalidInput);
-    // What the engine can not decide by yet is refused, not stored and decided otherwise.
-    await expect(save({ kind: 'CONTACT_OWNER' })).rejects.toThrow('rule.kind: is not offered yet');
-    await expect(save({ kind: 'SPECIFIC', method: 'LEAST_BUSY', userIds: [await user('y')] })).rejects.toThrow('rule.method: is not offered yet');
+    // A default user stands in for a contact's owner, and where nobody waits for an answer nobody stands in (ROUTE-10).
+    await expect(save({ kind: 'CONTACT_OWNER', defaultUserId: await user('y') })).rejects.toThrow('rule.defaultUserId');
   });
 });
 

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { setAccessList } from '#commands/places.ts';
+import { transact } from '#commands/unit.ts';
+import { makeTeam } from '../support/fixtures.ts';
+import { eventually } from '../support/wait.ts';
+import { arriving, ruled } from '../commands/routing-support.ts';
+import { at, globalId, openWorld, text, type Person, type World } from './support.ts';
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+afterAll(() => world?.close());
+
+describe('previewRouting', () => {
+  const PREVIEW = `query ($channelId: ID!, $contactId: ID) { previewRouting(channelId: $channelId, contactId: $contactId) { __typename
+    ... on RoutingPreview { chosen { id } outcome decidedBy eligible words explanation candidates { user { id } as outcome reason open active lastAssignedAt } } } }`;
+
+  it('says who would get the next one, with the numbers that were compared [ROUTE-14]', async () => {
+    const [busy, free] = [await world.user(), await world.user()];
+    const away = await world.user({ availability: 'AWAY' });
+    const other = await ruled(world.db, { kind: 'NOBODY' }, { place: 'INBOX' });
+    const ids = await arriving(world.db, other, 1);
+    await world.db.updateTable('conversation').set({ owner_id: busy.id, route_pending_since: null }).where('id', 'in', ids).execute();
+    const channel = await ruled(world.db, { users: [busy.id, away.id], teams: [await makeTeam(world.db, { primary: [free.id] })] });
+    const { previewRouting: preview } = await busy.ask(PREVIEW, { channelId: globalId('Channel', channel.id) });
+    expect(preview).toMatchObject({
+      chosen: { id: free.gid },
+      outcome: 'ASSIGNED',
+      decidedBy: 'OPEN',
+      eligible: 2,
+      words: `user ${free.id} was the least busy among 2 eligible with 0 open; left out: 1 away`,
+      candidates: [
+        { user: { id: free.gid }, as: 'NAMED', outcome: 'CHOSEN', reason: null, open: 0, active: false, lastAssignedAt: null },
+        { user: { id: busy.gid }, outcome: 'ELIGIBLE', open: 1 },
+        { user: { id: away.gid }, outcome: 'LEFT_OUT', reason: 'AWAY', open: null, active: null },
+      ],
+    });
+    expect(await world.db.selectFrom('routing_decision').select('id').execute()).toEqual([]);
+  });
+
+  it('names nobody where one is picked at random, and words it so [ROUTE-14]', async () => {
+    const [one, two] = [await world.user(), await world.user()];
+    const channel = await ruled(world.db, { users: [one.id, two.id], method: 'RANDOM' });
+    const { previewRouting: preview } = await one.ask(PREVIEW, { channelId: globalId('Channel', channel.id) });
+    expect(preview).toMatchObject({ chosen: null, decidedBy: 'RANDOM', words: 'one of 2 eligible would be chosen at random' });
+  });
+
+  it('is hidden from who has no access to the place of the channel [ROUTE-14, API-6]', async () => {
+    const [insider, outsider] = [await world.user(), await world.user()];
+    const { id: placeId } = await world.db.insertInto('place').values({ kind: 'INBOX', name: 'Closed' }).returning('id').executeTakeFirstOrThrow();
+    await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds: [insider.id], teamIds: [] } }));
+    const channel = await ruled(world.db, { users: [insider.id] }, { place: 'INBOX' });
+    await world.db.updateTable('channel').set({ place_id: placeId }).where('id', '=', channel.id).execute();
+    const type = async (who: Person) => text((await who.ask(PREVIEW, { channelId: globalId('Channel', channel.id) }))['previewRouting']?.['__typename']);
+    expect(await type(insider)).toBe('RoutingPreview');
+    expect(await type(outsider)).toBe('NotFound');
+  });
+});
+
+describe('rules and owners', () => {
+  it('shows the default user of a rule, and refuses one for a channel that is not live [ROUTE-10]', async () => {
+    const admin = await world.user({ role: 'ADMIN' });
+    const channel = await ruled(world.db, { kind: 'CONTACT_OWNER', defaultUser: admin.id });
+    const channelId = globalId('Channel', channel.id);
+    const shown = await admin.ask('query ($id: ID!) { node(id: $id) { ... on Channel { routingRule { kind method defaultUser { id } } } } }', {
+      id: channelId,
+    });
+    expect(shown['node']).toEqual({ routingRule: { kind: 'CONTACT_OWNER', method: null, defaultUser: { id: admin.gid } } });
+    const SET = `mutation ($input: SetRoutingRuleInput!) { setRoutingRule(input: $input) { __typename ... on InvalidInput { problems { path } }
+      ... on Channel { routingRule { kind method } } } }`;
+    const set = (rule: object) => admin.ask(SET, { input: { channelId, rule } });
+    expect(await set({ kind: 'CONTACT_OWNER', defaultUserId: admin.gid })).toMatchObject({
+      setRoutingRule: { __typename: 'InvalidInput', problems: [{ path: 'rule.defaultUserId' }] },
+    });
+    expect(await set({ kind: 'SPECIFIC', userIds: [admin.gid], method: 'LEAST_BUSY' })).toMatchObject({
+      setRoutingRule: { routingRule: { kind: 'SPECIFIC', method: 'LEAST_BUSY' } },
+    });
+  });
+
+  it('sets and takes away the owner of a contact [ROUTE-10]', async () => {
+    const agent = await world.user();
+    const channel = await ruled(world.db, { kind: 'CONTACT_OWNER' });
+    const [id = ''] = await arriving(world.db, channel, 1);
+    const { contact_id: contactId } = await world.db.selectFrom('conversation').select('contact_id').where('id', '=', id).executeTakeFirstOrThrow();
+    const SET =
+      'mutation ($input: SetContactOwnerInput!) { setContactOwner(input: $input) { __typename ... on Contact { owner { id } } ... on NotAssignable { targets { reason } } } }';
+    const set = (ownerId: string | null) => agent.ask(SET, { input: { contactId: globalId('Contact', contactId ?? ''), ownerId } });
+    expect(await set(agent.gid)).toMatchObject({ setContactOwner: { owner: { id: agent.gid } } });
+    expect(await set(null)).toMatchObject({ setContactOwner: { owner: null } });
+    expect(await set(globalId('User', '01990000-0000-7000-8000-000000000000'))).toMatchObject({ setContactOwner: { __typename: 'NotAssignable' } });
+  });
+});
+
+describe('being active in a place', () => {
+  let agent: Person;
+  let helpDesk: string;
+  let inbox: string;
+  let conversationId: string;
+  let ticketNumber: number;
+  beforeEach(async () => {
+    agent = await world.user();
+    const channel = await ruled(world.db, { kind: 'NOBODY' });
+    helpDesk = channel.placeId;
+    ({ id: inbox } = await world.db.selectFrom('place').select('id').where('kind', '=', 'INBOX').where('name', '<>', 'Closed').executeTakeFirstOrThrow());
+    [conversationId = ''] = await arriving(world.db, await ruled(world.db, { kind: 'NOBODY' }, { place: 'INBOX', createTickets: true }), 1);
+    ({ number: ticketNumber } = await world.db.selectFrom('ticket').select('number').where('conversation_id', '=', conversationId).executeTakeFirstOrThrow());
+  });
+
+  const places = async (who = agent) =>
+    (await world.db.selectFrom('place_activity').select('place_id').where('user_id', '=', who.id).execute()).map(({ place_id }) => place_id).toSorted();
+  /** Waits for a mark that is put after it: what was noted before has been written then. */
+  const afterwards = async () => {
+    const marker = await world.user();
+    await marker.ask('{ tickets(first: 1) { edges { cursor } } }');
+    await eventually(async () => (await places(marker)).length === 1);
+    return places();
+  };
+
+  it.each([
+    ['the help desk’s list', '{ tickets(first: 1) { edges { cursor } } }', () => helpDesk],
+    ['a list of one place', 'query ($inbox: ID!) { conversations(first: 1, filter: { placeId: $inbox }) { edges { cursor } } }', () => inbox],
+    ['one conversation', 'query ($conversation: ID!) { node(id: $conversation) { id } }', () => inbox],
+    ['one ticket, wherever it lives', 'query ($number: Int!) { ticketByNumber(number: $number) { name } }', () => inbox],
+    ['a change', 'mutation ($conversation: ID!) { comment(input: { conversationId: $conversation, text: "x" }) { __typename } }', () => inbox],
+  ])('is noted of a request for %s [ROUTE-9]', async (_what, query, place) => {
+    const all = { inbox: globalId('Inbox', inbox), conversation: globalId('Conversation', conversationId), number: ticketNumber };
+    await agent.ask(query, Object.fromEntries(Object.entries(all).filter(([name]) => query.includes(`$${name}:`))));
+    expect(await eventually(async () => ((await places()).length === 0 ? false : places()))).toEqual([place()]);
+  });
+
+  it('is not noted of a request that concerns no place, several, or one that the viewer may not see [ROUTE-9]', async () => {
+    const closed = await world.db.selectFrom('place').select('id').where('name', '=', 'Closed').executeTakeFirstOrThrow();
+    await agent.ask('{ viewer { user { id } } conversations(first: 1) { edges { cursor } } }');
+    await agent.ask('query ($id: ID!) { tickets(first: 1) { edges { cursor } } node(id: $id) { id } }', { id: globalId('Conversation', conversationId) });
+    await agent.ask('query ($id: ID!) { conversations(first: 1, filter: { placeId: $id }) { edges { cursor } } }', { id: globalId('Inbox', closed.id) });
+    expect(await afterwards()).toEqual([]);
+  });
+
+  it('is written at most once in thirty seconds by a process, and by several not more often [ROUTE-9]', async () => {
+    const sibling = await world.sibling();
+    for (let turn = 0; turn < 10; turn += 1) await agent.ask('{ tickets(first: 1) { edges { cursor } } }');
+    await eventually(async () => (await places()).length === 1);
+    const written = async () =>
+      (await world.db.selectFrom('place_activity').select('at').where('user_id', '=', agent.id).executeTakeFirstOrThrow()).at.toISOString();
+    const first = await written();
+    await at(sibling, agent).ask('{ tickets(first: 1) { edges { cursor } } }');
+    await afterwards();
+    expect(await written()).toBe(first);
+  });
+});
