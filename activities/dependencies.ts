@@ -2,6 +2,7 @@ import type { Plugin } from '@trunkline/channel-sdk';
 import type { Db } from '#db/database.ts';
 import type { Keys } from '#commands/secrets.ts';
 import type { Waker } from '#workflows/contract.ts';
+import type { Bell } from './bell.ts';
 import type { ParsePool } from './parse-pool.ts';
 
 /** The part of a logger that is used here: fields of ids and codes, a fixed phrase. */
@@ -24,6 +25,8 @@ export interface Dependencies {
   /** The config module's URL, for the parsing threads load it themselves. */
   readonly configUrl: string;
   readonly waker: Waker & WorkflowEnder;
+  /** Tells a drain at once what came for its channel; without it, it looks every moment. */
+  readonly bell?: Pick<Bell, 'wait'>;
   readonly log: ActivityLog;
   /** Where providers reach the account, without a slash at the end; plugins are told of their webhooks by it. */
   readonly publicUrl?: string;

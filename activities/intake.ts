@@ -27,7 +27,7 @@ export interface Drained {
   readonly more: boolean;
 }
 
-/** Milliseconds between two looks while nothing comes. */
+/** Milliseconds between two looks while nothing comes, and none is told of. */
 const LOOK_MS = 50;
 /** Milliseconds after which what is parsed so far is written, so that a slow plugin's channel still shows progress. */
 const WRITE_AFTER_MS = 2_000;
@@ -99,7 +99,7 @@ async function drainOn(engine: Engine, channelKey: string, watch: DrainWatch): P
       quietSince = now();
       saidAt = 0;
     } else {
-      await sleep(LOOK_MS);
+      await (engine.bell?.wait(channelKey, LOOK_MS) ?? sleep(LOOK_MS));
     }
   }
   return account(true);

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
-import type { Client } from 'pg';
 import { EVENT_CHANNEL, SIGNAL_CHANNEL } from '#db/announce.ts';
-import { openConnection, type Db } from '#db/database.ts';
+import type { Db } from '#db/database.ts';
+import { startListening } from '#db/listen.ts';
 import { CursorTooOld } from '#commands/refusals.ts';
 import { LIMITS } from './limits.ts';
 import type { EventRow } from './rows.ts';
@@ -111,7 +111,7 @@ export function createFeed(options: FeedOptions): Feed {
   let from: Position | undefined;
   let head: Position | undefined;
   let closed = false;
-  let client: Client | undefined;
+  let connection: { close(): Promise<void> } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let reading: Promise<void> | undefined;
   let again = false;
@@ -126,7 +126,7 @@ export function createFeed(options: FeedOptions): Feed {
       head = from = await newestPosition(db);
       if (closed) return;
       timer = setInterval(look, lookMs);
-      void listen();
+      listen();
     })();
     // A database that is away at the first try is asked again at the next.
     starting.catch(() => {
@@ -135,34 +135,18 @@ export function createFeed(options: FeedOptions): Feed {
     return starting;
   }
 
-  /** One connection at a time; a lost one is replaced after a moment, however many ways it says that it is lost. */
-  async function listen(): Promise<void> {
-    if (closed) return;
-    const connection = openConnection(directUrl, 'trunkline-feed');
-    client = connection;
-    let ended = false;
-    const lost = () => {
-      if (ended) return;
-      ended = true;
-      client = undefined;
-      void connection.end().catch(() => undefined);
-      if (!closed) setTimeout(() => void listen(), 1_000).unref();
-    };
-    // For good: unheard, a second error would end the process.
-    connection.on('error', lost);
-    connection.on('end', lost);
-    connection.on('notification', ({ channel, payload }) => {
-      if (channel === EVENT_CHANNEL) look();
-      else for (const listener of listeners) listener(payload ?? '');
+  function listen(): void {
+    connection = startListening({
+      directUrl,
+      name: 'trunkline-feed',
+      channels: [EVENT_CHANNEL, SIGNAL_CHANNEL],
+      onNotification(channel, payload) {
+        if (channel === EVENT_CHANNEL) look();
+        else for (const listener of listeners) listener(payload);
+      },
+      onListening: look,
+      onProblem: (error) => problem('listen', error),
     });
-    try {
-      await connection.connect();
-      await connection.query(`listen ${EVENT_CHANNEL}; listen ${SIGNAL_CHANNEL}`);
-      look();
-    } catch (error) {
-      if (!closed) problem('listen', error);
-      lost();
-    }
   }
 
   /** At most one read at a time; what is announced meanwhile is read after it. */
@@ -268,7 +252,7 @@ export function createFeed(options: FeedOptions): Feed {
       clearTimeout(heldTimer);
       for (const resolve of waiting) resolve();
       await reading;
-      await client?.end().catch(() => undefined);
+      await connection?.close();
     },
   };
 }

@@ -6,28 +6,42 @@ export const EVENT_CHANNEL = 'trunkline_event';
 /** The channel on which api processes tell one another what is not stored: who is writing just now. */
 export const SIGNAL_CHANNEL = 'trunkline_live';
 
+/** The channel on which intakes that are at work listen, for the key of a channel something came on. */
+export const DELIVERY_CHANNEL = 'trunkline_delivery';
+
 /** Milliseconds in which readers are told once more at the most. */
 const GATHER_MS = 50;
 
-/** While it is there readers have just been told; `again`: something came since. */
-const told = new WeakMap<Db, { again: boolean }>();
+/** Who was told just now, by what they were told; `again`: something came since. */
+const told = new WeakMap<Db, Map<string, { again: boolean }>>();
 
 /**
  * Tells readers that there are new events: after the commit, for inside the transaction a NOTIFY halves the rate. The first at once, for somebody waits for it; what
  * follows within 50 ms together at their end. A lost one does no harm: readers look once a second anyway.
  */
 export function announce(db: Db): void {
-  const state = told.get(db);
-  if (state === undefined) tell(db);
-  else state.again = true;
+  tell(db, EVENT_CHANNEL, '');
 }
 
-function tell(db: Db): void {
+/** In the same way, that something came for a channel whose intake is at work: it looks by itself only after a moment. */
+export function announceDelivery(db: Db, channelKey: string): void {
+  tell(db, DELIVERY_CHANNEL, channelKey);
+}
+
+function tell(db: Db, channel: string, payload: string): void {
+  const what = `${channel} ${payload}`;
+  const all = told.get(db) ?? new Map<string, { again: boolean }>();
+  told.set(db, all);
+  const before = all.get(what);
+  if (before !== undefined) {
+    before.again = true;
+    return;
+  }
   const state = { again: false };
-  told.set(db, state);
-  sql`select pg_notify(${EVENT_CHANNEL}, '')`.execute(db).catch(() => undefined);
+  all.set(what, state);
+  sql`select pg_notify(${channel}, ${payload})`.execute(db).catch(() => undefined);
   setTimeout(() => {
-    told.delete(db);
-    if (state.again) tell(db);
+    all.delete(what);
+    if (state.again) tell(db, channel, payload);
   }, GATHER_MS).unref();
 }

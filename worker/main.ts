@@ -2,6 +2,7 @@ import config, { configUrl } from './config.ts';
 import type { Client, Connection } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createBell } from '#activities/bell.ts';
 import { createActivities } from '#activities/index.ts';
 import { keysFrom } from '#commands/secrets.ts';
 import { openDatabase } from '#db/database.ts';
@@ -15,7 +16,7 @@ import { bundleWorkflows } from './bundle.ts';
 import { serveHealth } from './health.ts';
 import { installRuntime, temporalLogger } from './runtime.ts';
 import { runWorkers, type RunningWorkers } from './run.ts';
-import { GUARDIAN_EVERY_MS, keepChannelCheckSchedule, keepGuardianSchedule } from './schedule.ts';
+import { GUARDIAN_EVERY_MS, keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule } from './schedule.ts';
 
 /** Milliseconds before it looks for Temporal again. */
 const AGAIN_MS = 2_000;
@@ -31,6 +32,8 @@ async function main(): Promise<void> {
   const lifecycle = createLifecycle({ onMessage: (message) => log.info(message), timeoutMs: 25_000 });
   const db = openDatabase(environment.databaseUrl, { max: CONNECTIONS, name: 'trunkline-worker' });
   lifecycle.onShutdown('PostgreSQL', () => db.destroy());
+  const bell = createBell(environment.databaseDirectUrl);
+  lifecycle.onShutdown('bell', () => bell.close());
   let workers: RunningWorkers | undefined;
   let temporalAnswers = async (): Promise<boolean> => false;
   const health = await serveHealth(
@@ -72,6 +75,7 @@ async function main(): Promise<void> {
       configUrl,
       publicUrl: environment.publicUrl,
       waker: createWaker(client),
+      bell,
       log,
       now: () => Date.now(),
     });
@@ -122,6 +126,8 @@ function keepSchedule(client: Client, connection: Connection, environment: Envir
       if (done !== null) log.info({ schedule: done }, "the guardian's schedule was mended");
       const check = await keepChannelCheckSchedule(client, () => Date.now());
       if (check !== null) log.info({ schedule: check }, "the schedule of the channels' checks was mended");
+      const renewals = await keepChannelRenewalsSchedule(client, () => Date.now());
+      if (renewals !== null) log.info({ schedule: renewals }, "the schedule of the channels' renewals was mended");
     } catch (error) {
       log.warn({ err: error }, 'the schedules could not be looked at');
     }

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { announceDelivery } from '#db/announce.ts';
 import type { Db } from '#db/database.ts';
 import { startRequest, type Waker } from '#workflows/contract.ts';
 
@@ -125,8 +126,10 @@ export function createIntakeWake({ db, waker, log, lookAfterMs = 1_000, wakeTime
       const channel = watched.get(channelId) ?? { channelId, channelKey, plugin, waking: false, again: false, timer: undefined, lookFor: 0, newest: 0 };
       watched.set(channelId, channel);
       channel.newest = Math.max(channel.newest, deliveryId);
-      if (intakeRunning) lookLater(channel);
-      else start(channel);
+      if (intakeRunning) {
+        announceDelivery(db, channelKey);
+        lookLater(channel);
+      } else start(channel);
     },
     async close() {
       closed = true;
