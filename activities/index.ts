@@ -7,6 +7,7 @@ import { createGuardianActivities } from './guardian.ts';
 import { createIntakeActivities } from './intake.ts';
 import { createOutboxActivities } from './outbox.ts';
 import { createParsePool } from './parse-pool.ts';
+import { createRenewalActivities } from './renewals.ts';
 import { createRoutingActivities } from './routing.ts';
 import { createTicketImportActivities } from './ticket-import.ts';
 import { createSystemMailActivities } from './system-mail.ts';
@@ -41,6 +42,7 @@ function activitiesOf(engine: Engine) {
     ...createGuardianActivities(engine),
     ...createSystemMailActivities(engine),
     ...createChannelCheckActivities(engine),
+    ...createRenewalActivities(engine),
     ...createTicketImportActivities(engine),
   };
 }

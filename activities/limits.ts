@@ -47,6 +47,8 @@ export const LIMITS = {
   checksAtOnce: 5,
   /** Channels checked by one call. */
   checksPerCall: 50,
+  /** Channels renewed by one call. */
+  renewalsPerCall: 50,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
   /** Rows of each kind that are removed in one run of the guardian once they are past their time. */

@@ -103,12 +103,13 @@ async function sendByChannel(
   if (channel === undefined) return { kind: 'unsent', reason: 'the channel of the system sender is disconnected' };
   const plugin = engine.plugins.find((one) => one.key === channel.plugin);
   const send = plugin?.send;
-  if (send === undefined) return { kind: 'later', seconds: 300, reason: 'the config names no plugin that can send this', ofSender: true };
+  if (plugin === undefined || send === undefined)
+    return { kind: 'later', seconds: 300, reason: 'the config names no plugin that can send this', ofSender: true };
   const context = contextOf(engine, plugin, channel, signal);
   const timeUp = new Promise<MailOutcome>((resolve) =>
     signal.addEventListener('abort', () => resolve({ kind: 'maybe-sent', reason: 'no answer in time' }), { once: true }),
   );
-  const sending = send.call(plugin, messageOf(mail), context).then(
+  const sending = plugin.send(messageOf(mail), context).then(
     (): MailOutcome => ({ kind: 'sent' }),
     (error: unknown): MailOutcome =>
       isChannelFailure(error) ? afterFailure(error.failure, mail.attempt) : { kind: 'maybe-sent', reason: 'the plugin failed unexpectedly' },

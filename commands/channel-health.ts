@@ -21,6 +21,9 @@ export async function setHealth(unit: Unit, channelId: string, health: Health, r
   await notifyHealth(unit, changed, health, changed.health_reason);
 }
 
+/** Renewals in a row that failed, after which that is trouble, which only a renewal that succeeds ends. */
+export const RENEWALS_FAILED = 3;
+
 /** A provider that takes a message, or says so, is there again: what waited for it goes on (CH-4). */
 export async function channelAnswers(unit: Unit, channelId: string): Promise<void> {
   const back = await unit.tx
@@ -28,6 +31,7 @@ export async function channelAnswers(unit: Unit, channelId: string): Promise<voi
     .set({ health: 'CONNECTED', health_reason: null, health_since: sql<Date>`now()`, send_after: sql<Date>`now()` })
     .where('id', '=', channelId)
     .where('health', '<>', 'CONNECTED')
+    .where((eb) => eb.or([eb('health', '=', 'DISCONNECTED'), eb('renew_failures', '<', RENEWALS_FAILED)]))
     .where('disconnected_at', 'is', null)
     .returning(['id', 'key', 'name', 'plugin'])
     .executeTakeFirst();

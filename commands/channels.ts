@@ -209,7 +209,14 @@ export async function updateChannel(
   if (input.settings !== undefined) {
     const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings);
     if ('problems' in changed) problems.push(...changed.problems);
-    else Object.assign(set, { settings: JSON.stringify(changed.settings), secrets: sealSecrets(keys, channel.key, changed.secrets) });
+    // What could not be renewed with the old ones may be with these.
+    else
+      Object.assign(set, {
+        renew_failures: 0,
+        renew_tried_at: null,
+        settings: JSON.stringify(changed.settings),
+        secrets: sealSecrets(keys, channel.key, changed.secrets),
+      });
     const replies = 'problems' in changed || plugin === undefined ? undefined : await replyChannelProblem(tx, plugins, plugin, changed.all);
     if (replies !== undefined) problems.push(replies);
   }

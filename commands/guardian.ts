@@ -52,6 +52,11 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
         and not exists (select 1 from attachment f where f.channel_id = a.channel_id and f.state = 'WAITING' and f.fetching_until > now())
       group by h.id
       union all
+      -- A door that could not judge a delivery has asked for it.
+      select 'renewal', h.key, h.key, h.plugin, extract(epoch from now() - h.renew_asked_at) - 10
+      from channel h
+      where h.renew_asked_at < now() - interval '10 s' and coalesce(h.renew_tried_at < h.renew_asked_at, true) and h.disconnected_at is null
+      union all
       select 'catch-up', h.key, h.key, h.plugin, extract(epoch from now() - greatest(h.catch_up_since, h.catch_up_after, h.catch_up_until)) - 10
       from channel h
       where h.catch_up_since is not null and h.disconnected_at is null
@@ -83,6 +88,7 @@ const WHY = {
   'ticket-import': 'IMPORT_WAITS',
   attachments: 'ATTACHMENT_WAITS',
   'catch-up': 'CATCHING_UP_WAITS',
+  renewal: 'RENEWAL_WAITS',
   'system-mail': 'MAIL_WAITS',
 } as const;
 
@@ -98,6 +104,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'chatflow', conversationId: row.key, channelKey: row.channel_key ?? '', plugin: row.plugin ?? '' };
     case 'ticket-import':
       return { kind: 'ticket-import', importId: row.key };
+    case 'renewal':
+      return { kind: 'renewal', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'catch-up':
       return { kind: 'catch-up', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'system-mail':

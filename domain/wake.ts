@@ -4,6 +4,7 @@ export type Wake =
   | { readonly kind: 'ticket'; readonly number: number; readonly channelKey: string | null; readonly plugin: string | null }
   | { readonly kind: 'ticket-import'; readonly importId: string }
   | { readonly kind: 'attachments'; readonly channelKey: string; readonly plugin: string }
+  | { readonly kind: 'renewal'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'catch-up'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'system-mail' }
   | { readonly kind: 'chatflow'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string }
@@ -20,6 +21,8 @@ export function wakeKey(wake: Wake): string {
       return `ticket-import/${wake.importId}`;
     case 'attachments':
       return `attachments/${wake.channelKey}`;
+    case 'renewal':
+      return `channel-renewal/${wake.channelKey}`;
     case 'catch-up':
       return `catch-up/${wake.channelKey}`;
     case 'system-mail':

@@ -1,5 +1,5 @@
 import { ScheduleNotFoundError, ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleOptionsAction } from '@temporalio/client';
-import { CHANNEL_CHECK_SCHEDULE, GUARDIAN_SCHEDULE, TASK_QUEUE } from '#workflows/contract.ts';
+import { CHANNEL_CHECK_SCHEDULE, CHANNEL_RENEWALS_SCHEDULE, GUARDIAN_SCHEDULE, TASK_QUEUE } from '#workflows/contract.ts';
 
 /** Milliseconds between two runs of the guardian, and between two looks at the schedules. */
 export const GUARDIAN_EVERY_MS = 20_000;
@@ -9,7 +9,7 @@ const CALL_MS = 5_000;
 /** A workflow that Temporal starts again and again. */
 interface Kept {
   readonly scheduleId: string;
-  readonly workflowType: 'guardian' | 'channelCheck';
+  readonly workflowType: 'guardian' | 'channelCheck' | 'channelRenewals';
   readonly everyMs: number;
   /** Milliseconds one run may take. */
   readonly runMs: number;
@@ -32,6 +32,15 @@ const CHANNEL_CHECK: Kept = {
   summary: 'asks providers whether their channels are still good',
 };
 
+const CHANNEL_RENEWALS: Kept = {
+  scheduleId: CHANNEL_RENEWALS_SCHEDULE,
+  workflowType: 'channelRenewals',
+  // Each channel about once a day; the run looks oftener, so that one that failed is tried again soon.
+  everyMs: CHECK_EVERY_MS,
+  runMs: 2 * CHECK_EVERY_MS,
+  summary: 'renews what is due at the providers',
+};
+
 type Mended = 'made' | 'unpaused' | 'made anew' | null;
 
 /**
@@ -45,6 +54,11 @@ export async function keepGuardianSchedule(client: Client, now: () => number): P
 /** The same for the check of the channels' credentials (CH-4). */
 export async function keepChannelCheckSchedule(client: Client, now: () => number): Promise<Mended> {
   return keep(client, CHANNEL_CHECK, now);
+}
+
+/** The same for the renewal of what channels hold at their providers (EMAIL-9). */
+export async function keepChannelRenewalsSchedule(client: Client, now: () => number): Promise<Mended> {
+  return keep(client, CHANNEL_RENEWALS, now);
 }
 
 async function keep(client: Client, kept: Kept, now: () => number): Promise<Mended> {

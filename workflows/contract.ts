@@ -11,11 +11,13 @@ export const EXPLAIN_QUERY = 'explain';
 
 export const GUARDIAN_SCHEDULE = 'guardian';
 export const CHANNEL_CHECK_SCHEDULE = 'channel-check';
+export const CHANNEL_RENEWALS_SCHEDULE = 'channel-renewals';
 
 export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
 export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;
 export const ticketImportWorkflowId = (importId: string): string => `ticket-import/${importId}`;
 export const attachmentsWorkflowId = (channelKey: string): string => `attachments/${channelKey}`;
+export const renewalWorkflowId = (channelKey: string): string => `channel-renewal/${channelKey}`;
 export const catchUpWorkflowId = (channelKey: string): string => `catch-up/${channelKey}`;
 export const SYSTEM_MAIL_WORKFLOW = 'system-mail';
 export const chatflowWorkflowId = (conversationId: string): string => `chatflow/${conversationId}`;
@@ -34,7 +36,16 @@ export const SEARCH_ATTRIBUTES = {
 
 /** What starts (or finds running) the workflow that a wake is for. */
 export interface StartRequest {
-  readonly workflowType: 'ticket' | 'channelIntake' | 'channelAttachments' | 'channelCatchUp' | 'outbox' | 'chatflow' | 'ticketImport' | 'systemMail';
+  readonly workflowType:
+    | 'ticket'
+    | 'channelIntake'
+    | 'channelAttachments'
+    | 'channelCatchUp'
+    | 'channelRenewals'
+    | 'outbox'
+    | 'chatflow'
+    | 'ticketImport'
+    | 'systemMail';
   readonly workflowId: string;
   readonly args: readonly [] | readonly [string | number];
   /** Left out: the live one. */
@@ -87,6 +98,14 @@ export function startRequest(wake: Wake): StartRequest {
         workflowId: attachmentsWorkflowId(wake.channelKey),
         args: [wake.channelKey],
         summary: `fetches what is attached to messages of channel ${wake.channelKey}`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
+      };
+    case 'renewal':
+      return {
+        workflowType: 'channelRenewals',
+        workflowId: renewalWorkflowId(wake.channelKey),
+        args: [wake.channelKey],
+        summary: `renews what channel ${wake.channelKey} holds at its provider`,
         searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
       };
     case 'catch-up':

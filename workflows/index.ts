@@ -8,4 +8,5 @@ export { chatflow } from './chatflow.ts';
 export { ticketImport } from './ticket-import.ts';
 export { guardian } from './guardian.ts';
 export { systemMail } from './system-mail.ts';
+export { channelRenewals } from './channel-renewals.ts';
 export { channelCheck } from './channel-check.ts';

@@ -3,9 +3,12 @@ import { connectedKeys, loadChannel, type LoadedChannel } from '#commands/channe
 import { channelState } from '#commands/channel-state.ts';
 import { loadConnecting } from '#commands/connecting.ts';
 import { storeDelivery, storeDeliveryForAll, type Stored } from '#commands/intake.ts';
+import { askRenewal } from '#commands/renewals.ts';
 import type { Keys } from '#commands/secrets.ts';
+import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { createPluginContext, webhookUrlOf } from '#runtime/plugin-context.ts';
+import { wakeAll, type Waker } from '#workflows/contract.ts';
 import { createChannelCache, type DoorChannel } from './channel-cache.ts';
 import type { IntakeWake } from './intake-wake.ts';
 
@@ -26,6 +29,8 @@ export interface Doorkeeper {
   findConnecting(by: { readonly key: string } | { readonly plugin: string }): Promise<readonly DoorChannel[]>;
   /** Keys of a plugin's connected channels: of these addresses, or of all. */
   keysOf(plugin: string, addresses: readonly string[] | 'any'): Promise<readonly string[]>;
+  /** A delivery could not be judged for want of a key: the channel's renewal is asked for. Returns at once and never throws. */
+  askRenewal(door: DoorChannel): void;
   /** Durable once this resolves; the wake follows after the answer. A channel that is off takes in all the same (CH-9). Rejects with `Unavailable`. */
   store(door: DoorChannel, raw: RawDelivery): Promise<void>;
   /** The same for several: for all of them or for none. */
@@ -38,11 +43,12 @@ export interface DoorkeeperDeps {
   readonly plugins: readonly Plugin[];
   readonly publicUrl: string;
   readonly wake: IntakeWake;
+  readonly waker: Waker;
   readonly signal: AbortSignal;
   readonly log: (message: string, fields: Fields) => void;
 }
 
-export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, log }: DoorkeeperDeps): Doorkeeper {
+export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, waker, signal, log }: DoorkeeperDeps): Doorkeeper {
   const byKey = new Map(plugins.map((plugin) => [plugin.key, plugin]));
 
   async function load(by: Parameters<typeof loadChannel>[2]): Promise<DoorChannel | undefined> {
@@ -74,6 +80,14 @@ export function createDoorkeeper({ db, keys, plugins, publicUrl, wake, signal, l
     findByAddress: (plugin, address) => load({ plugin, address }),
     findConnecting: async (by) => (await loadConnecting(db, keys, by)).flatMap((channel) => toDoor(channel) ?? []),
     plugin: (key) => byKey.get(key),
+    askRenewal({ plugin, channel }) {
+      if (plugin.renew === undefined || !channel.connected) return;
+      const ask = async (): Promise<void> => {
+        const { wakes } = await transact(db, { actor: 'SYSTEM' }, (unit) => askRenewal(unit, channel.id));
+        await wakeAll(waker, wakes, (workflowId) => log('Temporal was not woken; the guardian will', { workflowId }));
+      };
+      ask().catch(() => log('a renewal could not be asked for', { channel: channel.key }));
+    },
     keysOf: (plugin, addresses) => connectedKeys(db, plugin, addresses),
     store: (door, raw) => keep([door], async () => [await storeDelivery(db, door.channel.id, raw)]),
     storeForAll: (doors, raw) =>

@@ -7,12 +7,14 @@ import type { ResolveDns } from '#runtime/dns.ts';
 import type { Waker } from '#workflows/contract.ts';
 import { createClientAddress, type ClientAddress } from '../client-address.ts';
 import type { Live } from '../live/index.ts';
+import { createDispatch } from '../waker.ts';
 import { createRateLimits, type RateLimits } from '../rate-limit.ts';
 import { createBodies, type Bodies } from './bodies.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { createIntakeWake } from './intake-wake.ts';
 import { startListeners, type ListenSettings } from './listeners.ts';
 import { servePage } from './pages.ts';
+import { createMailTranscript } from './transcript.ts';
 import { receiveShared } from './shared-door.ts';
 import { receiveWebhook } from './webhooks.ts';
 
@@ -67,7 +69,9 @@ export function createDoors({
 }: DoorsDeps): Doors {
   const ending = new AbortController();
   const wake = createIntakeWake({ db, waker, log });
-  const keeper = createDoorkeeper({ db, keys, plugins, publicUrl: env.publicUrl, wake, signal: ending.signal, log });
+  const keeper = createDoorkeeper({ db, keys, plugins, publicUrl: env.publicUrl, wake, waker, signal: ending.signal, log });
+  const dispatch = createDispatch(waker, (workflowId) => log('Temporal was not woken; the guardian will', { workflowId }));
+  const transcript = createMailTranscript({ db, plugins, dispatch });
   const app = new Hono<{ Bindings: NonNullable<Bindings> }>();
   let listeners: readonly { readonly plugin: string; readonly listener: Listener }[] = [];
 
@@ -84,7 +88,7 @@ export function createDoors({
   app.all('/pages/:plugin/:channelKey/*', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return servePage({ keeper, db, rates, clientAddress, bodies, live }, c.req.raw, path, env?.incoming);
+    return servePage({ keeper, db, rates, clientAddress, bodies, live, transcript }, c.req.raw, path, env?.incoming);
   });
 
   return {

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { isChannelFailure, type RawDelivery, type Verdict } from '@trunkline/channel-sdk';
 import type { DoorChannel } from './channel-cache.ts';
-import { rawOf, refuse, UNREAD, verifyContext, type WebhooksDeps } from './webhooks.ts';
+import type { Doorkeeper } from './doorkeeper.ts';
+import { rawOf, refuse, UNREAD, verified, type WebhooksDeps } from './webhooks.ts';
 
 /**
  * The one webhook of a provider that has one for all accounts of an app. Its plugin names the connected addresses a delivery speaks of; it is
@@ -44,7 +45,7 @@ async function askEach({ keeper }: WebhooksDeps, plugin: string, raw: RawDeliver
   return unauthentic();
 
   async function answerOf(door: DoorChannel): Promise<Response | undefined> {
-    const verdict = await verdictOf(door, raw);
+    const verdict = await verdictOf(keeper, door, raw);
     if (verdict?.store === true) await keeper.store(door, raw);
     return verdict?.answer;
   }
@@ -55,7 +56,7 @@ async function takeForAll({ keeper }: WebhooksDeps, plugin: string, addresses: r
   let answer: Response | undefined;
   for (const key of await keeper.keysOf(plugin, addresses)) {
     const door = await keeper.find(key);
-    const verdict = door === undefined ? undefined : await verdictOf(door, raw);
+    const verdict = door === undefined ? undefined : await verdictOf(keeper, door, raw);
     if (door === undefined || verdict === undefined) continue;
     answer ??= verdict.answer;
     if (verdict.store) taking.push(door);
@@ -66,9 +67,9 @@ async function takeForAll({ keeper }: WebhooksDeps, plugin: string, addresses: r
 }
 
 /** Undefined: not authentic for this channel, whose secret may be another app's. What else goes wrong is nobody's no, and is thrown. */
-async function verdictOf(door: DoorChannel, raw: RawDelivery): Promise<Verdict | undefined> {
+async function verdictOf(keeper: Doorkeeper, door: DoorChannel, raw: RawDelivery): Promise<Verdict | undefined> {
   try {
-    return await door.plugin.verify?.(raw, verifyContext(door));
+    return await verified(keeper, door, raw);
   } catch (error) {
     if (isChannelFailure(error) && error.failure.code === 'Unauthentic') return undefined;
     throw new DoorFailure(door, error);

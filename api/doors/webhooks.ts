@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { isChannelFailure, type RawDelivery } from '@trunkline/channel-sdk';
+import { ChannelFailure, isChannelFailure, type RawDelivery, type Verdict } from '@trunkline/channel-sdk';
 import { readOnlyState } from '#commands/channel-state.ts';
 import type { ClientAddress } from '../client-address.ts';
 import type { Bodies, BodyRefusal } from './bodies.ts';
@@ -32,14 +32,13 @@ export async function receiveWebhook(
     keeper.log('a channel could not be read', {});
     return unavailable();
   }
-  const verify = door?.plugin.verify;
-  if (door === undefined || verify === undefined || door.plugin.key !== path.plugin) return new Response(null, { status: 404 });
+  if (door?.plugin.verify === undefined || door.plugin.key !== path.plugin) return new Response(null, { status: 404 });
   const { maxDeliveryBytes } = door.plugin.capabilities;
   const body = await bodies.read(request, incoming, { address: clientAddress(request, incoming), maxBytes: maxDeliveryBytes });
   if ('refused' in body) return new Response(null, UNREAD[body.refused]);
   const raw = rawOf(keeper, request, incoming, path.pathAndQuery, body.bytes);
   try {
-    const verdict = await verify.call(door.plugin, raw, verifyContext(door));
+    const verdict = await verified(keeper, door, raw);
     if (verdict.store) await keeper.store(door, raw);
     return verdict.answer;
   } catch (error) {
@@ -49,8 +48,19 @@ export async function receiveWebhook(
   }
 }
 
+/** What the plugin says of a delivery. One that it can not judge yet has what it lacks renewed, for the provider comes again. */
+export async function verified(keeper: Doorkeeper, door: DoorChannel, raw: RawDelivery): Promise<Verdict> {
+  if (door.plugin.verify === undefined) throw new ChannelFailure({ code: 'Unauthentic' });
+  try {
+    return await door.plugin.verify(raw, verifyContext(door));
+  } catch (error) {
+    if (isChannelFailure(error) && error.failure.code === 'Unavailable') keeper.askRenewal(door);
+    throw error;
+  }
+}
+
 /** What a plugin verifies with: the channel's state is only to be read. */
-export function verifyContext({ context }: DoorChannel): DoorChannel['context'] {
+function verifyContext({ context }: DoorChannel): DoorChannel['context'] {
   return context.state === undefined ? context : { ...context, state: readOnlyState(context.state) };
 }
 

@@ -82,32 +82,24 @@ test.each(['terminate', 'cancel', 'reset'] as const)(
     const ids = hold(9);
     const asked = Promise.withResolvers<void>();
     const go = Promise.withResolvers<void>();
-    const channel = await (async () => {
-      provider.script(
-        { then: async () => undefined },
-        {
-          then: async () => {
-            asked.resolve();
-            await go.promise;
-          },
-        },
-      );
-      return connect();
-    })();
+    const second = async () => {
+      asked.resolve();
+      await go.promise;
+    };
+    provider.script({ then: async () => undefined }, { then: second });
+    const channel = await connect();
     await asked.promise;
     if (harm === 'terminate') await workflow(channel).terminate('somebody');
     else if (harm === 'cancel') await workflow(channel).cancel();
     else {
-      const { workflowExecution } = await world.connection.workflowService
-        .resetWorkflowExecution({
-          namespace: world.namespace,
-          workflowExecution: { workflowId: catchUpWorkflowId(channel.key) },
-          reason: 'somebody',
-          workflowTaskFinishEventId: 4,
-          requestId: randomBytes(8).toString('hex'),
-        })
-        .then(({ runId }) => ({ workflowExecution: runId }));
-      expect(workflowExecution).toBeTruthy();
+      const begun = (await workflow(channel).fetchHistory()).events?.find((event) => event.workflowTaskCompletedEventAttributes);
+      await world.connection.workflowService.resetWorkflowExecution({
+        namespace: world.namespace,
+        workflowExecution: { workflowId: catchUpWorkflowId(channel.key) },
+        reason: 'somebody',
+        workflowTaskFinishEventId: begun?.eventId ?? null,
+        requestId: randomBytes(8).toString('hex'),
+      });
     }
     go.resolve();
     // As if the time had passed.
