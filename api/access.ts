@@ -29,6 +29,7 @@ export interface Visibility {
   readonly helpDeskId: string | null;
   readonly place: RawBuilder<boolean>;
   readonly channel: RawBuilder<boolean>;
+  readonly chatflow: RawBuilder<boolean>;
   readonly contact: RawBuilder<boolean>;
   readonly conversation: RawBuilder<boolean>;
   readonly message: RawBuilder<boolean>;
@@ -81,6 +82,7 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDeskId: str
     anybody: yes,
     place: admin ? yes : inPlaces('place.id'),
     channel,
+    chatflow: sql<boolean>`exists (select 1 from channel where channel.id = chatflow.channel_id and ${channel})`,
     contact: sql<boolean>`(contact.owner_id = ${viewer.userId}::uuid
       or exists (select 1 from conversation seen where seen.contact_id = contact.id and ${inPlaces('seen.place_id')}))`,
     conversation: inPlaces('conversation.place_id'),

@@ -14,6 +14,8 @@ import {
   DELIVERY_COLUMNS,
   type AccessEntryRow,
   type AttachmentRow,
+  type ChatflowRow,
+  type ChatflowRunRow,
   type IdentityRow,
   type MessageRow,
   type OutboundRow,
@@ -51,6 +53,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .select(CHANNEL_COLUMNS)
         .where('id', 'in', ids)
         .where((await see()).channel)
+        .execute(),
+    ),
+    chatflow: byId(async (ids) =>
+      db
+        .selectFrom('chatflow')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).chatflow)
         .execute(),
     ),
     contact: byId(async (ids) =>
@@ -207,6 +217,20 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       (ids) => db.selectFrom('attachment').select(ATTACHMENT_COLUMNS).where('message_id', 'in', ids).orderBy('message_id').orderBy('position').execute(),
       (row) => row.message_id,
     ),
+    chatflowsOf: grouped<ChatflowRow>(
+      // The primary one first.
+      (ids) => db.selectFrom('chatflow').selectAll().where('channel_id', 'in', ids).orderBy('channel_id').orderBy(sql`entry_point nulls first`).execute(),
+      (row) => row.channel_id,
+    ),
+    chatflowRunOf: new DataLoader<string, ChatflowRunRow | null>(async (conversationIds) => {
+      const rows = await db
+        .selectFrom('chatflow_run')
+        .select(['conversation_id', 'chatflow_id', 'state', 'step', 'wait_until', 'started_at'])
+        .where('conversation_id', 'in', conversationIds)
+        .execute();
+      const found = new Map(rows.map((row) => [row.conversation_id, row]));
+      return conversationIds.map((id) => found.get(id) ?? null);
+    }),
     identitiesOf: grouped<IdentityRow>(
       (ids) => db.selectFrom('contact_identity').selectAll().where('contact_id', 'in', ids).orderBy('created_at').orderBy('kind').orderBy('value').execute(),
       (row) => row.contact_id,

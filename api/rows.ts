@@ -4,6 +4,8 @@ import type {
   AttachmentTable,
   ApiTokenTable,
   ChannelTable,
+  ChatflowTable,
+  ChatflowRunTable,
   ContactIdentityTable,
   ContactTable,
   ConversationTable,
@@ -39,6 +41,9 @@ export type AccessEntryRow = Selectable<AccessEntryTable>;
 export type PipelineRow = Selectable<PipelineTable>;
 export type StatusRow = Selectable<TicketStatusTable>;
 export type ChannelRow = Pick<Selectable<ChannelTable>, (typeof CHANNEL_COLUMNS)[number]>;
+export type ChatflowRow = Selectable<ChatflowTable>;
+/** Without the answers and the definition it began with. */
+export type ChatflowRunRow = Pick<Selectable<ChatflowRunTable>, 'conversation_id' | 'chatflow_id' | 'state' | 'step' | 'wait_until' | 'started_at'>;
 export type ContactRow = Selectable<ContactTable>;
 export type IdentityRow = Selectable<ContactIdentityTable>;
 export type ConversationRow = Selectable<ConversationTable>;

@@ -169,6 +169,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   PLACE_CHANGED: 'The conversation moved to the help desk.',
   CURRENT_CHANNEL_CHANGED: 'The conversation goes on in another channel.',
   ROUTING_DECIDED: 'Automatic routing decided on an owner, or on nobody.',
+  ROUTING_SETTINGS_CHANGED: 'How the account routes changed.',
   CHANNEL_CONNECTED: 'A channel was connected.',
   CHANNEL_CHANGED: 'A channel’s settings or rule changed.',
   CHANNEL_DISCONNECTED: 'A channel was disconnected.',
@@ -209,4 +210,16 @@ export const ActivityKindEnum = words('ActivityKind', 'What goes on in a convers
   VISITOR_CAME: 'The visitor has the page open again.',
   VISITOR_LEFT: 'The visitor has had no page open for a minute.',
   JOINED: '`user` owns the conversation now.',
+});
+export const ChatflowKindEnum = words('ChatflowKind', 'Who answers first on a channel.', {
+  LIVE: 'People do; at most an instant reply comes before them.',
+  BOT: 'Steps do, until they hand off to people.',
+});
+export const ChatflowStateEnum = words('ChatflowState', 'How far a chatflow has come in a conversation.', {
+  RUNNING: 'It is doing its next step.',
+  WAITING: 'It waits for the contact.',
+  HANDED_OFF: 'It has left the conversation to people.',
+  TAKEN_OVER: 'A person replied or took the conversation.',
+  ENDED: 'It has come to its end, or the conversation was closed.',
+  ABANDONED: 'A question was not answered in time, or the chatflow could not go on.',
 });

@@ -4,6 +4,7 @@ import type {
   AttachmentRow,
   ApiTokenRow,
   ChannelRow,
+  ChatflowRow,
   ContactRow,
   ConversationRow,
   DecisionRow,
@@ -35,6 +36,7 @@ export const InboxRef = builder.objectRef<PlaceRow>('Inbox');
 export const PipelineRef = builder.objectRef<PipelineRow>('Pipeline');
 export const StatusRef = builder.objectRef<StatusRow>('TicketStatus');
 export const ChannelRef = builder.objectRef<ChannelRow>('Channel');
+export const ChatflowRef = builder.objectRef<ChatflowRow>('Chatflow');
 export const ContactRef = builder.objectRef<ContactRow>('Contact');
 export const ConversationRef = builder.objectRef<ConversationRow>('Conversation');
 export const MessageRef = builder.objectRef<MessageRow>('Message');

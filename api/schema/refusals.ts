@@ -21,7 +21,7 @@ builder.objectType(refusals.Forbidden, {
   interfaces,
   fields: (t) => ({ needs: t.exposeString('needs', { description: 'What they lack: “the role admin”.' }) }),
 });
-const ProblemRef = builder.objectRef<refusals.Problem>('InputProblem').implement({
+export const ProblemRef = builder.objectRef<refusals.Problem>('InputProblem').implement({
   description: 'One wrong field.',
   fields: (t) => ({
     path: t.exposeString('path', { description: 'Where, with dots: “settings.smtp.port”.' }),

@@ -2,7 +2,7 @@ import type { Tx } from '#db/database.ts';
 import { NotFound } from '#commands/refusals.ts';
 import type { Visibility } from '../access.ts';
 
-type Seen = 'contact' | 'conversation' | 'ticket' | 'message' | 'channel' | 'place';
+type Seen = 'contact' | 'conversation' | 'ticket' | 'message' | 'channel' | 'chatflow' | 'place';
 
 /** What a mutation touches must be seen by whoever touches it; what is not seen is not found (API-6). */
 export async function requireSeen(tx: Tx, visible: Visibility, what: Seen, id: string): Promise<void> {

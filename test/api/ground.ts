@@ -3,6 +3,7 @@ import type { Db } from '#db/database.ts';
 import { storeBlob } from '#commands/blobs.ts';
 import { hashToken } from '#commands/secrets.ts';
 import { newestPosition, writeCursor } from '#api/feed.ts';
+import { flowPlugin, makeFlow } from '../support/chatflow.ts';
 import { inbound, makeChannel, makeTeam, makeUser, take } from '../support/fixtures.ts';
 import { globalId, type Person } from './support.ts';
 
@@ -25,6 +26,8 @@ export interface Ground {
     readonly issuer: string;
     /** A conversation of the inbox. */
     readonly withoutTicket: string;
+    /** A channel that runs chatflows. */
+    readonly flowing: string;
   };
   uploadOf(userId: string): string;
   tokenOf(userId: string): string;
@@ -179,7 +182,11 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     .values({ channel_id: channel.id })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+  const flowing = await makeChannel(db);
+  await db.updateTable('channel').set({ plugin: flowPlugin.key }).where('id', '=', flowing.id).execute();
+  const chatflow = await makeFlow(db, flowing.id, {}, `${unique}-ref`);
   const ids: Readonly<Record<string, string | number>> = {
+    Chatflow: chatflow,
     Channel: channel.id,
     HelpDesk: channel.placeId,
     Inbox: inbox.id,
@@ -218,7 +225,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
       if (ids[type] === undefined) throw new Error(`${where}: no example of this id; add it to NAMES of test/api/ground.ts`);
       return gid(type);
     },
-    keys: { channel: channel.key, ticket: ticket.id, ticketNumber: ticket.number, failedMessage, uncertainMessage, issuer, withoutTicket },
+    keys: { channel: channel.key, ticket: ticket.id, ticketNumber: ticket.number, failedMessage, uncertainMessage, issuer, withoutTicket, flowing: flowing.id },
     uploadOf: (whose) => mine(whose, String(upload)),
     tokenOf: (whose) => mine(whose, gid('ApiToken')),
     notificationOf: (whose) => mine(whose, gid('Notification')),

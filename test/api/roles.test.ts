@@ -21,6 +21,8 @@ import { transact } from '#commands/unit.ts';
 import { RATES } from '#api/limits.ts';
 import { ROLES, reaches, scopeOf, type Operation } from '#api/roles.ts';
 import { schema } from '#api/schema/index.ts';
+import { flowPlugin } from '../support/chatflow.ts';
+import { plainPlugin } from '../support/fixtures.ts';
 import { tableRows } from '../structure/markdown.ts';
 import { makeGround, type Ground } from './ground.ts';
 import { globalId, openWorld, type Answer, type Person, type World } from './support.ts';
@@ -96,7 +98,7 @@ let outside: Readonly<Record<Role, Person>>;
 let somebody: Person;
 
 beforeAll(async () => {
-  world = await openWorld({ rates: { ...RATES, callerPerMinute: 100_000, unauthenticatedPerMinute: 100_000 } });
+  world = await openWorld({ plugins: [plainPlugin, flowPlugin], rates: { ...RATES, callerPerMinute: 100_000, unauthenticatedPerMinute: 100_000 } });
   const three = async (): Promise<Record<Role, Person>> => ({
     AGENT: await world.user({ role: 'AGENT' }),
     ADMIN: await world.user({ role: 'ADMIN' }),
@@ -118,6 +120,8 @@ async function closePlaces(): Promise<void> {
 /** Arguments that the types alone do not say. */
 const EXAMPLES: Readonly<Record<string, (ground: Ground, whose: Person) => Readonly<Record<string, unknown>>>> = {
   channelByKey: ({ keys }) => ({ key: keys.channel }),
+  checkChatflow: ({ keys }) => ({ channelId: globalId('Channel', keys.flowing), kind: 'LIVE', definition: {} }),
+  saveChatflow: ({ keys, unique }) => ({ channelId: globalId('Channel', keys.flowing), name: unique, kind: 'LIVE', entryPoint: unique, definition: {} }),
   channelPreview: ({ gid }) => ({ channelId: gid('Channel') }),
   ticketByNumber: ({ keys }) => ({ number: keys.ticketNumber }),
   ticketImportPreview: (ground, whose) => ({ uploadId: ground.uploadOf(whose.id), format: 'NDJSON' }),

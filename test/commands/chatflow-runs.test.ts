@@ -70,7 +70,7 @@ describe('a chatflow begins', () => {
     const id = await one.conversation();
     expect(await run(id)).toMatchObject({ state: 'RUNNING', step: 'hello', chatflow_id: channel.flowId });
     expect((await ticketOf(id))?.route_pending_since).toBeNull();
-    expect(wakes).toContainEqual({ kind: 'chatflow', conversationId: id, channelKey: channel.key, plugin: 'plain' });
+    expect(wakes).toContainEqual({ kind: 'chatflow', conversationId: id, channelKey: channel.key, plugin: 'flows' });
     expect(await settleRun(db, id)).toEqual(['say', 'ask']);
     expect(await written(id)).toEqual(['Hello', 'Who are you?']);
     expect(await whys(id, 'CHATFLOW_STARTED')).toEqual(['FIRST_MESSAGE']);

@@ -12,7 +12,7 @@ export const flowCapabilities: Capabilities = {
   chatflows: true,
   quickReplies: { maxCount: 5, maxLength: 40 },
 };
-export const flowPlugin: Plugin = definePlugin({ ...plainPlugin, capabilities: flowCapabilities });
+export const flowPlugin: Plugin = definePlugin({ ...plainPlugin, key: 'flows', name: 'Flows', capabilities: flowCapabilities });
 
 /** A greeting, a name, an address, then people. */
 export const BOT: { readonly start: string; readonly steps: readonly Step[] } = {
@@ -28,6 +28,7 @@ export const BOT: { readonly start: string; readonly steps: readonly Step[] } = 
 /** A connected channel with one chatflow, written straight into the rows. */
 export async function makeFlowChannel(db: Db, definition: object = BOT, options: TestChannel = {}): Promise<MadeChannel & { readonly flowId: string }> {
   const channel = await makeChannel(db, options);
+  await db.updateTable('channel').set({ plugin: flowPlugin.key }).where('id', '=', channel.id).execute();
   return { ...channel, flowId: await makeFlow(db, channel.id, definition) };
 }
 
