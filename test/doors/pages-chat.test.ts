@@ -1,0 +1,197 @@
+import { randomUUID } from 'node:crypto';
+import chat from '@trunkline/plugin-chat';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { connectChannel } from '#commands/channels.ts';
+import { reply } from '#commands/conversations.ts';
+import { claimNext, settleSend } from '#commands/outbox.ts';
+import { transact } from '#commands/unit.ts';
+import { checkInvariants } from '#db/invariants.ts';
+import { readStream, type StreamEvent, type StreamReader } from '#plugins/chat/test/support.ts';
+import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { placeId } from '../support/email-channel.ts';
+import { makeUser } from '../support/fixtures.ts';
+import { eventually } from '../support/wait.ts';
+import { openProcess, type Process } from './live-support.ts';
+import { keys } from './support.ts';
+
+/** Chat as a visitor's page and an agent meet it: the real plugin behind real doors, two API processes, real rows. */
+let database: TestDatabase;
+let one: Process;
+let two: Process;
+let agent: string;
+let key: string;
+
+beforeAll(async () => {
+  database = await testDatabase();
+  [one, two] = await Promise.all([openProcess(database.url, { plugins: [chat] }), openProcess(database.url, { plugins: [chat] })]);
+  agent = await makeUser(database.db, { name: 'Ada Lovelace' });
+  key = await connect();
+});
+afterAll(async () => {
+  const broken = (await checkInvariants(database.db)).filter(({ violations }) => violations !== 0);
+  await Promise.all([one?.close(), two?.close()]);
+  await database?.drop();
+  expect(broken.map(({ invariant, violations }) => `${invariant.rule} ${invariant.holds}: ${violations}`)).toEqual([]);
+});
+
+async function connect(settings: Record<string, unknown> = {}): Promise<string> {
+  const input = { plugin: 'chat', name: 'Chat', placeId: await placeId(database.db, 'HELP_DESK'), settings: { title: `Acme ${randomUUID()}`, ...settings } };
+  return (await transact(database.db, { actor: 'SYSTEM' }, (unit) => connectChannel(unit, { plugins: [chat], keys }, input))).value.key;
+}
+
+const SITE = { origin: 'https://shop.example' };
+
+interface Visitor {
+  readonly id: string;
+  post(path: string, body: unknown, at?: Process): Promise<Response>;
+  stream(at?: Process, after?: string): Promise<StreamReader>;
+}
+
+async function come(channelKey = key): Promise<Visitor> {
+  const { token } = (await (await fetch(`${one.page(channelKey)}/visitor`, { method: 'POST', headers: SITE })).json()) as { readonly token: string };
+  const headers = { ...SITE, authorization: `Bearer ${token}` };
+  return {
+    id: token.split('.')[1] ?? '',
+    post: (path, body, at = one) =>
+      fetch(`${at.page(channelKey)}${path}`, { method: 'POST', body: JSON.stringify(body), headers: { ...headers, 'content-type': 'application/json' } }),
+    stream: async (at = one, after) =>
+      readStream(await fetch(`${at.page(channelKey)}/stream`, { headers: after === undefined ? headers : { ...headers, 'last-event-id': after } })),
+  };
+}
+
+/** Events until one of this text came, that one included. */
+async function readTo(reader: StreamReader, text: string): Promise<readonly StreamEvent[]> {
+  const events: StreamEvent[] = [];
+  for (let event = await reader.next(); event !== undefined; event = await reader.next()) {
+    events.push(event);
+    if (textOf(event) === text) return events;
+  }
+  throw new Error(`the stream ended before "${text}"`);
+}
+
+function textOf({ data }: StreamEvent): string | undefined {
+  return typeof data === 'object' && data !== null && 'text' in data ? String(data.text) : undefined;
+}
+
+const conversationOf = (visitor: Visitor): Promise<string> =>
+  eventually(async () => {
+    const row = await database.db
+      .selectFrom('conversation as c')
+      .innerJoin('contact_identity as i', 'i.contact_id', 'c.contact_id')
+      .select('c.id')
+      .where('i.value', '=', visitor.id)
+      .executeTakeFirst();
+    return row?.id ?? false;
+  });
+
+const answer = (conversationId: string, text: string) =>
+  transact(database.db, { actor: 'USER', userId: agent }, (unit) => reply(unit, [chat], { conversationId, text }));
+
+describe('a chat', () => {
+  it('is one conversation with a ticket, said and answered in real time in every tab, and whole after a reload [CHAT-2]', async () => {
+    const visitor = await come();
+    const [here, there] = [await visitor.stream(one), await visitor.stream(two)];
+    const said = { id: randomUUID(), text: '<script>alert(1)</script> & so on', name: 'Eva', page: { url: 'https://shop.example/?ref=sale', title: 'Shop' } };
+    // Sent three times, once to another process: the answer was lost on the way.
+    for (const at of [one, two, one]) expect((await visitor.post('/messages', said, at)).status).toBe(202);
+    const conversationId = await conversationOf(visitor);
+    for (const tab of [here, there]) {
+      const events = await readTo(tab, said.text);
+      expect(events.map(({ type }) => type)).toEqual(['ready', 'message']);
+      expect(events[1]?.data).toMatchObject({ from: 'visitor', providerMessageId: said.id, html: null, author: null });
+    }
+    await answer(conversationId, 'A new one is on its way.');
+    const seen: (string | undefined)[] = [];
+    for (const tab of [here, there]) {
+      const last = (await readTo(tab, 'A new one is on its way.')).at(-1);
+      expect(last?.data).toMatchObject({ from: 'us', author: 'Ada Lovelace' });
+      seen.push(last?.id);
+      await tab.cut();
+    }
+    // While nobody looks; then the page comes back with the last it has.
+    await answer(conversationId, 'Is there anything else?');
+    const back = await visitor.stream(two, seen[0]);
+    const missed = await readTo(back, 'Is there anything else?');
+    expect(missed.flatMap((event) => textOf(event) ?? [])).toEqual(['Is there anything else?']);
+    await back.cut();
+    const anew = await visitor.stream(one);
+    const all = await readTo(anew, 'Is there anything else?');
+    expect(all.flatMap((event) => textOf(event) ?? [])).toEqual([said.text, 'A new one is on its way.', 'Is there anything else?']);
+    await anew.cut();
+    const messages = await database.db
+      .selectFrom('message')
+      .select(['direction', 'text', 'html'])
+      .where('conversation_id', '=', conversationId)
+      .orderBy('arrival')
+      .execute();
+    expect(messages.map(({ direction }) => direction)).toEqual(['INBOUND', 'OUTBOUND', 'OUTBOUND']);
+    expect(messages.every(({ html }) => html === null)).toBe(true);
+    const tickets = await database.db.selectFrom('ticket').select('number').where('conversation_id', '=', conversationId).execute();
+    expect(tickets).toHaveLength(1);
+  });
+
+  it('knows the contact by name and by the address that was typed, and what was read [CHAT-2, CHAT-3]', async () => {
+    const visitor = await come();
+    const address = `eva-${randomUUID()}@example.org`;
+    expect((await visitor.post('/messages', { id: randomUUID(), text: 'Hello', name: 'Eva', email: address.toUpperCase() })).status).toBe(202);
+    const conversationId = await conversationOf(visitor);
+    const contact = await eventually(async () => {
+      const rows = await database.db
+        .selectFrom('conversation as c')
+        .innerJoin('contact as k', 'k.id', 'c.contact_id')
+        .innerJoin('contact_identity as i', 'i.contact_id', 'k.id')
+        .select(['k.name', 'i.kind', 'i.value'])
+        .where('c.id', '=', conversationId)
+        .orderBy('i.kind')
+        .execute();
+      return rows.length === 2 && rows;
+    });
+    expect(contact).toEqual([
+      { name: 'Eva', kind: 'email-address', value: address },
+      { name: 'Eva', kind: 'visitor', value: visitor.id },
+    ]);
+    const { value } = await answer(conversationId, 'Good day.');
+    const { value: claim } = await claimNext(database.db, conversationId, () => undefined);
+    if (claim.kind !== 'send') throw new Error(`nothing to send: ${claim.kind}`);
+    expect(claim.claimed.message.to).toMatchObject({ kind: 'visitor', value: visitor.id });
+    await settleSend(database.db, claim.claimed.message.id, claim.claimed.attempt, {
+      kind: 'sent',
+      receipt: { providerMessageId: claim.claimed.message.id, keys: [], state: 'sent' },
+    });
+    expect((await visitor.post('/read', { through: new Date(Date.now() + 60_000).toISOString() })).status).toBe(204);
+    await eventually(async () => {
+      const row = await database.db.selectFrom('outbound').select('state').where('message_id', '=', value.messageId).executeTakeFirstOrThrow();
+      expect(row.state).toBe('READ');
+    });
+  });
+
+  it('is shown to nobody with another channel’s token, a made one, or another visitor’s [CHAT-2]', async () => {
+    const [eva, ben] = [await come(), await come()];
+    await eva.post('/messages', { id: randomUUID(), text: 'for us alone' });
+    await conversationOf(eva);
+    const other = await connect();
+    const { token } = (await (await fetch(`${one.page(other)}/visitor`, { method: 'POST' })).json()) as { readonly token: string };
+    const [version, , signature] = token.split('.');
+    for (const forged of [token, `${version}.${eva.id}.${signature}`, `${version}.${eva.id}.${'a'.repeat(52)}`, '']) {
+      const response = await fetch(`${one.page(key)}/stream`, { headers: { ...SITE, authorization: `Bearer ${forged}` } });
+      expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([401, SITE.origin]);
+      await response.body?.cancel();
+    }
+    const stream = await ben.stream();
+    await ben.post('/messages', { id: randomUUID(), text: 'of Ben' });
+    expect((await readTo(stream, 'of Ben')).flatMap((event) => textOf(event) ?? [])).toEqual(['of Ben']);
+    await stream.cut();
+  });
+
+  it('that is off says so, and takes in what is written all the same [CH-9]', async () => {
+    const closed = await connect({ greeting: 'Hello.' });
+    const visitor = await come(closed);
+    await database.db.updateTable('channel').set({ enabled: false }).where('key', '=', closed).execute();
+    await eventually(async () => {
+      const config: unknown = await (await fetch(`${one.page(closed)}/config`)).json();
+      expect(config).toMatchObject({ enabled: false, available: false, greeting: null });
+    });
+    expect((await visitor.post('/messages', { id: randomUUID(), text: 'Anybody?' })).status).toBe(202);
+    await conversationOf(visitor);
+  });
+});
