@@ -182,8 +182,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     .values({ channel_id: channel.id })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
-  const flowing = await makeChannel(db);
-  await db.updateTable('channel').set({ plugin: flowPlugin.key }).where('id', '=', flowing.id).execute();
+  const flowing = await makeChannel(db, { plugin: flowPlugin.key });
   const chatflow = await makeFlow(db, flowing.id, {}, `${unique}-ref`);
   const ids: Readonly<Record<string, string | number>> = {
     Chatflow: chatflow,

@@ -27,8 +27,7 @@ export const BOT: { readonly start: string; readonly steps: readonly Step[] } = 
 
 /** A connected channel with one chatflow, written straight into the rows. */
 export async function makeFlowChannel(db: Db, definition: object = BOT, options: TestChannel = {}): Promise<MadeChannel & { readonly flowId: string }> {
-  const channel = await makeChannel(db, options);
-  await db.updateTable('channel').set({ plugin: flowPlugin.key }).where('id', '=', channel.id).execute();
+  const channel = await makeChannel(db, { plugin: flowPlugin.key, ...options });
   return { ...channel, flowId: await makeFlow(db, channel.id, definition) };
 }
 

@@ -77,6 +77,8 @@ export async function makeTeam(db: Db, members: { readonly primary?: readonly st
 }
 
 export interface TestChannel {
+  /** The plugin's key; the plain one unless given. */
+  readonly plugin?: string;
   readonly place?: 'INBOX' | 'HELP_DESK';
   readonly createTickets?: boolean;
   readonly enabled?: boolean;
@@ -122,7 +124,7 @@ export async function makeChannel(db: Db, options: TestChannel = {}): Promise<Ma
     .insertInto('channel')
     .values({
       key,
-      plugin: 'plain',
+      plugin: options.plugin ?? 'plain',
       name: 'Plain channel',
       address: key,
       place_id: place.id,
