@@ -66,8 +66,8 @@ const GONE: Omit<ChatflowView, 'conversationId'> = {
 };
 
 /** One step, also outside Temporal (tests). A conversation without a ticket has no workflow that would decide its owner: it is decided here. */
-export async function advanceOnce(engine: Pick<Engine, 'db' | 'waker' | 'log'>, turn: ChatflowTurn, due: ChatflowDue): Promise<ChatflowDone> {
-  const { value, wakes } = await advanceRun(engine.db, { ...turn, due });
+export async function advanceOnce(engine: Pick<Engine, 'db' | 'plugins' | 'waker' | 'log'>, turn: ChatflowTurn, due: ChatflowDue): Promise<ChatflowDone> {
+  const { value, wakes } = await advanceRun(engine.db, { ...turn, due }, engine.plugins);
   // The conversation's own workflow is the one that asked; it looks again anyway.
   await wake(
     engine,

@@ -1,7 +1,9 @@
+import type { MessagingWindow } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
 import type { StoredIdentity, StoredQuickReply } from '#db/schema.ts';
+import { leaveOutOutsideWindow } from './messaging-windows.ts';
 import { subjectIds, type Subject } from './subjects.ts';
 import type { Unit } from './unit.ts';
 
@@ -12,18 +14,20 @@ export interface AutomatedMessage {
   readonly quickReplies?: readonly StoredQuickReply[];
   /** Which automation, a code for the timeline. */
   readonly why: 'CHATFLOW' | 'ON_CLOSE';
+  /** What the channel's plugin declares: outside of them nothing is written, and the timeline says so. */
+  readonly windows?: readonly MessagingWindow[];
 }
 
 /**
  * Writes an automation's message and queues it through the conversation's current channel, which the caller holds shared, and the conversation locked. It
  * is nobody's reply: it takes no ownership and is no first reply of a person. Null: nobody to write to, for they were erased or have never written there.
  */
-export async function writeAutomated(unit: Unit, subject: Subject, { text, quickReplies, why }: AutomatedMessage): Promise<string | null> {
+export async function writeAutomated(unit: Unit, subject: Subject, { text, quickReplies, why, windows = [] }: AutomatedMessage): Promise<string | null> {
   const { tx } = unit;
   const { conversationId, channelId, channelKey, plugin } = subject;
   if (conversationId === null || channelId === null || channelKey === null || plugin === null) return null;
   const recipient = await automatedRecipient(tx, conversationId, channelId);
-  if (recipient === null) return null;
+  if (recipient === null || (await leaveOutOutsideWindow(unit, subject, windows, why))) return null;
   // Dated after what came while this transaction waited for its locks, as a person's reply is (MODEL-5).
   const { at } = await tx
     .updateTable('conversation')

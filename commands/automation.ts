@@ -1,4 +1,4 @@
-import type { Capabilities } from '@trunkline/channel-sdk';
+import type { Capabilities, Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { writeAutomated } from './automated-message.ts';
@@ -155,7 +155,7 @@ export async function reopeningStatus(tx: Tx, subject: Pick<Subject, 'conversati
  * A person has just closed a conversation: its current channel's message goes out, once, in this transaction. Not where a machine closed it, where the
  * channel is off (CH-9) or disconnected, or where there is nobody to write to. The caller holds the channel shared and the conversation's lock.
  */
-export async function onClose(unit: Unit, subject: Subject): Promise<void> {
+export async function onClose(unit: Unit, subject: Subject, plugins: readonly Plugin[]): Promise<void> {
   if (unit.actor.actor !== 'USER' || subject.channelId === null) return;
   const channel = await unit.tx
     .selectFrom('channel')
@@ -165,5 +165,9 @@ export async function onClose(unit: Unit, subject: Subject): Promise<void> {
     .where('disconnected_at', 'is', null)
     .executeTakeFirst();
   if (channel === undefined || channel.on_close_message === null) return;
-  await writeAutomated(unit, subject, { text: channel.on_close_message, why: 'ON_CLOSE' });
+  await writeAutomated(unit, subject, {
+    text: channel.on_close_message,
+    why: 'ON_CLOSE',
+    windows: plugins.find(({ key }) => key === subject.plugin)?.capabilities.windows ?? [],
+  });
 }

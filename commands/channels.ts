@@ -14,7 +14,7 @@ import { insertPrimary } from './chatflows.ts';
 import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
 import { deliveryChanged } from './outbox.ts';
 import { HELD_SECONDS } from './provider-calls.ts';
-import { replyChannelProblem } from './reply-channels.ts';
+import { namedChannelProblems } from './reply-channels.ts';
 import { insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
 import type { PreparedUpdate } from './telling.ts';
@@ -114,8 +114,7 @@ async function checkInput(tx: Tx, plugins: readonly Plugin[], plugin: Plugin, in
   if (name === '') problems.push({ path: 'name', message: 'must not be empty' });
   const valid = await settingsProblems(plugin, input.settings);
   if ('problems' in valid) problems.push(...valid.problems);
-  const replies = 'problems' in valid ? undefined : await replyChannelProblem(tx, plugins, plugin, valid.all);
-  if (replies !== undefined) problems.push(replies);
+  if (!('problems' in valid)) problems.push(...(await namedChannelProblems(tx, plugins, plugin, valid.all)));
   const defaults = await chooseTicketDefaults(tx, input.ticketDefaults ?? {});
   if ('problems' in defaults) problems.push(...defaults.problems);
   const pipelineId = 'problems' in defaults ? null : defaults.default_pipeline_id;
@@ -217,8 +216,7 @@ export async function updateChannel(
         settings: JSON.stringify(changed.settings),
         secrets: sealSecrets(keys, channel.key, changed.secrets),
       });
-    const replies = 'problems' in changed || plugin === undefined ? undefined : await replyChannelProblem(tx, plugins, plugin, changed.all);
-    if (replies !== undefined) problems.push(replies);
+    if (!('problems' in changed) && plugin !== undefined) problems.push(...(await namedChannelProblems(tx, plugins, plugin, changed.all)));
   }
   let pipelineId: string | null = channel.default_pipeline_id;
   if (input.ticketDefaults !== undefined) {

@@ -1,3 +1,4 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
@@ -63,6 +64,7 @@ export interface AdvancedRun {
 export async function advanceRun(
   db: Db,
   { conversationId, version, due }: { readonly conversationId: string; readonly version: number; readonly due: ChatflowDue },
+  plugins: readonly Plugin[] = [],
 ): Promise<Committed<AdvancedRun>> {
   return transact(db, { actor: 'SYSTEM' }, async (unit): Promise<AdvancedRun> => {
     const { tx } = unit;
@@ -79,7 +81,7 @@ export async function advanceRun(
     if (due === 'stop') return stop(unit, subject, row);
     const at: RunState = { state: goingState(row.state), step: row.step, answers: row.answers, tries: row.tries };
     const advanced = row.kind === 'LIVE' ? advanceLive(row.definition, at) : advance(row.definition, at, inputOf(due, now.said));
-    return carryOut(unit, subject, row, advanced, now.said);
+    return carryOut(unit, subject, row, advanced, now.said, plugins);
   });
 }
 
@@ -147,9 +149,17 @@ function inputOf(due: ChatflowDue, said: Said | undefined): RunInput {
   return due === 'person' ? { kind: 'said', said: { text: '', choice: PERSON_CHOICE } } : { kind: 'go' };
 }
 
-async function carryOut(unit: Unit, locked: Subject, row: Row, { state, effects }: Advanced, said: Unseen | undefined): Promise<AdvancedRun> {
+async function carryOut(
+  unit: Unit,
+  locked: Subject,
+  row: Row,
+  { state, effects }: Advanced,
+  said: Unseen | undefined,
+  plugins: readonly Plugin[],
+): Promise<AdvancedRun> {
   const { tx } = unit;
   let subject = locked;
+  const windows = plugins.find(({ key }) => key === subject.plugin)?.capabilities.windows ?? [];
   let decide = false;
   // Before its effects: closing ends what goes on, and this has ended by itself.
   await write(tx, row, state, said);
@@ -157,7 +167,8 @@ async function carryOut(unit: Unit, locked: Subject, row: Row, { state, effects 
   for (const effect of effects) {
     switch (effect.kind) {
       case 'say':
-        if ((await writeAutomated(unit, subject, { text: effect.text, quickReplies: effect.quickReplies, why: 'CHATFLOW' })) !== null || over(state)) break;
+        if ((await writeAutomated(unit, subject, { text: effect.text, quickReplies: effect.quickReplies, why: 'CHATFLOW', windows })) !== null || over(state))
+          break;
         return giveToPeople(unit, subject, row, 'CANNOT_SAY');
       case 'set':
         if (effect.of === 'contact') await setContactProperty(unit, subject, effect.property, effect.value);
@@ -175,7 +186,7 @@ async function carryOut(unit: Unit, locked: Subject, row: Row, { state, effects 
         await leave(unit, subject);
         break;
       case 'close':
-        await close(unit, { conversationId: row.conversation_id }, 'CHATFLOW');
+        await close(unit, { conversationId: row.conversation_id }, 'CHATFLOW', plugins);
         break;
     }
   }

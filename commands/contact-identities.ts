@@ -14,6 +14,17 @@ export function peopleOf(event: InboundEvent): readonly Identity[] {
   return pair === undefined ? [] : [pair.contact, pair.added];
 }
 
+/** Those who may get a name with an address, held for that before conversations are locked: who locks the other way round would wait for each other. */
+export async function holdNameless(tx: Tx, events: readonly InboundEvent[]): Promise<void> {
+  const named = addedBy(events).filter(({ contact, added }) => (contact.name ?? added.name) !== undefined);
+  if (named.length === 0) return;
+  const contacts = named.map((one) => one.contact);
+  await sql`
+    select 1 from contact c join contact_identity i on i.contact_id = c.id
+    join unnest(${contacts.map((one) => one.kind)}::text[], ${contacts.map((one) => one.value)}::text[]) as w (kind, value) on w.kind = i.kind and w.value = i.value
+    where c.name is null order by c.id for no key update of c`.execute(tx);
+}
+
 /** What a batch adds to its contacts. */
 export function addedBy(events: readonly InboundEvent[]): readonly AddedIdentity[] {
   return events.flatMap((event) => pairOf(event) ?? []);

@@ -11,6 +11,7 @@ import { ensureContacts, identityKey } from './contacts.ts';
 import { requireOpenWindow } from './messaging-windows.ts';
 import { takeByReply } from './owners.ts';
 import { ChangedMeanwhile, InvalidInput, NotFound, NotPossible } from './refusals.ts';
+import { reachedAt } from './recipients.ts';
 import { chooseChannel } from './reply-channels.ts';
 import { lockSubject, subjectIds, type Subject } from './subjects.ts';
 import { attachUploads } from './uploads.ts';
@@ -265,22 +266,8 @@ async function startsThread(tx: Tx, conversationId: string, channel: SendingChan
 
 /** Whom a reply goes to: who wrote last on this channel, or the address that was given since; else an identity of the contact that the channel can reach. */
 async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabilities): Promise<StoredIdentity> {
-  const kinds = [...capabilities.identities];
-  const { rows } = await sql<{ recipient: StoredIdentity | null }>`
-    select coalesce(
-      (select heard.who from (
-         (select m.sender as who, m.received_at as at from message m where m.conversation_id = c.id and m.direction = 'INBOUND' and not m.automatic
-            and m.sender ->> 'kind' = any(${kinds}::text[]) order by m.occurred_at desc, m.arrival desc limit 1)
-         union all
-         (select jsonb_build_object('kind', p.kind, 'value', p.value), p.given_at from participant p where p.conversation_id = c.id
-            and p.kind = any(${kinds}::text[]) and p.given_at is not null order by p.given_at desc limit 1)
-       ) heard order by heard.at desc limit 1),
-      (select jsonb_build_object('kind', i.kind, 'value', i.value) from contact_identity i
-         where i.contact_id = c.contact_id and i.kind = any(${kinds}::text[]) order by i.created_at limit 1)
-    ) as recipient
-    from conversation c where c.id = ${conversationId}`.execute(tx);
-  const recipient = rows[0]?.recipient;
-  if (recipient === undefined || recipient === null) throw new NotPossible('NO_CONTACT');
+  const recipient = await reachedAt(tx, conversationId, capabilities.identities);
+  if (recipient === null) throw new NotPossible('NO_CONTACT');
   return recipient;
 }
 

@@ -157,7 +157,9 @@ async function eraseTraces(tx: Tx, contactId: string, ownIds: readonly string[],
     where (i.contact_id = ${contactId} and p.kind = i.kind and p.value = i.value) or p.conversation_id = any(${[...ownIds]}::uuid[])`.execute(tx);
   await sql`delete from thread_key where conversation_id = any(${[...ownIds]}::uuid[])`.execute(tx);
   await sql`
-    delete from system_mail where contact_id = ${contactId} or conversation_id = any(${[...ownIds]}::uuid[]) or ticket_id = any(${[...ticketIds]}::uuid[])`.execute(
+    delete from system_mail where contact_id = ${contactId} or conversation_id = any(${[...ownIds]}::uuid[]) or ticket_id = any(${[...ticketIds]}::uuid[])
+      -- Also what somebody else had mailed to an address of theirs.
+      or (user_id is null and recipient in (select value from contact_identity where contact_id = ${contactId} and kind = 'email-address'))`.execute(
     tx,
   );
   await sql`update conversation set subject = null where id = any(${[...ownIds]}::uuid[])`.execute(tx);

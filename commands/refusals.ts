@@ -111,6 +111,8 @@ export class NotPossible extends Refusal {
     | 'DELIVERY_NOT_KEPT'
     | 'NO_SENDER'
     | 'RECIPIENT_GONE'
+    | 'NO_TRANSCRIPT'
+    | 'NO_ADDRESS'
     | 'NO_CHATFLOWS'
     | 'CHATFLOW_IS_PRIMARY'
     | 'CHATFLOW_WAS_USED'

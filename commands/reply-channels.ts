@@ -1,4 +1,4 @@
-import type { Plugin } from '@trunkline/channel-sdk';
+import type { IdentityKind, Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { chooseReplyChannel, replyChannels, type ReplyOption, type ReplySituation } from '#domain/reply-channel.ts';
@@ -52,11 +52,20 @@ export async function replyChannelsOf(
   return new Map([...situations].map(([id, situation]) => [id, replyChannels(situation)]));
 }
 
-/** What is wrong with the channel that a channel's settings name for answers; undefined: nothing, or they name none. */
-export async function replyChannelProblem(db: Db | Tx, plugins: readonly Plugin[], plugin: Plugin, settings: unknown): Promise<Problem | undefined> {
-  const key = plugin.replyChannel?.(settings);
-  const kind = plugin.capabilities.repliesThrough;
-  if (key === undefined || kind === undefined) return undefined;
+/** What is wrong with the channels that a channel's settings name: for answers, and to mail transcripts by. Empty: nothing, or they name none. */
+export async function namedChannelProblems(db: Db | Tx, plugins: readonly Plugin[], plugin: Plugin, settings: unknown): Promise<readonly Problem[]> {
+  const named = [
+    [plugin.replyChannel?.(settings), plugin.capabilities.repliesThrough],
+    [plugin.transcripts?.(settings).from, 'email-address'],
+  ] as const;
+  const problems = await Promise.all(
+    named.map(([key, kind]) => (key === undefined || kind === undefined ? undefined : keyProblem(db, plugins, settings, key, kind))),
+  );
+  // One channel may be named for both: the first field that holds its key is told once.
+  return [...new Map(problems.flatMap((one) => (one === undefined ? [] : [[one.path, one] as const]))).values()];
+}
+
+async function keyProblem(db: Db | Tx, plugins: readonly Plugin[], settings: unknown, key: string, kind: IdentityKind): Promise<Problem | undefined> {
   const row = await db.selectFrom('channel').select('plugin').where('key', '=', key).where('disconnected_at', 'is', null).executeTakeFirst();
   const capabilities = plugins.find((one) => one.key === row?.plugin)?.capabilities;
   if (capabilities?.outbound === 'start' && capabilities.identities[0] === kind) return undefined;

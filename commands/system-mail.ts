@@ -19,10 +19,12 @@ export interface NewSystemMail {
   readonly html?: string | null;
   readonly conversationId?: string | null;
   readonly ticketId?: string | null;
+  /** The channel it goes by, one that can begin with an address; none: as the system sender does. */
+  readonly channelId?: string | null;
 }
 
 /**
- * Queues mails, or lists them as unsent where there is no system sender: nothing else fails then (CH-12). One statement for any number. What stayed
+ * Queues mails, or lists them as unsent where there is neither a channel of theirs nor a system sender: nothing else fails then (CH-12). One statement for any number. What stayed
  * unsent does not go out by itself once there is a sender, for by then it may be wrong: `resendSystemMail` is a person's own decision.
  */
 export async function queueSystemMail(unit: Unit, mails: readonly NewSystemMail[]): Promise<readonly string[]> {
@@ -38,12 +40,14 @@ export async function queueSystemMail(unit: Unit, mails: readonly NewSystemMail[
     html: mail.html ?? null,
     conversation_id: mail.conversationId ?? null,
     ticket_id: mail.ticketId ?? null,
+    channel_id: mail.channelId ?? null,
   }));
   const { state, reason, settledAt } = firstState();
   const inserted = await sql<{ state: SystemMailState }>`
-    insert into system_mail (id, kind, user_id, contact_id, recipient, subject, text, html, conversation_id, ticket_id, state, reason, settled_at)
-    select n.*, ${state}, ${reason}, ${settledAt} from json_to_recordset(${JSON.stringify(rows)}::json) as n (id uuid, kind text, user_id uuid, contact_id uuid,
-      recipient text, subject text, text text, html text, conversation_id uuid, ticket_id uuid)
+    insert into system_mail (id, kind, user_id, contact_id, recipient, subject, text, html, conversation_id, ticket_id, channel_id, state, reason, settled_at)
+    select n.*, case when n.channel_id is null then ${state} else 'QUEUED' end, case when n.channel_id is null then ${reason} end,
+      case when n.channel_id is null then ${settledAt} end from json_to_recordset(${JSON.stringify(rows)}::json) as n (id uuid, kind text, user_id uuid, contact_id uuid,
+      recipient text, subject text, text text, html text, conversation_id uuid, ticket_id uuid, channel_id uuid)
     returning state`.execute(unit.tx);
   if (inserted.rows.some((row) => row.state === 'QUEUED')) unit.wake({ kind: 'system-mail' });
   return rows.map(({ id }) => id);
@@ -77,15 +81,15 @@ export async function testSystemSender(unit: Unit, input: { readonly userId: str
 
 /** Sends a mail that stayed unsent, failed, or may have been sent, with its full time again. Throws `NotFound`, `NotPossible`. */
 export async function resendSystemMail(unit: Unit, input: { readonly mailId: string }): Promise<{ readonly mailId: string }> {
-  await requireSender(unit);
   const mail = await unit.tx
     .selectFrom('system_mail')
     .leftJoin('app_user', 'app_user.id', 'system_mail.user_id')
-    .select(['system_mail.state', 'system_mail.recipient', 'app_user.email', 'app_user.deactivated_at'])
+    .select(['system_mail.state', 'system_mail.recipient', 'system_mail.channel_id', 'app_user.email', 'app_user.deactivated_at'])
     .where('system_mail.id', '=', input.mailId)
     .forNoKeyUpdate('system_mail')
     .executeTakeFirst();
   if (mail === undefined) throw new NotFound('system mail', input.mailId);
+  if (mail.channel_id === null) await requireSender(unit);
   if (!['UNSENT', 'FAILED', 'MAYBE_SENT'].includes(mail.state)) throw new NotPossible('NOT_WAITING');
   if (mail.deactivated_at !== null) throw new NotPossible('RECIPIENT_GONE');
   await unit.tx
@@ -119,19 +123,21 @@ export interface ClaimedMail {
   readonly subject: string;
   readonly text: string;
   readonly html: string | null;
+  /** The channel it goes by; null: as the system sender does. */
+  readonly channelId: string | null;
 }
 
 /** Claims up to `limit` mails: `QUEUED → SENDING` is committed before anybody is called, so that none goes out twice by itself. */
 export async function claimSystemMails(db: Db, limit: number): Promise<readonly ClaimedMail[]> {
   const { rows } = await sql<ClaimedMail>`
     with next as materialized (
-      select q.id from system_mail q cross join system_sender s
-      where q.state = 'QUEUED' and q.not_before <= now() and s.send_after <= now()
+      select q.id from system_mail q left join system_sender s on q.channel_id is null left join channel h on h.id = q.channel_id
+      where q.state = 'QUEUED' and q.not_before <= now() and coalesce(h.send_after, s.send_after) <= now()
       order by q.not_before, q.id limit ${limit} for no key update of q skip locked
     )
     update system_mail m set state = 'SENDING', sending_since = now(), attempt = m.attempt + 1
     from next where m.id = next.id
-    returning m.id, m.attempt, m.recipient, m.subject, m.text, m.html`.execute(db);
+    returning m.id, m.attempt, m.recipient, m.subject, m.text, m.html, m.channel_id as "channelId"`.execute(db);
   return rows;
 }
 
@@ -147,8 +153,14 @@ export type MailOutcome =
   | { readonly kind: 'unsent'; readonly reason: string };
 
 /** Writes the outcome of one attempt while it is `SENDING`. That it was sent is also believed later, of the same attempt. */
-export async function settleSystemMail(db: Db, { id, attempt }: Pick<ClaimedMail, 'id' | 'attempt'>, outcome: MailOutcome): Promise<boolean> {
-  if (outcome.kind === 'later' && outcome.ofSender) {
+export async function settleSystemMail(
+  db: Db,
+  { id, attempt, channelId = null }: Pick<ClaimedMail, 'id' | 'attempt'> & Partial<Pick<ClaimedMail, 'channelId'>>,
+  outcome: MailOutcome,
+): Promise<boolean> {
+  if (outcome.kind === 'later' && outcome.ofSender && channelId !== null) {
+    await sql`update channel set send_after = greatest(send_after, now() + make_interval(secs => ${outcome.seconds})) where id = ${channelId}`.execute(db);
+  } else if (outcome.kind === 'later' && outcome.ofSender) {
     await sql`update system_sender set send_after = greatest(send_after, now() + make_interval(secs => ${outcome.seconds}))`.execute(db);
   }
   const open: readonly SystemMailState[] = outcome.kind === 'sent' ? ['SENDING', 'MAYBE_SENT'] : ['SENDING'];
@@ -185,12 +197,15 @@ export async function settleOverdueMails(db: Db): Promise<void> {
     update system_mail set state = 'MAYBE_SENT', sending_since = null, settled_at = now(),
       reason = 'it was being sent when the worker stopped, or got no answer', last_failure = 'MaybeSent'
     where state = 'SENDING' and sending_since < now() - make_interval(secs => ${MAIL_LIMIT_SECONDS})`.execute(db);
+  // What a disconnected channel was to carry goes as all else does: the address it was to come from is no longer ours to use.
+  await sql`
+    update system_mail m set channel_id = null from channel h where m.state = 'QUEUED' and h.id = m.channel_id and h.disconnected_at is not null`.execute(db);
   await sql`
     update system_mail m set state = case when why.sender then 'FAILED' else 'UNSENT' end, settled_at = now(),
       reason = case when not why.sender then ${NO_SENDER} when why.gone then 'the user was deactivated' else 'waited for 72 hours' end
     from (
       select q.id, q.queued_at < now() - make_interval(secs => ${GIVE_UP_AFTER_SECONDS}) as late,
-        exists (select 1 from system_sender) as sender, u.deactivated_at is not null as gone
+        q.channel_id is not null or exists (select 1 from system_sender) as sender, u.deactivated_at is not null as gone
       from system_mail q left join app_user u on u.id = q.user_id
       where q.state = 'QUEUED'
     ) why
@@ -201,8 +216,8 @@ export async function settleOverdueMails(db: Db): Promise<void> {
 export async function nextSystemMail(db: Db): Promise<{ readonly remaining: number; readonly nextIso: string | null; readonly heldBy: string | null }> {
   const { rows } = await sql<{ remaining: number; next: Date | null; held_by: string | null }>`
     select count(*) over () as remaining, w.last_failure as held_by,
-      case when w.state = 'SENDING' then w.sending_since + make_interval(secs => ${MAIL_LIMIT_SECONDS}) else greatest(w.not_before, s.send_after) end as next
-    from system_mail w left join system_sender s on true
+      case when w.state = 'SENDING' then w.sending_since + make_interval(secs => ${MAIL_LIMIT_SECONDS}) else greatest(w.not_before, coalesce(h.send_after, s.send_after)) end as next
+    from system_mail w left join system_sender s on w.channel_id is null left join channel h on h.id = w.channel_id
     where w.state in ('QUEUED', 'SENDING') order by next limit 1`.execute(db);
   const [row] = rows;
   return { remaining: row?.remaining ?? 0, nextIso: row?.next?.toISOString() ?? null, heldBy: row?.held_by ?? null };

@@ -83,6 +83,7 @@ export async function removeSystemSender(unit: Unit): Promise<{ readonly unsent:
     .updateTable('system_mail')
     .set({ state: 'UNSENT', reason: NO_SENDER, settled_at: sql<Date>`now()` })
     .where('state', '=', 'QUEUED')
+    .where('channel_id', 'is', null)
     .executeTakeFirst();
   unit.record({ kind: 'SYSTEM_SENDER_CHANGED', why: 'REMOVED' });
   return { unsent: Number(numUpdatedRows) };

@@ -1,3 +1,4 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import type { Priority, StatusCategory } from '#db/schema.ts';
@@ -6,9 +7,11 @@ import { lockChannelShared } from '#db/locks.ts';
 import { explainInWords, type StoredExplanation } from '#domain/routing-words.ts';
 import { onClose, reopeningStatus } from './automation.ts';
 import { endRuns } from './chatflow-ends.ts';
+import { holdContactOf } from './contacts.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { helpDeskId, lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
+import { transcriptOnClose } from './transcripts.ts';
 import type { Unit } from './unit.ts';
 
 export interface NewTicket {
@@ -81,31 +84,37 @@ export async function makeTicket(unit: Unit, input: { readonly conversationId: s
 }
 
 /** Sets a status of any pipeline; crossing between open and closed takes the conversation along (MODEL-13). */
-export async function setTicketStatus(unit: Unit, input: { readonly ticketId: string; readonly statusId: string }): Promise<{ ticketId: string }> {
-  await lockCurrentChannel(unit.tx, input);
+export async function setTicketStatus(
+  unit: Unit,
+  input: { readonly ticketId: string; readonly statusId: string },
+  plugins: readonly Plugin[] = [],
+): Promise<{ ticketId: string }> {
+  await lockForClosing(unit.tx, input);
   const subject = await lockSubject(unit.tx, { ticketId: input.ticketId });
   const status = await unit.tx.selectFrom('ticket_status').selectAll().where('id', '=', input.statusId).executeTakeFirst();
   if (status === undefined) throw new NotFound('ticket status', input.statusId);
-  await moveToStatus(unit, subject, status, 'BY_HAND');
+  await moveToStatus(unit, subject, status, 'BY_HAND', plugins);
   return { ticketId: input.ticketId };
 }
 
-/** Closes a conversation with its ticket, or a ticket alone; doing it twice changes nothing (MODEL-13). */
-export async function close(unit: Unit, ref: SubjectRef, why = 'BY_HAND'): Promise<Subject> {
-  await lockCurrentChannel(unit.tx, ref);
-  return setOpen(unit, ref, false, why);
+/** Closes a conversation with its ticket, or a ticket alone; doing it twice changes nothing (MODEL-13). `plugins` say what closing has the channel do. */
+export async function close(unit: Unit, ref: SubjectRef, why = 'BY_HAND', plugins: readonly Plugin[] = []): Promise<Subject> {
+  await lockForClosing(unit.tx, ref);
+  return setOpen(unit, ref, false, why, plugins);
 }
 
-/** Closing may write to the contact: the channel, shared, comes before the conversation. Should it change in between, the outbox finds out whether it can send. */
-async function lockCurrentChannel(tx: Tx, ref: SubjectRef): Promise<void> {
-  const query = tx.selectFrom('conversation').select('channel_id');
+/** Closing may write to the contact: the channel, shared, and the contact come before the conversation. Should the channel change in between, the outbox finds out whether it can send. */
+async function lockForClosing(tx: Tx, ref: SubjectRef): Promise<void> {
+  const query = tx.selectFrom('conversation').select(['id', 'channel_id']);
   const row = await ('ticketId' in ref ? query.where('ticket_id', '=', ref.ticketId) : query.where('id', '=', ref.conversationId)).executeTakeFirst();
-  if (row !== undefined) await lockChannelShared(tx, row.channel_id);
+  if (row === undefined) return;
+  await lockChannelShared(tx, row.channel_id);
+  await holdContactOf(tx, row.id);
 }
 
 /** Reopens likewise; `CONTACT_WROTE` gives the status that the channel names for it. */
 export async function reopen(unit: Unit, ref: SubjectRef, why = 'BY_HAND'): Promise<Subject> {
-  return setOpen(unit, ref, true, why);
+  return setOpen(unit, ref, true, why, []);
 }
 
 export async function setTicketPriority(
@@ -125,11 +134,11 @@ export async function setTicketPriority(
   return { ticketId: input.ticketId };
 }
 
-async function setOpen(unit: Unit, ref: SubjectRef, open: boolean, why: string): Promise<Subject> {
+async function setOpen(unit: Unit, ref: SubjectRef, open: boolean, why: string, plugins: readonly Plugin[]): Promise<Subject> {
   const subject = await lockSubject(unit.tx, ref);
   if (subject.open === open) return subject;
   if (subject.ticketId === null) {
-    await setConversationOpen(unit, subject, open, why);
+    await setConversationOpen(unit, subject, open, why, plugins);
     return subject;
   }
   const named = why === 'CONTACT_WROTE' ? await reopeningStatus(unit.tx, subject) : undefined;
@@ -141,7 +150,7 @@ async function setOpen(unit: Unit, ref: SubjectRef, open: boolean, why: string):
     .where('category', '=', open ? 'OPEN' : 'CLOSED')
     .orderBy('position')
     .limit(1);
-  await moveToStatus(unit, subject, named ?? (await first.executeTakeFirstOrThrow()), why);
+  await moveToStatus(unit, subject, named ?? (await first.executeTakeFirstOrThrow()), why, plugins);
   return subject;
 }
 
@@ -151,7 +160,7 @@ interface StatusRow {
   readonly category: StatusCategory;
 }
 
-async function moveToStatus(unit: Unit, subject: Subject, status: StatusRow, why: string): Promise<void> {
+async function moveToStatus(unit: Unit, subject: Subject, status: StatusRow, why: string, plugins: readonly Plugin[]): Promise<void> {
   if (subject.ticketId === null || subject.statusId === status.id) return;
   const closed = status.category === 'CLOSED';
   await unit.tx
@@ -168,10 +177,10 @@ async function moveToStatus(unit: Unit, subject: Subject, status: StatusRow, why
     .execute();
   unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { from: subject.statusId, to: status.id, category: status.category } });
   wakeTicket(unit, subject);
-  if (subject.conversationId !== null && subject.conversationOpen === closed) await setConversationOpen(unit, subject, !closed, why);
+  if (subject.conversationId !== null && subject.conversationOpen === closed) await setConversationOpen(unit, subject, !closed, why, plugins);
 }
 
-async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, why: string): Promise<void> {
+async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, why: string, plugins: readonly Plugin[]): Promise<void> {
   await unit.tx
     .updateTable('conversation')
     .set((eb) => ({
@@ -188,7 +197,8 @@ async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, 
   }
   if (open) return;
   if (subject.conversationId !== null) await endRuns(unit, [subject.conversationId], 'ENDED', 'CLOSED');
-  await onClose(unit, subject);
+  await onClose(unit, subject, plugins);
+  await transcriptOnClose(unit, plugins, subject);
 }
 
 async function resolveStatus(tx: Tx, pipelineId: string | null, statusId: string | null): Promise<StatusRow> {

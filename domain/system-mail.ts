@@ -68,7 +68,7 @@ const WAITS = {
 } as const;
 
 /** A name comes from outside: it adds no lines, and is no longer than a subject may be. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text
     .replaceAll(/[\s\u0000-\u001f\u007f\u2028\u2029]+/gu, ' ')
     .trim()

@@ -11,6 +11,7 @@ import type { RateAnswer, RateLimits } from '../rate-limit.ts';
 import type { Bodies, BodyRefusal } from './bodies.ts';
 import type { DoorChannel } from './channel-cache.ts';
 import type { Doorkeeper } from './doorkeeper.ts';
+import type { MailTranscript } from './transcript.ts';
 
 /** Milliseconds in which a plugin's page begins to answer; a stream that has begun goes on for as long as it likes. */
 export const PAGE_MS = 20_000;
@@ -23,6 +24,7 @@ export interface PagesDeps {
   readonly bodies: Bodies;
   /** What pages are told of their visitors' conversations; without it a page that asks is `Unavailable`. */
   readonly live: Live | undefined;
+  readonly transcript: MailTranscript;
   /** Milliseconds in place of `PAGE_MS`. */
   readonly pageMs?: number;
 }
@@ -166,7 +168,7 @@ async function run(deps: PagesDeps, door: DoorChannel, request: Request, address
 }
 
 function pageContext(
-  { keeper, db, live }: PagesDeps,
+  { keeper, db, live, transcript }: PagesDeps,
   { channel, context, plugin }: DoorChannel,
   request: Request,
   address: string,
@@ -193,7 +195,7 @@ function pageContext(
     tell: (visitor) => {
       if (plugin.capabilities.typing) live?.visitorTypes(of(visitor));
     },
-    transcript: async () => 'no-conversation',
+    transcript: (visitor) => transcript(of(visitor)),
     available: async () => channel.info.enabled && (await ruleAvailable(db, channel.id)),
     pageUrl: `${keeper.publicUrl}/pages/${plugin.key}/${channel.key}`,
     allow: async () => (await mayWrite()).allowed,

@@ -114,6 +114,7 @@ describe('a stream', () => {
         clientAddress: createClientAddress([]),
         bodies: createBodies(),
         live: process.live,
+        transcript: async () => 'no-conversation' as const,
         pageMs: 20,
       },
       new Request(`${PUBLIC_URL}/x`),

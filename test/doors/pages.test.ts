@@ -140,7 +140,16 @@ describe('a public page', () => {
     const door = { plugin: board, channel: { key, placeId: '', info: { key } }, context: { signal: new AbortController().signal } };
     const keeper = { publicUrl: PUBLIC_URL, log: () => undefined, isLive: () => false, find: async () => door };
     const rates = createRateLimits(database.db, { ...RATES, pagePerMinute: 10_000 });
-    const deps = { keeper: keeper as never, db: database.db, rates, clientAddress: createClientAddress([]), bodies: createBodies(), live: undefined, pageMs: 20 };
+    const deps = {
+      keeper: keeper as never,
+      db: database.db,
+      rates,
+      clientAddress: createClientAddress([]),
+      bodies: createBodies(),
+      live: undefined,
+      transcript: async () => 'no-conversation' as const,
+      pageMs: 20,
+    };
     const path = { plugin: 'board', channelKey: key, pathAndQuery: `/pages/board/${key}/hang` };
     expect((await servePage(deps, new Request(`${PUBLIC_URL}/x`), path, undefined)).status).toBe(500);
     expect(asked[0]?.context.signal.aborted).toBe(true);

@@ -4,6 +4,7 @@ import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
 import { assign } from '#commands/owners.ts';
 import { ChangedMeanwhile, FilesRefused, InvalidInput, NoReplyChannel, NotAssignable, NotPossible, OutsideWindow } from '#commands/refusals.ts';
 import { close, makeTicket, reopen } from '#commands/tickets.ts';
+import { sendTranscript } from '#commands/transcripts.ts';
 import { builder } from '../../builder.ts';
 import type { ApiContext } from '../../context.ts';
 import { mutation } from '../mutation.ts';
@@ -104,10 +105,23 @@ mutation('closeConversation', {
   description: 'Closes a conversation and, with it, its ticket. Doing it again changes nothing.',
   type: ConversationRef,
   input: (t) => ({ conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }) }),
-  work: async ({ conversationId }, { unit, visible }) => {
+  work: async ({ conversationId }, { unit, visible, context }) => {
     await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
-    await close(unit, { conversationId: conversationId.id });
+    await close(unit, { conversationId: conversationId.id }, 'BY_HAND', context.deps.plugins);
     return { conversationId: conversationId.id };
+  },
+  read: conversation,
+});
+
+mutation('sendTranscript', {
+  description:
+    'Mails the contact what was said in a chat, to the address they gave: neither comments nor what went by other channels. Asked again within a minute, it is the one that was sent already.',
+  type: ConversationRef,
+  refusals: [NotPossible],
+  input: (t) => ({ conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }) }),
+  work: async ({ conversationId }, { unit, visible, context }) => {
+    await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
+    return sendTranscript(unit, context.deps.plugins, { conversationId: conversationId.id });
   },
   read: conversation,
 });

@@ -41,9 +41,9 @@ mutation('setTicketStatus', {
     ticketId: t.globalID({ for: [TicketRef], required: true, description: 'Which ticket.' }),
     statusId: t.globalID({ for: [StatusRef], required: true, description: 'Its new status.' }),
   }),
-  work: async ({ ticketId, statusId }, { unit, visible }) => {
+  work: async ({ ticketId, statusId }, { unit, visible, context }) => {
     await requireSeen(unit.tx, visible, 'ticket', ticketId.id);
-    return setTicketStatus(unit, { ticketId: ticketId.id, statusId: statusId.id });
+    return setTicketStatus(unit, { ticketId: ticketId.id, statusId: statusId.id }, context.deps.plugins);
   },
   read: ticket,
 });
