@@ -4,7 +4,7 @@ import type { Db } from '#db/database.ts';
 import type { ApiContext } from './context.ts';
 
 /** Milliseconds in which one process notes a user's activity in a place once, at most. Routing asks for the last two minutes (ROUTE-9). */
-export const PLACE_ACTIVITY_MS = 30_000;
+const PLACE_ACTIVITY_MS = 30_000;
 const REMEMBERED = 10_000;
 
 /** What a request concerns, told by whatever reads or changes it. A ticket's place is that of its conversation, which is asked for only afterwards. */

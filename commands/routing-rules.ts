@@ -69,6 +69,17 @@ export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin }:
   return insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true, defaultUserId }, userIds, teamIds);
 }
 
+/** Of the equally busy, who got something last goes first, or (unless set) last (ROUTE-9). Holds for every decision from the next one on. */
+export async function setRoutingSettings(unit: Unit, { recentlyAssignedFirst }: { readonly recentlyAssignedFirst: boolean }): Promise<void> {
+  const changed = await unit.tx
+    .updateTable('account')
+    .set({ recently_assigned_first: recentlyAssignedFirst })
+    .where('recently_assigned_first', '<>', recentlyAssignedFirst)
+    .returning('id')
+    .executeTakeFirst();
+  if (changed !== undefined) unit.record({ kind: 'ROUTING_SETTINGS_CHANGED', data: { recentlyAssignedFirst } });
+}
+
 /** The rule a channel has until somebody gives it one: nothing is assigned (ROUTE-1, ROUTE-6). */
 export async function insertDefaultRule(tx: Tx): Promise<string> {
   return insertRule(tx, { kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null }, [], []);

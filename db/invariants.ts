@@ -159,6 +159,13 @@ export const INVARIANTS: readonly Invariant[] = [
       + (select count(*) from conversation where status = 'CLOSED' and route_pending_since is not null) as violations`,
   },
   {
+    rule: 'ROUTE-15',
+    holds: 'nobody was chosen as the least busy where their decision lists somebody with fewer',
+    count: `select count(*) as violations from routing_decision d where d.explanation ->> 'method' = 'LEAST_BUSY' and d.chosen_user_id is not null
+      and exists (select 1 from jsonb_array_elements(d.explanation -> 'candidates') c, jsonb_array_elements(d.explanation -> 'candidates') o
+        where c ->> 'outcome' = 'CHOSEN' and o ->> 'outcome' = 'ELIGIBLE' and (o ->> 'open')::int < (c ->> 'open')::int)`,
+  },
+  {
     rule: 'PLUG-11',
     holds: 'no delivery waits after its last try',
     count: `select count(*) as violations from raw_delivery where state = 'WAITING' and tries > 3`,

@@ -1,3 +1,4 @@
+import type { Db } from '#db/database.ts';
 import { NotFound } from '#commands/refusals.ts';
 import { previewRouting } from '#commands/routing.ts';
 import type { Decision } from '#domain/routing.ts';
@@ -168,6 +169,30 @@ builder.queryField('previewRouting', (t) =>
       if (contactId != null && (await load.contact.load(contactId.id)) === null) throw new NotFound('contact', contactId.id);
       return previewRouting(db, deps.plugins, { channelId: channelId.id, contactId: contactId?.id ?? null });
     },
+  }),
+);
+
+/** What holds for every rule of the account. */
+export const RoutingSettingsRef = builder.objectRef<{ readonly recentlyAssignedFirst: boolean }>('RoutingSettings').implement({
+  description: 'What holds for every routing rule of the account.',
+  fields: (t) => ({
+    recentlyAssignedFirst: t.exposeBoolean('recentlyAssignedFirst', {
+      description: 'LEAST_BUSY, of those who are equally busy: true gives it to who got something last, false (unless set) to who has waited longest.',
+    }),
+  }),
+});
+
+/** As it is stored now. */
+export async function routingSettings(db: Db): Promise<{ readonly recentlyAssignedFirst: boolean }> {
+  const account = await db.selectFrom('account').select('recently_assigned_first').executeTakeFirstOrThrow();
+  return { recentlyAssignedFirst: account.recently_assigned_first };
+}
+
+builder.queryField('routingSettings', (t) =>
+  t.field({
+    type: RoutingSettingsRef,
+    description: 'What holds for every routing rule of the account.',
+    resolve: (_root, _args, { db }) => routingSettings(db),
   }),
 );
 

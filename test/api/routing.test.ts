@@ -78,6 +78,26 @@ describe('rules and owners', () => {
     });
   });
 
+  it('lets an admin choose how the equally busy are told apart, and says so once [ROUTE-9]', async () => {
+    const admin = await world.user({ role: 'ADMIN' });
+    const SET =
+      'mutation ($on: Boolean!) { setRoutingSettings(input: { recentlyAssignedFirst: $on }) { __typename ... on RoutingSettings { recentlyAssignedFirst } } }';
+    expect(await admin.ask('{ routingSettings { recentlyAssignedFirst } }')).toEqual({ routingSettings: { recentlyAssignedFirst: false } });
+    for (const on of [true, true]) expect(await admin.ask(SET, { on })).toMatchObject({ setRoutingSettings: { recentlyAssignedFirst: true } });
+    const [one, two] = [await world.user(), await world.user()];
+    await world.db.updateTable('app_user').set({ last_assigned_at: new Date() }).where('id', '=', two.id).execute();
+    const channel = await ruled(world.db, { users: [one.id, two.id] });
+    const { previewRouting } = await one.ask('query ($id: ID!) { previewRouting(channelId: $id) { ... on RoutingPreview { chosen { id } } } }', {
+      id: globalId('Channel', channel.id),
+    });
+    expect(previewRouting).toEqual({ chosen: { id: two.gid } });
+    await admin.ask(SET, { on: false });
+    expect(await world.db.selectFrom('event').select('data').where('kind', '=', 'ROUTING_SETTINGS_CHANGED').orderBy('id').execute()).toEqual([
+      { data: { recentlyAssignedFirst: true } },
+      { data: { recentlyAssignedFirst: false } },
+    ]);
+  });
+
   it('sets and takes away the owner of a contact [ROUTE-10]', async () => {
     const agent = await world.user();
     const channel = await ruled(world.db, { kind: 'CONTACT_OWNER' });

@@ -64,6 +64,7 @@ const SHORT_LISTS = new Set([
   'RoutingRule.users',
   'RoutingRule.teams',
   'RoutingDecision.candidates',
+  'RoutingPreview.candidates',
   'FeedPage.items',
   // At most a hundred at once, by the line they stand on.
   'TicketImport.badLines',

@@ -29,7 +29,6 @@ let owner: string;
 let value: string;
 let contactId: string;
 let channel: MadeChannel;
-const address = () => ({ kind: 'email-address' as const, value });
 const ownerIs = (ownerId: string | null, id = contactId) =>
   transact(db, { actor: 'USER', userId: owner }, (unit) => setContactOwner(unit, { contactId: id, ownerId }));
 const byOwner = (rule: TestRule = {}) => ruled(db, { kind: 'CONTACT_OWNER', ...rule });

@@ -33,7 +33,7 @@ async function decided(channel: MadeChannel) {
   await decide(db, { conversationId }, Math.random, [plainPlugin]);
   const [decision] = await decisions(db, [conversationId]);
   if (decision === undefined) throw new Error('nothing was decided');
-  return { conversationId, ...decision };
+  return { ...decision, conversationId };
 }
 
 describe('least busy', () => {
@@ -105,9 +105,7 @@ describe('least busy', () => {
 
   describe('where the account reads it literally', () => {
     beforeEach(async () => {
-      await sql`insert into account (name, recently_assigned_first) values ('Acme', true) on conflict (id) do update set recently_assigned_first = true`.execute(
-        db,
-      );
+      await db.updateTable('account').set({ recently_assigned_first: true }).execute();
       return async () => {
         await db.updateTable('account').set({ recently_assigned_first: false }).execute();
       };

@@ -64,6 +64,9 @@ const BREAKS: readonly (readonly string[])[] = [
   [`update channel set disconnected_at = now() - interval '1 hour'`],
   [`update routing_decision set explanation = '{"candidates": []}'`],
   [`update ticket set closed_at = now(), route_pending_since = now()`],
+  [
+    `update routing_decision set explanation = '{"method": "LEAST_BUSY", "candidates": [{"outcome": "CHOSEN", "open": 2}, {"outcome": "ELIGIBLE", "open": 1}]}'`,
+  ],
   [`insert into raw_delivery (channel_id, method, url, headers, body, tries) select id, '', '', '{}', '', 4 from channel limit 1`],
   [`update raw_delivery set state = 'WAITING', settled_at = null`],
   [
