@@ -55,7 +55,7 @@ async function visiting(browser: Browser, look: Look, settings: Readonly<Record<
 async function byMouse({ browser, look, chat, site }: Visit): Promise<void> {
   const page = await browser.newPage({ viewport: DESKTOP });
   const said = complaints(page);
-  await page.goto(site.url);
+  await page.goto(`${site.url}trusted`);
   await launcher(page).waitFor();
   look.see('before it is opened only its file and its settings are asked for', chat.asked, ['GET widget.js', 'GET config']);
   look.see('the closed widget is accessible', await violations(page), []);
@@ -121,11 +121,19 @@ async function byKeyboard({ browser, look, chat, site }: Visit): Promise<void> {
   const before = chat.stored.length;
   await page.goto(site.url);
   await launcher(page).waitFor();
+  await page.evaluate(async (src) => {
+    const again = document.createElement('script');
+    again.src = src;
+    document.head.append(again);
+    await new Promise((resolve) => again.addEventListener('load', resolve));
+  }, chat.script);
+  look.see('the tag twice in a page is one widget', await page.locator('trunkline-chat').count(), 1);
   await page.keyboard.press('Tab');
   await page.keyboard.press('Tab');
   look.see('the button is reached by keyboard', await focused(page), 'Open chat');
   await page.keyboard.press('Enter');
   look.see('opening leads to where one writes', await focused(page), 'Message');
+  await page.evaluate(() => addEventListener('keydown', ({ key }) => Reflect.set(window, 'keys', `${String(Reflect.get(window, 'keys'))} ${key}`)));
   await page.keyboard.type('One line');
   await page.keyboard.press('Shift+Enter');
   await page.keyboard.type('and another');
@@ -175,6 +183,17 @@ async function inTwoTabs({ browser, look, chat, site }: Visit): Promise<void> {
     look.see('a tab shows all of it, once', (await bubbles(tab)).slice(1).sort(), [...texts, 'To both of you'].sort());
   }
   look.see('the two are one visitor', new Set(await Promise.all(tabs.map(token))).size, 1);
+  // A browser without a screen calls every tab visible.
+  await hide(one, true);
+  await until(() => chat.streams() === 2);
+  await hide(two, true);
+  await hide(one, false);
+  await until(() => chat.streams() === 1);
+  chat.reply('Only one of you hears this at once');
+  await one.getByText('Only one of you').waitFor();
+  await hide(two, false);
+  await two.getByText('Only one of you').waitFor();
+  look.see('in the background one tab at most stays connected, and misses nothing', [chat.streams(), (await bubbles(two)).length], [2, 19]);
   await context.close();
 }
 
@@ -214,6 +233,12 @@ async function cutOff({ browser, look, chat, site }: Visit): Promise<void> {
     ],
     [true, true, true],
   );
+  await page.locator('.log').evaluate((log) => log.scrollTo(0, 0));
+  await page.waitForTimeout(100);
+  chat.reply('reply far below');
+  await page.getByRole('button', { name: 'New messages' }).click();
+  await page.getByRole('button', { name: 'New messages' }).waitFor({ state: 'hidden' });
+  look.see('who reads further up is not torn away, and is told what is new below', await page.getByText('reply far below').isVisible(), true);
   await context.setOffline(true);
   await say(page, 'written without a network');
   await page.getByText('You are offline').first().waitFor();
@@ -222,7 +247,7 @@ async function cutOff({ browser, look, chat, site }: Visit): Promise<void> {
   await page.reload().catch(() => undefined);
   await context.setOffline(false);
   await page.goto(site.url);
-  await arrived(chat, before + 26);
+  await arrived(chat, before + 27);
   look.see('what was written offline goes out after the page was left', chat.stored.at(-1)?.text, 'written without a network');
   await context.close();
 }
@@ -391,7 +416,7 @@ async function away({ browser, look, chat, site }: Visit): Promise<void> {
   await page.getByText('My lamp is broken').waitFor();
   look.see(
     'that it was given is remembered, but not the address',
-    [await page.getByLabel('Your email address').isVisible(), JSON.stringify(await page.evaluate(() => ({ ...localStorage }))).includes('example.com')],
+    [await page.getByLabel('Your email address').isVisible(), JSON.stringify(await page.evaluate(() => Object.entries(localStorage))).includes('example.com')],
     [false, false],
   );
   await page.getByRole('button', { name: 'Email me the transcript' }).click();
@@ -463,6 +488,13 @@ function focused(page: Page): Promise<string | null> {
   });
 }
 
+async function hide(page: Page, hidden: boolean): Promise<void> {
+  await page.evaluate((now) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => now });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+}
+
 function token(page: Page): Promise<string | null> {
   return page.evaluate(() => Object.entries(localStorage).find(([key]) => /^trunkline:[^:]+$/.test(key))?.[1] ?? null);
 }
@@ -532,8 +564,8 @@ async function startSite({ origin, script }: ChatStandIn): Promise<Site> {
   const rules = `default-src 'none'; script-src ${origin}; connect-src ${origin}; img-src data:`;
   const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Acme lamps</title><link rel="icon" href="data:,"><script async src="${script}"></script></head><body><h1>Acme lamps</h1><p>Light for every room. <a href="#more">More about us</a></p></body></html>`;
   const server = createServer((request, response) => {
-    const sandbox = request.url === '/sandboxed' ? '; sandbox allow-scripts' : '';
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': rules + sandbox });
+    const more = request.url === '/sandboxed' ? '; sandbox allow-scripts' : request.url === '/trusted' ? "; require-trusted-types-for 'script'" : '';
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': rules + more });
     response.end(html);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

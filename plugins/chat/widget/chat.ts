@@ -8,7 +8,7 @@ import { createTalk, type Talk } from './talk.ts';
 
 /** What the view shows and can do. It is told of every change and then asks. */
 export interface Chat {
-  readonly config: Config;
+  config(): Config;
   available(): boolean;
   rows(): readonly Row[];
   replies(): readonly QuickReply[];
@@ -39,6 +39,8 @@ const TYPING_EVERY_MS = 3_000;
 const TYPING_SHOWN_MS = 6_000;
 const READ_AFTER_MS = 800;
 const SETTLED_AFTER_MS = 400;
+/** So old, what the server said of the channel is asked for anew. */
+const FRESH_MS = 60_000;
 const MAX_URL = 2_000;
 const MAX_TITLE = 300;
 
@@ -57,7 +59,8 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
   });
   const found = await talk.config();
   if (found === null) return null;
-  const config = found;
+  let config = found;
+  let askedAt = Date.now();
 
   const conversation = createConversation();
   let available = config.available;
@@ -157,12 +160,28 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
     connection.start();
   }
 
+  /** Whether somebody is there changes while a page is open. */
+  function refresh(): void {
+    if (!open || document.hidden || Date.now() - askedAt < FRESH_MS) return;
+    askedAt = Date.now();
+    void talk.config().then(
+      (now) => {
+        if (now === null) return;
+        config = now;
+        available = now.available;
+        changed();
+      },
+      () => undefined,
+    );
+  }
+
   /** Browsers open few connections to a server at once, so in the background only the tab stays connected that was looked at last. */
   function looked(): void {
     if (!wanted || document.hidden) return;
     keep.set('tab', me);
     connection.start();
     connection.nudge();
+    refresh();
     markRead();
   }
 
@@ -196,10 +215,12 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
     if (persisted && wanted) connection.start();
   });
 
+  setInterval(refresh, FRESH_MS);
+
   const unread = (): number => conversation.ours().filter(({ at }) => isAfter(at, keep.get('read'))).length;
 
   return {
-    config,
+    config: () => config,
     available: () => available && config.enabled,
     rows: () => conversation.rows(config.enabled ? config.greeting : null, outbox.items()),
     replies: () => conversation.replies(outbox.items()),
@@ -219,6 +240,7 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
       open = true;
       tab.set('open', '1');
       connect();
+      refresh();
       markRead();
       changed();
     },

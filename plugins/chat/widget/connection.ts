@@ -44,16 +44,15 @@ export function createConnection({ open, take, state, now, random, later }: Wiri
     heardAt = now();
     const openedAt = now();
     watch(mine);
-    follow(mine.signal)
-      .catch(() => null)
-      .then((askedMs) => {
-        if (current !== mine) return;
-        current = null;
-        state(false);
-        attempt = now() - openedAt > GOOD_MS ? 0 : attempt + 1;
-        cancelTimer();
-        if (wanted) cancelTimer = later(connect, askedMs ?? backoffMs(attempt, random()));
-      }, undefined);
+    const ended = (askedMs: number | null): void => {
+      if (current !== mine) return;
+      current = null;
+      state(false);
+      attempt = now() - openedAt > GOOD_MS ? 0 : attempt + 1;
+      cancelTimer();
+      if (wanted) cancelTimer = later(connect, askedMs ?? backoffMs(attempt, random()));
+    };
+    follow(mine.signal).then(ended, () => ended(null));
   }
 
   /** Ends when the stream does; answers how long the server wants to be left alone. */

@@ -45,7 +45,7 @@ async function show(host: HTMLElement, base: string, attempt: number): Promise<v
 function build(host: HTMLElement, chat: Chat): () => void {
   const root = host.attachShadow({ mode: 'open' });
   const sheet = new CSSStyleSheet();
-  const { accent, position } = chat.config;
+  const { accent, position } = chat.config();
   sheet.replaceSync(`${styles}:host{--accent:${accent};--on-accent:${readableOn(accent)}}`);
   root.adoptedStyleSheets = [sheet];
   host.setAttribute('data-position', position);

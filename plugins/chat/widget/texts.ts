@@ -21,6 +21,7 @@ export const TEXTS = {
   notSent: 'Not sent.',
   remove: 'Remove',
   edit: 'Edit',
+  newer: 'New messages',
   answers: 'Suggested answers',
   typing: (author: string) => `${author} is typing…`,
   joined: (author: string) => `${author} joined`,

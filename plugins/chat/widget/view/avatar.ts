@@ -14,7 +14,7 @@ function initials(name: string): string {
   const words = name.split(/\s+/).filter((word) => /^[\p{L}\p{N}]/u.test(word));
   const [first, last] = [words[0] ?? name, words.length > 1 ? (words.at(-1) ?? '') : ''];
   return [first, last]
-    .map((word) => [...word][0] ?? '')
+    .map((word) => String.fromCodePoint(word.codePointAt(0) ?? 32))
     .join('')
     .toUpperCase();
 }

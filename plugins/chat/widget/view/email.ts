@@ -13,7 +13,6 @@ const MAX_LENGTH = 254;
 
 /** Asks for the address an answer can go to when nobody is there. Nobody has to give one: asked once, a message goes out without. */
 export function emailField(chat: Chat, send: () => void): EmailField {
-  const { config } = chat;
   const message = element('p', { class: 'away', dir: 'auto' });
   const input = element('input', { id: 'email', type: 'email', autocomplete: 'email', 'aria-describedby': 'email-why', maxlength: String(MAX_LENGTH) });
   const why = element('p', { id: 'email-why', class: 'why' }, TEXTS.emailWhy);
@@ -45,6 +44,7 @@ export function emailField(chat: Chat, send: () => void): EmailField {
   return {
     element: card,
     render() {
+      const config = chat.config();
       const here = chat.available();
       const said = here ? null : config.enabled ? config.awayMessage : config.closedMessage;
       const email = chat.email();

@@ -6,7 +6,7 @@ import type { Part } from './launcher.ts';
 
 /** Whom the visitor writes to, whether somebody is there, and what else can be done. `say` shows a line of answer. */
 export function header(chat: Chat, close: () => void, say: (text: string) => void): Part {
-  const { config } = chat;
+  const { name, avatarUrl } = chat.config();
   const status = element('p', { class: 'status' });
   const mail = element('button', { class: 'tool', type: 'button', 'aria-label': TEXTS.transcript, title: TEXTS.transcript }, icon(ICONS.mail));
   const shut = element('button', { class: 'tool', type: 'button', 'aria-label': TEXTS.close, title: TEXTS.close }, icon(ICONS.close));
@@ -20,10 +20,11 @@ export function header(chat: Chat, close: () => void, say: (text: string) => voi
       say(ANSWERS[answer]);
     });
   });
-  const title = element('h2', { id: 'title' }, config.name);
+  const title = element('h2', { id: 'title' }, name);
   return {
-    element: element('header', {}, avatar(config.name, config.avatarUrl), element('div', { class: 'who' }, title, status), mail, shut),
+    element: element('header', {}, avatar(name, avatarUrl), element('div', { class: 'who' }, title, status), mail, shut),
     render() {
+      const config = chat.config();
       set(mail, { hidden: !config.transcript || !chat.rows().some(({ kind }) => kind === 'day') });
       const here = chat.available();
       set(status, { 'data-here': here });

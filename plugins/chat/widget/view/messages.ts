@@ -9,15 +9,22 @@ import type { Part } from './launcher.ts';
 /** How near to its end a list counts as read to the end. */
 const NEAR_PX = 80;
 
-/** The list of what was said. Rows keep their elements, so that nothing flickers or is read aloud twice. `edit`: the text goes back to where it is written. */
-export function messages(chat: Chat, edit: (text: string) => void): Part {
+/** The list of what was said. Rows keep their elements, so that nothing flickers or is read aloud twice. `edit`: the text goes back to where it is written; `done`: the focus must go somewhere else. */
+export function messages(chat: Chat, edit: (text: string) => void, done: () => void): Part {
   const list = element('div', { class: 'list' });
   const writes = element('div', { class: 'dots', 'aria-hidden': 'true' }, element('i'), element('i'), element('i'));
   const log = element('div', { class: 'log', role: 'log', tabindex: '0', 'aria-label': TEXTS.messages }, list, writes);
+  const newer = tool(TEXTS.newer, () => {
+    log.scrollTop = log.scrollHeight;
+    done();
+  });
+  newer.className = 'newer';
   const known = new Map<string, Shown>();
+  newer.hidden = true;
   let atEnd = true;
   log.addEventListener('scroll', () => {
     atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_PX;
+    if (atEnd) newer.hidden = true;
   });
   // The panel got smaller (a telephone's keyboard) or was opened.
   new ResizeObserver(() => {
@@ -25,7 +32,7 @@ export function messages(chat: Chat, edit: (text: string) => void): Part {
   }).observe(log);
 
   return {
-    element: log,
+    element: element('div', { class: 'middle' }, log, newer),
     render() {
       // What was said before is not read aloud as if it came now.
       set(log, { 'aria-live': chat.settled() ? 'polite' : 'off' });
@@ -39,9 +46,10 @@ export function messages(chat: Chat, edit: (text: string) => void): Part {
       for (const [at, row] of rows.entries()) {
         let shown = known.get(row.key);
         if (shown === undefined) {
-          shown = row.kind === 'message' ? message(chat, row, edit) : line(row);
+          shown = row.kind === 'message' ? message(chat, row, edit, done) : line(row);
           known.set(row.key, shown);
           if (row.kind === 'message' && row.mine) atEnd = true;
+          else if (!atEnd) newer.hidden = false;
         }
         shown.update(row);
         const there = list.children[at] ?? null;
@@ -63,7 +71,7 @@ function line(row: Exclude<Row, MessageRow>): Shown {
   return { element: element('p', { class: row.kind }, text), update: () => undefined };
 }
 
-function message(chat: Chat, { key, mine, author, text, at }: MessageRow, edit: (text: string) => void): Shown {
+function message(chat: Chat, { key, mine, author, text, at }: MessageRow, edit: (text: string) => void, done: () => void): Shown {
   const name = mine ? TEXTS.you : TEXTS.us(author);
   const bubble = element('div', { class: 'bubble', dir: 'auto' }, element('span', { class: 'unseen' }, `${name} ${TEXTS.says} `), ...linked(text));
   const who = element('p', { class: 'author', 'aria-hidden': 'true' }, author ?? '');
@@ -73,10 +81,11 @@ function message(chat: Chat, { key, mine, author, text, at }: MessageRow, edit: 
     'span',
     { class: 'tools' },
     tool(TEXTS.edit, () => (chat.drop(key), edit(text))),
-    tool(TEXTS.remove, () => chat.drop(key)),
+    tool(TEXTS.remove, () => (chat.drop(key), done())),
   );
   const foot = element('p', { class: 'foot' }, time, state, tools);
-  const picture = mine ? [] : [avatar(author ?? chat.config.name, author === null ? chat.config.avatarUrl : null)];
+  const config = chat.config();
+  const picture = mine ? [] : [avatar(author ?? config.name, author === null ? config.avatarUrl : null)];
   const row = element('div', { class: `row ${mine ? 'mine' : 'theirs'}` }, ...picture, element('div', { class: 'said' }, who, bubble, foot));
   return {
     element: row,

@@ -15,7 +15,7 @@ export function widget(chat: Chat): { readonly elements: readonly HTMLElement[];
   const email = emailField(chat, () => write.submit());
   const write = composer(chat, email);
   const head = header(chat, close, notes.say);
-  const said = messages(chat, write.edit);
+  const said = messages(chat, write.edit, focusInside);
   const offered = replies(chat, focusInside);
   const typing = element('p', { class: 'unseen', role: 'status' });
   const foot = element('div', { class: 'below' }, notes.element, offered.element, email.element, write.element);
@@ -51,11 +51,13 @@ export function widget(chat: Chat): { readonly elements: readonly HTMLElement[];
     else write.focus();
   }
 
-  panel.addEventListener('keydown', (event) => {
-    if (event.key !== 'Escape' || event.isComposing) return;
-    event.preventDefault();
-    close();
-  });
+  for (const place of [panel, button.element]) {
+    place.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || event.isComposing || !chat.isOpen()) return;
+      event.preventDefault();
+      close();
+    });
+  }
   fitAboveKeyboard(panel);
 
   function render(): void {
