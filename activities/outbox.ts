@@ -4,7 +4,6 @@ import {
   isChannelFailure,
   type Capabilities,
   type Failure,
-  type MessagingWindow,
   type OutboundMessage,
   type Plugin,
   type PluginContext,
@@ -13,12 +12,13 @@ import {
 } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import { loadChannel } from '#commands/channel-settings.ts';
-import { claimNext, settleSend, type Claimed, type Outcome } from '#commands/outbox.ts';
+import { claimNext, settleSend, type Claimed, type Outcome, type SendLimits } from '#commands/outbox.ts';
 import { writtenOut } from '#domain/chatflow-replies.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
 import type { Engine } from './dependencies.ts';
 import { throughTrouble } from './failures.ts';
 import { LIMITS } from './limits.ts';
+import { contextOf } from './plugin-context.ts';
 import { wake } from './wakes.ts';
 
 export interface SendResult {
@@ -74,7 +74,7 @@ export async function sendFirst(engine: Engine, conversationId: string, stopped:
         return undefined;
       }
     },
-    () => channel.windows,
+    () => channel.limits,
   );
   await wake(engine, wakes);
   if (claim.kind === 'idle') return result('IDLE');
@@ -111,7 +111,7 @@ export async function sendFirst(engine: Engine, conversationId: string, stopped:
 
 interface SendingChannel {
   readonly key: string;
-  readonly windows: readonly MessagingWindow[];
+  readonly limits: SendLimits;
   reserve(message: OutboundMessage): ReservedIds | undefined;
   /** Sends it once. `ask-later`: nobody knows, and once the limit is over the provider can be asked. */
   send(claimed: Claimed): Promise<Outcome | 'ask-later'>;
@@ -137,17 +137,18 @@ async function loadSending(engine: Engine, conversationId: string): Promise<Send
   const plugin = plugins.find((one) => one.key === row.plugin);
   const loaded = await loadChannel(db, keys, { key: row.key }, { disconnectedToo: true });
   if (loaded === undefined) return null;
-  const contextFor = (signal?: AbortSignal): PluginContext<unknown> =>
+  // Of the plugin that sends; naming ids depends on its arguments alone.
+  const contextFor = (signal: AbortSignal): PluginContext<unknown> => contextOf(engine, plugin ?? { key: row.plugin }, loaded, signal);
+  const bare = (): PluginContext<unknown> =>
     createPluginContext(loaded.info, {
       sign: (text) => keys.signFor(loaded.key, text),
       log: (message, fields) => engine.log.info({ ...fields }, message),
       now: engine.now,
-      ...(signal === undefined ? {} : { signal }),
     });
   return {
     key: row.key,
-    windows: plugin?.capabilities.windows ?? [],
-    reserve: (message) => plugin?.reserve?.(message, contextFor()),
+    limits: { windows: plugin?.capabilities.windows ?? [], rate: plugin?.capabilities.sendRate ?? {} },
+    reserve: (message) => plugin?.reserve?.(message, bare()),
     send: (claimed) => sendOnce(plugin, claimed, contextFor),
     ask: (claimed) => askProvider(engine, plugin, claimed, contextFor),
   };
@@ -268,8 +269,15 @@ function failed(failure: Failure): Outcome {
   return { kind: 'failed', failure };
 }
 
+const IN_WORDS: Readonly<Record<string, string>> = {
+  SEND_RATE: 'its channel sends no faster',
+  RECIPIENT_RATE: 'its recipient was written to just now',
+};
+
 /** A code as people say it. */
 function inWords(code: string): string {
+  const words = IN_WORDS[code];
+  if (words !== undefined) return words;
   return code
     .replaceAll(/([a-z])([A-Z])/g, '$1 $2')
     .replaceAll('_', ' ')

@@ -7,7 +7,7 @@ import type { Dependencies } from './dependencies.ts';
 /** What a plugin's function gets in a worker: all of the contract but what depends on its arguments alone (`reserve`, `parse`). `signal`: nobody waits any more. */
 export function contextOf(
   { db, keys, log, now, publicUrl }: Pick<Dependencies, 'db' | 'keys' | 'log' | 'now' | 'publicUrl'>,
-  plugin: Plugin,
+  plugin: Pick<Plugin, 'key' | 'sharedDoor'>,
   channel: LoadedChannel,
   signal: AbortSignal,
 ): PluginContext<unknown> {

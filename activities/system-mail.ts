@@ -109,7 +109,7 @@ async function sendByChannel(
   const timeUp = new Promise<MailOutcome>((resolve) =>
     signal.addEventListener('abort', () => resolve({ kind: 'maybe-sent', reason: 'no answer in time' }), { once: true }),
   );
-  const sending = plugin.send(messageOf(mail), context).then(
+  const sending = send.call(plugin, messageOf(mail), context).then(
     (): MailOutcome => ({ kind: 'sent' }),
     (error: unknown): MailOutcome =>
       isChannelFailure(error) ? afterFailure(error.failure, mail.attempt) : { kind: 'maybe-sent', reason: 'the plugin failed unexpectedly' },

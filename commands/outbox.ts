@@ -1,4 +1,4 @@
-import type { Failure, MessagingWindow, OutboundMessage, ReservedIds, SendReceipt } from '@trunkline/channel-sdk';
+import type { Failure, MessagingWindow, OutboundMessage, ReservedIds, SendRate, SendReceipt } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
@@ -9,6 +9,7 @@ import { readWholeBlob } from './blobs.ts';
 import { channelAnswers, setHealth } from './channel-health.ts';
 import { windowNow } from './messaging-windows.ts';
 import { NotFound, NotPossible } from './refusals.ts';
+import { keepPace } from './send-pace.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
 /** What the outbox of a conversation is to do next. */
@@ -31,14 +32,21 @@ export interface Claimed {
 /** Names the ids a message will carry, where its plugin chooses them. */
 export type Reserve = (channelKey: string, message: OutboundMessage) => ReservedIds | undefined | Promise<ReservedIds | undefined>;
 
-/** What may be said by a channel after the contact's last message. */
-export type WindowsOf = (channelKey: string) => readonly MessagingWindow[];
+/** What a channel's plugin declares of when and how fast something may be said by it. */
+export interface SendLimits {
+  /** After the contact's last message. */
+  readonly windows: readonly MessagingWindow[];
+  readonly rate: SendRate;
+}
+export type LimitsOf = (channelKey: string) => SendLimits;
+
+const NO_LIMITS: SendLimits = { windows: [], rate: {} };
 
 /**
  * Claims the first message of a conversation that is not settled: `QUEUED → SENDING` is committed with the attempt's number before the provider is
  * called, so that nothing is ever sent twice by itself (CH-5). One that waits holds those after it; one whose window closes meanwhile fails (CH-4).
  */
-export async function claimNext(db: Db, conversationId: string, reserve: Reserve, windowsOf: WindowsOf = () => []): Promise<Committed<Claim>> {
+export async function claimNext(db: Db, conversationId: string, reserve: Reserve, limitsOf: LimitsOf = () => NO_LIMITS): Promise<Committed<Claim>> {
   return transact(db, { actor: 'SYSTEM' }, async (unit): Promise<Claim> => {
     const { tx } = unit;
     await lockInOrder(tx, conversationId);
@@ -48,7 +56,7 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
         o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}) as limit_at,
         greatest(o.not_before, h.send_after) as not_before, greatest(o.not_before, h.send_after) > now() as waits, h.send_after > now() as limited,
         h.health, h.disconnected_at is not null as gone, o.queued_at < now() - make_interval(secs => ${GIVE_UP_AFTER_SECONDS}) as too_old,
-        o.failure_code
+        o.failure_code, o.slot_at = o.not_before as paced
       from outbound o join channel h on h.id = o.channel_id
       where o.conversation_id = ${conversationId} and o.state in ('QUEUED', 'SENDING')
       order by o.arrival limit 1 for no key update of o`.execute(tx);
@@ -71,7 +79,8 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       );
       return { kind: 'wait', until: new Date().toISOString(), messageId, why: 'FAILED' };
     }
-    const window = await windowNow(tx, windowsOf(row.channel_key), {
+    const limits = limitsOf(row.channel_key);
+    const window = await windowNow(tx, limits.windows, {
       conversationId,
       channelId: row.channel_id,
       sender: row.sender === 'PERSON' ? 'person' : 'automation',
@@ -86,8 +95,9 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
     if (lost && (row.waits || !(await mayProbe(tx, row.channel_id)))) {
       return { kind: 'wait', until: sooner(row.waits ? iso(row.not_before) : inSeconds(PROBE_SECONDS)), messageId, why: 'CHANNEL_DISCONNECTED' };
     }
-    if (row.waits)
-      return { kind: 'wait', until: sooner(iso(row.not_before)), messageId, why: row.limited ? 'CHANNEL_RATE_LIMITED' : (row.failure_code ?? 'BACK_OFF') };
+    if (row.waits) return { kind: 'wait', until: sooner(iso(row.not_before)), messageId, why: whyItWaits(row) };
+    const wait = await keepPace(tx, limits.rate, { messageId, channelId: row.channel_id, recipient: row.recipient });
+    if (wait !== null) return { kind: 'wait', until: sooner(iso(wait.until)), messageId, why: wait.why };
     const claim = await claimed(db, tx, conversationId, row, row.attempt + 1);
     const reserved = await reserve(row.channel_key, claim.message);
     if (reserved !== undefined) await remember(tx, conversationId, row.channel_id, messageId, reserved);
@@ -105,6 +115,10 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       .execute();
     return { kind: 'send', claimed: claim };
   });
+}
+
+function whyItWaits({ limited, paced, failure_code: code }: QueuedRow): string {
+  return limited ? 'CHANNEL_RATE_LIMITED' : paced ? 'SEND_RATE' : (code ?? 'BACK_OFF');
 }
 
 /** Seconds between two tries on a channel whose provider is lost: one message at a time asks whether it is back (CH-4). */
@@ -218,6 +232,8 @@ interface QueuedRow {
   readonly gone: boolean;
   readonly too_old: boolean;
   readonly failure_code: string | null;
+  /** It waits for its turn. */
+  readonly paced: boolean | null;
 }
 
 /** The id a message names itself by, also where it is kept under another because its sender had used that one before. */

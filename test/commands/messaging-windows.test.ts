@@ -54,7 +54,7 @@ const claim = async (id: string) =>
       db,
       id,
       () => undefined,
-      () => windows,
+      () => ({ windows, rate: {} }),
     )
   ).value;
 const lastOf = async (id: string) => {
