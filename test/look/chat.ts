@@ -409,7 +409,7 @@ async function away({ browser, look, chat, site }: Visit): Promise<void> {
   await page.getByLabel('Your email address').fill('ada@example.com');
   await page.keyboard.press('Enter');
   await arrived(chat, 1);
-  look.see('the address goes with the message', chat.emails, ['ada@example.com']);
+  look.see('the address goes with the message, and nothing stays behind', [chat.emails, await page.inputValue('textarea')], [['ada@example.com'], '']);
   await page.getByText('Our answer also goes').waitFor();
   await look.shot(page, 'chat-away-given');
   await page.reload();

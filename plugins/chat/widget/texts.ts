@@ -7,6 +7,7 @@ export const TEXTS = {
   online: 'Online',
   away: 'Away',
   closedNow: 'Closed',
+  noNetwork: 'No connection',
   placeholder: 'Write a message…',
   message: 'Message',
   send: 'Send',

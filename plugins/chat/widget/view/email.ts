@@ -33,7 +33,10 @@ export function emailField(chat: Chat, send: () => void): EmailField {
 
   input.addEventListener('input', () => complain(''));
   input.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && !event.isComposing) send();
+    if (event.key !== 'Enter' || event.isComposing) return;
+    // Sending moves the focus: the key would be a new line there.
+    event.preventDefault();
+    send();
   });
   without.addEventListener('click', () => {
     skipped = true;

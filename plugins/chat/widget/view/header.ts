@@ -26,9 +26,10 @@ export function header(chat: Chat, close: () => void, say: (text: string) => voi
     render() {
       const config = chat.config();
       set(mail, { hidden: !config.transcript || !chat.rows().some(({ kind }) => kind === 'day') });
-      const here = chat.available();
+      const offline = chat.connection() === 'offline';
+      const here = chat.available() && !offline;
       set(status, { 'data-here': here });
-      setText(status, here ? TEXTS.online : config.enabled ? TEXTS.away : TEXTS.closedNow);
+      setText(status, offline ? TEXTS.noNetwork : here ? TEXTS.online : config.enabled ? TEXTS.away : TEXTS.closedNow);
     },
   };
 }
