@@ -88,10 +88,10 @@ export function chat(more: Record<string, unknown> = {}, channel: Partial<Channe
     },
     async history({ value }, after) {
       made.reads += 1;
-      // As long as a database takes to answer: others go on meanwhile.
+      const theirs = messages.filter((one) => one.visitor === value).map(({ message }) => message);
+      // As it was when it was asked: what is said while a database answers is not in it.
       await new Promise((resolve) => setImmediate(resolve));
       if (made.away) throw new Error('the database is away');
-      const theirs = messages.filter((one) => one.visitor === value).map(({ message }) => message);
       return theirs.slice(theirs.findIndex(({ id }) => id === after) + 1).slice(0, 100);
     },
     news({ value }, signal) {
