@@ -1,4 +1,4 @@
-import { CHATFLOW_LIMITS, type AskStep, type Case } from './chatflow.ts';
+import { CHATFLOW_LIMITS, type AnswerType, type AskStep, type Case } from './chatflow.ts';
 import { chosen, type Said } from './chatflow-replies.ts';
 
 /** An answer as it is kept. */
@@ -7,28 +7,26 @@ export type Answers = Readonly<Record<string, AnswerValue>>;
 
 /** The answer in its canonical form (an address in lower case, a number of a telephone in E.164); undefined: it is none. */
 export function readAnswer(step: AskStep, said: Said): AnswerValue | undefined {
-  const text = said.text.trim();
-  switch (step.answer.type) {
-    case 'text':
-      return text === '' || text.length > CHATFLOW_LIMITS.answer ? undefined : text;
-    case 'email': {
-      const address = text.replace(/^<(.*)>$/, '$1').toLowerCase();
-      return address.length <= 254 && EMAIL.test(address) ? address : undefined;
-    }
-    case 'phone': {
-      const number = text.replaceAll(/[\s().\-/]/g, '').replace(/^00/, '+');
-      return /^\+[1-9]\d{6,14}$/.test(number) ? number : undefined;
-    }
-    case 'number': {
-      const number = text.replace(',', '.');
-      return /^[+-]?\d{1,15}(\.\d{1,10})?$/.test(number) ? Number(number) : undefined;
-    }
-    case 'choice': {
-      const choice = step.answer.choices?.[chosen(step, said) ?? -1];
-      return choice === undefined ? undefined : (choice.value ?? choice.label);
-    }
-  }
+  if (step.answer.type !== 'choice') return READ[step.answer.type](said.text.trim());
+  const choice = step.answer.choices?.[chosen(step, said) ?? -1];
+  return choice === undefined ? undefined : (choice.value ?? choice.label);
 }
+
+const READ: Readonly<Record<Exclude<AnswerType, 'choice'>, (text: string) => AnswerValue | undefined>> = {
+  text: (text) => (text === '' || text.length > CHATFLOW_LIMITS.answer ? undefined : text),
+  email: (text) => {
+    const address = text.replace(/^<(.*)>$/, '$1').toLowerCase();
+    return address.length <= 254 && EMAIL.test(address) ? address : undefined;
+  },
+  phone: (text) => {
+    const number = text.replaceAll(/[\s().\-/]/g, '').replace(/^00/, '+');
+    return /^\+[1-9]\d{6,14}$/.test(number) ? number : undefined;
+  },
+  number: (text) => {
+    const number = text.replace(',', '.');
+    return /^[+-]?\d{1,15}(\.\d{1,10})?$/.test(number) ? Number(number) : undefined;
+  },
+};
 
 const EMAIL = /^[^\s@<>,;:"()[\]\\]{1,64}@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$/;
 

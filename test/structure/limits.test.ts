@@ -2,14 +2,18 @@ import { expect, test } from 'vitest';
 import { LIMITS as PARSE_LIMITS } from '#activities/limits.ts';
 import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
 import { PIECE_BYTES } from '#commands/blobs.ts';
-import { CHECK_EVERY_MINUTES } from '#commands/channel-health.ts';
+import { CHECK_EVERY_MINUTES, RENEWALS_FAILED } from '#commands/channel-health.ts';
+import { STATE_BYTES } from '#commands/channel-state.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
 import { GONE_AFTER_SECONDS } from '#commands/presence.ts';
 import { HTML_LIMITS } from '#commands/safe-html.ts';
+import { HELD_SECONDS, TELL_SECONDS } from '#commands/provider-calls.ts';
+import { RENEW_AFTER_HOURS, RENEW_AGAIN_MINUTES, RENEW_ASK_SECONDS } from '#commands/renewals.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
 import { UNUSED_UPLOADS } from '#commands/uploads.ts';
 import { HISTORY_PAGE } from '#commands/visitor-messages.ts';
 import { FETCH_TRIES } from '#domain/attachments.ts';
+import { CHATFLOW_LIMITS, GIVE_UP_MINUTES } from '#domain/chatflow.ts';
 import { MAX_FILE_NAME_BYTES } from '#domain/file-names.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { ACTIVE_SECONDS, EXPLAINED } from '#domain/routing.ts';
@@ -31,6 +35,8 @@ const constants = new Map<string, number>([
   ['commands.UNUSED_UPLOADS', UNUSED_UPLOADS],
   ['commands.GONE_AFTER_SECONDS', GONE_AFTER_SECONDS],
   ['commands.HISTORY_PAGE', HISTORY_PAGE],
+  ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
+  ['domain.GIVE_UP_MINUTES', GIVE_UP_MINUTES],
   ['domain.FETCH_TRIES', FETCH_TRIES],
   ['domain.MAX_FILE_NAME_BYTES', MAX_FILE_NAME_BYTES],
   ['domain.GIVE_UP_AFTER_SECONDS', GIVE_UP_AFTER_SECONDS],
@@ -39,6 +45,13 @@ const constants = new Map<string, number>([
   ['domain.ACTIVE_SECONDS', ACTIVE_SECONDS],
   ['domain.EXPLAINED', EXPLAINED],
   ['commands.CHECK_EVERY_MINUTES', CHECK_EVERY_MINUTES],
+  ['commands.RENEWALS_FAILED', RENEWALS_FAILED],
+  ['commands.RENEW_AFTER_HOURS', RENEW_AFTER_HOURS],
+  ['commands.RENEW_AGAIN_MINUTES', RENEW_AGAIN_MINUTES],
+  ['commands.RENEW_ASK_SECONDS', RENEW_ASK_SECONDS],
+  ['commands.STATE_BYTES', STATE_BYTES],
+  ['commands.TELL_SECONDS', TELL_SECONDS],
+  ['commands.HELD_SECONDS', HELD_SECONDS],
 ]);
 
 test('docs/limits.md says what the code does [PLUG-11, API-7]', () => {

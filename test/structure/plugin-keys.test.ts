@@ -16,6 +16,9 @@ const OTHER_MEANINGS: Readonly<Record<string, readonly RegExp[]>> = {
     // The field of the GraphQL type User, and where a problem is with it.
     /expose\w*\('email'/,
     /path: 'email'/,
+    // The kind of an answer in a chatflow, among the others, and the contact's property of that name.
+    /'text'(?: \||,) 'email'(?: \||,) 'phone'/,
+    /email: 'email', phone: 'phone'/,
     // A claim of a sign-in provider's token.
     /CLAIM: z\.string\(\)\.default\('email'\)/,
   ],
