@@ -5,13 +5,16 @@ import { storeBlob } from '#commands/blobs.ts';
 import { saveChatflow } from '#commands/chatflows.ts';
 import { assign } from '#commands/owners.ts';
 import { testSystemSender } from '#commands/system-mail.ts';
+import { connectChannel } from '#commands/channels.ts';
 import { setSystemSender } from '#commands/system-sender.ts';
 import { close } from '#commands/tickets.ts';
 import { startTicketImport } from '#commands/ticket-import.ts';
 import { transact } from '#commands/unit.ts';
 import {
   attachmentsWorkflowId,
+  catchUpWorkflowId,
   CHANNEL_CHECK_SCHEDULE,
+  CHANNEL_RENEWALS_SCHEDULE,
   chatflowWorkflowId,
   GUARDIAN_SCHEDULE,
   intakeWorkflowId,
@@ -20,10 +23,12 @@ import {
   ticketImportWorkflowId,
   ticketWorkflowId,
 } from '#workflows/contract.ts';
-import { keepChannelCheckSchedule, keepGuardianSchedule } from '#worker/schedule.ts';
+import { keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule } from '#worker/schedule.ts';
 import { writeHistory } from '#test/workflows/histories.ts';
 import { flowingPlugin, provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
+import held, { configUrl } from '#test/support/held-config.ts';
+import { heldProvider } from '#test/support/held-provider.ts';
 import { fakeSmtp, refusal } from '#test/support/smtp-fake.ts';
 
 /**
@@ -42,6 +47,8 @@ try {
 } finally {
   await world.close();
 }
+// After it: closing a world ends the servers.
+await recordCatchUp();
 
 async function record(world: World): Promise<void> {
   const channel = await world.connect('HELP_DESK');
@@ -66,12 +73,17 @@ async function record(world: World): Promise<void> {
   const channelCheck = await completed(world, 'channelCheck');
   await world.client.schedule.getHandle(CHANNEL_CHECK_SCHEDULE).delete();
 
+  await keepChannelRenewalsSchedule(world.client, () => Date.now());
+  const channelRenewals = await completed(world, 'channelRenewals');
+  await world.client.schedule.getHandle(CHANNEL_RENEWALS_SCHEDULE).delete();
+
   await save('channelAttachments', await recordAttachments(world));
   await save('ticket', ticketWorkflowId(ticket.number));
   await save('channelIntake', intakeWorkflowId(channel.key));
   await save('outbox', outboxWorkflowId(conversationId));
   await save('guardian', guardian);
   await save('channelCheck', channelCheck);
+  await save('channelRenewals', channelRenewals);
   await save('chatflow', await recordChatflow(world));
   await save('systemMail', await recordSystemMail(world));
   await save('ticketImport', await recordImport(world));
@@ -167,9 +179,30 @@ async function recordAttachments(on: World): Promise<string> {
   return workflowId;
 }
 
-async function save(type: string, workflowId: string): Promise<void> {
+/** Several pages, after a wait; in a world of its own, for its channel has a provider with a history. */
+async function recordCatchUp(): Promise<void> {
+  const on = await openWorld({ channels: { config: held, configUrl } });
+  const provider = await heldProvider();
+  try {
+    provider.items.push(...Array.from({ length: 7 }, (_, index) => ({ id: `held-${index}`, from: 'visitor', text: 'held' })));
+    provider.script('rate-limited');
+    const place = await on.db.selectFrom('place').select('id').where('kind', '=', 'INBOX').executeTakeFirstOrThrow();
+    const input = { plugin: 'held', name: 'Held', placeId: place.id, settings: { page: 'recorded', provider: provider.url } };
+    const { key } = await on.commit(
+      await transact(on.db, { actor: 'SYSTEM' }, (unit) => connectChannel(unit, { plugins: held.plugins, keys: on.keys }, input)),
+    );
+    const workflowId = catchUpWorkflowId(key);
+    await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED');
+    await save('channelCatchUp', workflowId, on);
+  } finally {
+    await provider.close();
+    await on.close();
+  }
+}
+
+async function save(type: string, workflowId: string, on = world): Promise<void> {
   if (only.length > 0 && !only.includes(type)) return;
-  const history = await world.client.workflow.getHandle(workflowId).fetchHistory();
+  const history = await on.client.workflow.getHandle(workflowId).fetchHistory();
   writeFileSync(new URL(`${type}.${version}.json`, folder), writeHistory(history));
   console.log(`${type}.${version}.json: ${history.events?.length ?? 0} events`);
 }

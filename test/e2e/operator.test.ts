@@ -91,6 +91,8 @@ const PRINTS: readonly (readonly [RegExp, () => readonly (string | RegExp)[]])[]
   [/schedule trigger --schedule-id guardian/, () => []],
   [/schedule describe --schedule-id channel-check/, () => ['channel-check']],
   [/schedule trigger --schedule-id channel-check/, () => []],
+  [/schedule describe --schedule-id channel-renewals/, () => ['channel-renewals']],
+  [/schedule trigger --schedule-id channel-renewals/, () => []],
   [/npm run doctor/, () => [/all \d+ invariants hold/]],
 ];
 

@@ -22,8 +22,10 @@ test('there is a recorded history of every workflow [OPS-8]', async () => {
   const recorded = new Set(files.map((file) => file.split('.')[0]));
   expect([...recorded].toSorted()).toEqual([
     'channelAttachments',
+    'channelCatchUp',
     'channelCheck',
     'channelIntake',
+    'channelRenewals',
     'chatflow',
     'guardian',
     'outbox',
