@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect, isDeepStrictEqual } from 'node:util';
+import { lookAtBot } from '#test/look/bot.ts';
 import { openBrowser } from '#test/look/browser.ts';
 import { lookAtChat } from '#test/look/chat.ts';
 import { lookAtForm, type Look } from '#test/look/form.ts';
@@ -23,6 +24,7 @@ try {
   await lookAtMail(browser, look);
   await lookAtForm(browser, look);
   await lookAtChat(browser, look);
+  await lookAtBot(browser, look);
 } finally {
   await browser.close();
 }

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
 import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
+import { violations } from './axe.ts';
 import { startChat, type ChatStandIn } from './chat-stand-in.ts';
 import type { Look } from './form.ts';
 
@@ -14,7 +13,6 @@ const SETTINGS = {
 const NIGHT = { ...SETTINGS, availability: 'hours', hours: { timeZone: 'UTC', periods: [{ day: 'monday', from: '00:00', to: '00:01' }] } };
 const DESKTOP = { width: 1100, height: 800 };
 const PHONE = { width: 375, height: 720 };
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 interface Visit {
   readonly browser: Browser;
@@ -520,19 +518,6 @@ function ordered(texts: readonly string[], word: string): boolean {
 }
 
 /** What axe finds wrong with the widget. It is run from outside, for the page itself lets no other script in. */
-async function violations(page: Page): Promise<readonly string[]> {
-  await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    const axe: unknown = Reflect.get(window, 'axe');
-    if (typeof axe !== 'object' || axe === null || !('run' in axe) || typeof axe.run !== 'function') return ['axe did not start'];
-    // What moves in has no colour yet.
-    const shadow = document.querySelector('trunkline-chat')?.shadowRoot;
-    for (const one of shadow?.querySelectorAll('.panel, .row') ?? []) for (const animation of one.getAnimations()) animation.finish();
-    const { violations: found, passes } = await axe.run('trunkline-chat');
-    if (passes.length < 5) return ['axe saw next to nothing'];
-    return found.map(({ id, nodes }: { id: string; nodes: readonly { html: string }[] }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-  });
-}
 
 function complaints(page: Page): string[] {
   const said: string[] = [];
