@@ -219,6 +219,13 @@ export const INVARIANTS: readonly Invariant[] = [
     count: `select count(*) as violations from system_mail where state = 'QUEUED' and queued_at < now() - interval '5 min'
       and not exists (select 1 from system_sender)`,
   },
+  {
+    rule: 'CHAT-5',
+    holds: 'a chatflow goes on only in open conversations, and a bot only while no owner is being decided',
+    count: `select count(*) as violations from chatflow_run r join conversation c on c.id = r.conversation_id left join ticket t on t.id = c.ticket_id
+      where r.state in ('RUNNING', 'WAITING') and (c.status = 'CLOSED' or (r.definition -> 'steps' is not null
+        and coalesce(c.route_pending_since, t.route_pending_since) is not null))`,
+  },
 ];
 
 export interface Finding {

@@ -85,6 +85,11 @@ const BREAKS: readonly (readonly string[])[] = [
   [
     `insert into system_mail (kind, recipient, subject, text, state, queued_at) values ('TEST', 'a@users.example', 'a', 'b', 'QUEUED', now() - interval '6 min')`,
   ],
+  [
+    `with flow as (insert into chatflow (channel_id, name, kind, definition) select id, 'x', 'BOT', '{"steps": []}' from channel limit 1 returning id, definition)
+       insert into chatflow_run (conversation_id, chatflow_id, definition) select c.id, f.id, f.definition from conversation c, flow f`,
+    `update conversation set route_pending_since = now() where ticket_id is null`,
+  ],
 ];
 
 describe('the doctor', () => {
