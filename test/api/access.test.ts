@@ -118,6 +118,7 @@ test('what one may not see one can not change: it is not found [API-6]', async (
     reply: { conversationId, text: 'x' },
     comment: { conversationId, text: 'x' },
     closeConversation: { conversationId },
+    sendTranscript: { conversationId },
     reopenConversation: { conversationId },
     makeTicket: { conversationId },
     setTicketStatus: { ticketId, statusId },

@@ -14,6 +14,7 @@ import {
   type GraphQLInputType,
   type GraphQLOutputType,
 } from 'graphql';
+import { definePlugin } from '@trunkline/channel-sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Role } from '#db/schema.ts';
 import { setAccessList } from '#commands/places.ts';
@@ -98,7 +99,9 @@ let outside: Readonly<Record<Role, Person>>;
 let somebody: Person;
 
 beforeAll(async () => {
-  world = await openWorld({ plugins: [plainPlugin, flowPlugin], rates: { ...RATES, callerPerMinute: 100_000, unauthenticatedPerMinute: 100_000 } });
+  // What was said on its channels can be mailed to whoever said it.
+  const mailed = definePlugin({ ...plainPlugin, transcripts: () => ({ onClose: false }) });
+  world = await openWorld({ plugins: [mailed, flowPlugin], rates: { ...RATES, callerPerMinute: 100_000, unauthenticatedPerMinute: 100_000 } });
   const three = async (): Promise<Record<Role, Person>> => ({
     AGENT: await world.user({ role: 'AGENT' }),
     ADMIN: await world.user({ role: 'ADMIN' }),
