@@ -69,8 +69,8 @@ function activeIn(userId: RawBuilder<unknown>, placeId: string): RawBuilder<bool
     and y.at > clock_timestamp() - make_interval(secs => ${ACTIVE_SECONDS}))`;
 }
 
-function candidateOf({ open, active, lastAssignedAt, further: _, ...candidate }: PoolRow): Candidate {
-  return { ...candidate, load: open === null || active === null ? null : { open, active, lastAssignedAt } };
+function candidateOf({ userId, deactivated, hasSeat, hasAccess, available, open, active, lastAssignedAt }: PoolRow): Candidate {
+  return { userId, deactivated, hasSeat, hasAccess, available, load: open === null || active === null ? null : { open, active, lastAssignedAt } };
 }
 
 function furtherOf(counts: Readonly<Record<string, number>>): Further {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { removeExpired } from '#commands/retention.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { makeChannel } from '../support/fixtures.ts';
+import { makeChannel, makeUser } from '../support/fixtures.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -45,4 +45,17 @@ it('keeps idempotency keys for seven days and settled deliveries for thirty, and
   expect((await db.selectFrom('idempotency_key').select('key').execute()).map((row) => row.key)).toEqual(['6']);
   const kept = await db.selectFrom('raw_delivery').select(['state', 'received_at']).orderBy('id').execute();
   expect(kept.map((row) => row.state)).toEqual(['DONE', 'SET_ASIDE', 'WAITING']);
+});
+
+it('forgets after a day when somebody last asked for something of a place [ROUTE-9]', async () => {
+  const { db } = database;
+  const { placeId } = await makeChannel(db);
+  for (const days of [0.9, 1.1]) {
+    await db
+      .insertInto('place_activity')
+      .values({ place_id: placeId, user_id: await makeUser(db), at: daysAgo(days) })
+      .execute();
+  }
+  expect(await removeExpired(db, 100)).toMatchObject({ placeActivity: 1 });
+  expect(await db.selectFrom('place_activity').select('user_id').execute()).toHaveLength(1);
 });
