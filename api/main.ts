@@ -26,6 +26,9 @@ import { createSignIn } from './sign-in.ts';
 import { secured } from './security-headers.ts';
 import { createDispatch, createLazyWaker } from './waker.ts';
 
+/** Milliseconds an idle connection is kept. */
+const KEEP_ALIVE_MS = 75_000;
+
 const env = environmentOrExit();
 const log = createLogger({ service: 'api', level: env.logLevel });
 const lifecycle = createLifecycle({ onMessage: (message) => log.info(message) });
@@ -139,6 +142,8 @@ function listen(): Promise<ServerType> {
   return new Promise((resolve, reject) => {
     const started = serve({ fetch: secured(app.fetch, env.publicUrl), hostname: env.host, port: env.port }, () => resolve(started));
     started.once('error', reject);
+    // Longer than balancers and browsers keep an idle connection: closed first by us, it would be under their next request.
+    if ('keepAliveTimeout' in started) started.keepAliveTimeout = KEEP_ALIVE_MS;
   });
 }
 

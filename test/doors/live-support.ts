@@ -285,6 +285,8 @@ export async function say(page: string, v: string, text: string, id: string = ra
   return fetch(`${page}/say`, { method: 'POST', body: JSON.stringify({ v, id, text }), headers });
 }
 
+/** What is shown, as a page does: a message it has already, which may come once more as news, it knows by its id. */
 export function texts(page: OpenPage | undefined): readonly string[] {
-  return (page?.lines ?? []).flatMap((line) => (line.type === 'message' ? [line.message.text] : []));
+  const shown = new Map((page?.lines ?? []).flatMap((line) => (line.type === 'message' ? [[line.message.id, line.message.text] as const] : [])));
+  return [...shown.values()];
 }
