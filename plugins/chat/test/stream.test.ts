@@ -1,3 +1,4 @@
+import type { PageNews } from '@trunkline/channel-sdk';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PING_MS } from '../stream.ts';
 import { chat, readStream, type Chat, type StreamReader, type Visitor } from './support.ts';
@@ -66,7 +67,7 @@ describe('the stream', () => {
     const seen: string[] = [];
     let cuts = 0;
     let random = 7;
-    const below = (limit: number): number => (random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 1) % limit;
+    const below = (limit: number): number => ((random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0) >>> 16) % limit;
     const write = (count: number): void => void Array.from({ length: count }, () => said.push(it.say(visitor.identity, `${said.length}`).id));
     while (cuts < 100) {
       write(below(4));
@@ -75,7 +76,7 @@ describe('the stream', () => {
       write(below(3));
       const reader = readStream(await coming);
       write(below(3));
-      let toRead = 1 + below(6);
+      let toRead = 1 + below(16);
       while (toRead > 0 && seen.length < said.length) {
         const event = await reader.next();
         toRead -= 1;
@@ -94,15 +95,19 @@ describe('the stream', () => {
     expect(it.listening()).toBe(0);
   });
 
-  it('misses nothing that is said while the history is read [CHAT-2]', async () => {
-    const it = chat();
-    const visitor = await it.come();
-    sayMany(it, visitor, 150);
-    const coming = visitor.stream();
-    const during = it.say(visitor.identity, 'now');
-    const reader = readStream(await coming);
-    expect(new Set(await readTo(reader, during.id)).size).toBe(151);
-    await reader.cut();
+  it('misses nothing that is said while the history is read, be it short or long [CHAT-2]', async () => {
+    for (const length of [0, 3, 99, 100, 150]) {
+      const it = chat();
+      const visitor = await it.come();
+      const before = sayMany(it, visitor, length);
+      const coming = visitor.stream();
+      // The history is as it was a moment before.
+      const during = it.say(visitor.identity, 'now').id;
+      const reader = readStream(await coming);
+      const after = it.say(visitor.identity, 'then').id;
+      expect([...new Set(await readTo(reader, after))], String(length)).toEqual([...before, during, after]);
+      await reader.cut();
+    }
   });
 
   it('tells all tabs of one visitor the same, and nobody else anything [CHAT-2]', async () => {
@@ -151,6 +156,24 @@ describe('the stream', () => {
     const four = readStream(await pageOf({ ...it, signal: AbortSignal.abort() }, visitor));
     while ((await four.next()) !== undefined);
     expect(it.listening()).toBe(0);
+  });
+
+  it('ends news that stand still between two and look at no signal', async () => {
+    const it = chat();
+    const visitor = await it.come();
+    let ended = false;
+    const news = async function* (): AsyncGenerator<PageNews> {
+      try {
+        for (;;) yield { type: 'closed' };
+      } finally {
+        ended = true;
+      }
+    };
+    const reader = readStream(await pageOf({ ...it, news }, visitor));
+    expect([(await reader.next())?.type, (await reader.next())?.type]).toEqual(['ready', 'closed']);
+    expect(ended).toBe(false);
+    await reader.cut();
+    await expect.poll(() => ended).toBe(true);
   });
 
   it('is not begun where the history can not be read, and ends where it breaks off in the middle: the page comes again', async () => {
