@@ -82,7 +82,7 @@ test('with Temporal away the API starts, is ready and does its work; it names th
   expect(output()).not.toContain(token);
   // Production unless it is said to be development.
   expect((await fetch(`${base}/graphql`, { headers: { accept: 'text/html' } })).status).toBe(405);
-  expect((await fetch(`${base}/dev/mail`)).status).toBe(404);
+  for (const path of ['/dev/mail', '/try/any']) expect(await (await fetch(base + path)).text(), path).toBe('404 Not Found');
 });
 
 test('in development, and only there, a page shows the account’s own mail [CH-12]', async () => {
@@ -92,6 +92,8 @@ test('in development, and only there, a page shows the account’s own mail [CH-
   expect(response.status).toBe(200);
   expect(response.headers.get('content-security-policy')).toContain("default-src 'none'; style-src 'unsafe-inline'");
   expect(await response.text()).toContain('Nothing yet.');
+  // The page to try a channel on is there, and knows no such channel.
+  expect(await (await fetch(`${base}/try/any`)).text()).toBe('not found');
 });
 
 test('a database whose schema is not there yet: alive, not ready, and it says what to do [OPS-7] [OPS-8]', async () => {
