@@ -33,7 +33,7 @@ export interface PageContext<Settings> extends PluginContext<Settings> {
   deliver(raw: RawDelivery): Promise<void>;
   /** A visitor's conversation, oldest first, after a message or from the start; at most 100. */
   history(visitor: Identity, after?: string): Promise<readonly VisibleMessage[]>;
-  /** What happens from now on, until `signal` is aborted; read `history` once after this has begun, and nothing is missed. */
+  /** What happens from this call on, until `signal` is aborted. Call it first and read `history` then: what is said in between may come twice, and is never missed. */
   news(visitor: Identity, signal: AbortSignal): AsyncIterable<PageNews>;
   /** Never stored, never parsed: the visitor is writing. Who has `news` open is here; who has had none for a minute has left (CHAT-6). */
   tell(visitor: Identity, what: 'typing'): void;

@@ -5,7 +5,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { read, sourceFiles } from '../structure/source.ts';
+import { read } from '../structure/source.ts';
 
 const PAGE = 'docs/guides/sms.md';
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -29,7 +29,6 @@ const blocks: readonly Block[] = [...read(PAGE).matchAll(/(?:^`([^`\n]+)`\n\n)?^
 
 let shell: ChildProcess | undefined;
 let said = '';
-const before = sourceFiles();
 
 beforeAll(() => {
   mkdirSync(checkout);
@@ -123,5 +122,6 @@ test('the guide leads from nothing to a working SMS channel, command by command 
   const seconds = Math.round((performance.now() - began) / 1_000);
   console.log(`${PAGE}: ${ran} blocks of commands and ${blocks.filter(({ kind }) => kind === 'file').length} files in ${seconds} s`);
   expect(ran).toBeGreaterThan(7);
-  expect(sourceFiles()).toEqual(before);
+  // All of it was done in the copy.
+  expect(['plugins/sms', 'start.log', 'provider.log'].filter((path) => existsSync(join(root, path)))).toEqual([]);
 });
