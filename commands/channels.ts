@@ -17,6 +17,7 @@ import { HELD_SECONDS } from './provider-calls.ts';
 import { namedChannelProblems } from './reply-channels.ts';
 import { insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
+import { requireOffered, requireTargets } from './plugin-says.ts';
 import type { PreparedUpdate } from './telling.ts';
 import { chooseTicketDefaults, type TicketDefaultsInput } from './ticket-defaults.ts';
 import type { Unit } from './unit.ts';
@@ -75,7 +76,9 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
     .where(sql<string>`id::text`, '=', input.placeId)
     .executeTakeFirst();
   if (place === undefined) throw new NotFound('place', input.placeId);
+  requireOffered(plugin);
   const { valid, name, defaults, automation } = await checkInput(tx, plugins, plugin, input);
+  await requireTargets(tx, place.id, plugin, valid.all);
   const ruleId = input.routing === undefined ? await insertDefaultRule(tx) : await saveRule(unit, input.routing, { placeId: place.id, plugin });
   const address = plugin.address(valid.all);
   const begun = input.connectingId == null ? {} : await takeConnecting(tx, input.connectingId);
@@ -205,6 +208,7 @@ export async function updateChannel(
     if (set.name === '') problems.push({ path: 'name', message: 'must not be empty' });
   }
   if (input.createTickets !== undefined) set.create_tickets = input.createTickets;
+  let edited: unknown;
   if (input.settings !== undefined) {
     const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings);
     if ('problems' in changed) problems.push(...changed.problems);
@@ -217,6 +221,7 @@ export async function updateChannel(
         secrets: sealSecrets(keys, channel.key, changed.secrets),
       });
     if (!('problems' in changed) && plugin !== undefined) problems.push(...(await namedChannelProblems(tx, plugins, plugin, changed.all)));
+    if (!('problems' in changed)) edited = changed.all;
   }
   let pipelineId: string | null = channel.default_pipeline_id;
   if (input.ticketDefaults !== undefined) {
@@ -242,6 +247,7 @@ export async function updateChannel(
     problems.push(...(await unknownUsers(tx, set.unassigned_notice_user_ids)));
   }
   if (problems.length > 0) throw new InvalidInput(problems);
+  if (edited !== undefined) await requireTargets(tx, channel.place_id, plugin, edited);
   const { version } = await tx
     .updateTable('channel')
     .set((eb) => ({ ...set, ...(prepared === undefined ? {} : { telling: null, telling_until: null }), version: eb('version', '+', 1) }))

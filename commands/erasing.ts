@@ -69,7 +69,7 @@ export async function eraseContact(unit: Unit, input: { readonly contactId: stri
   await sql`delete from outbound where conversation_id = any(${ownIds}::uuid[])`.execute(tx);
   // Answers to them in the conversations of others: what waits is not sent any more, and none says to whom it was.
   await sql`
-    update outbound o set recipient = jsonb_build_object('kind', o.recipient ->> 'kind', 'value', ''),
+    update outbound o set template = null, recipient = jsonb_build_object('kind', o.recipient ->> 'kind', 'value', ''),
       state = case when o.state = 'QUEUED' then 'FAILED' else o.state end, can_retry = case when o.state = 'QUEUED' then false else o.can_retry end,
       failure_code = case when o.state = 'QUEUED' then 'Erased' else o.failure_code end,
       failure_reason = case when o.state = 'QUEUED' then 'the contact was erased' else o.failure_reason end, updated_at = now()

@@ -1,4 +1,4 @@
-import type { Plugin } from '@trunkline/channel-sdk';
+import type { Plugin, RoutingTargets } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { RuleKind, RuleMethod } from '#db/schema.ts';
@@ -67,6 +67,12 @@ export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin }:
   const ownMethod: RuleMethod = plugin?.capabilities.routing.defaultMethod === 'least-busy' ? 'LEAST_BUSY' : 'RANDOM';
   const method = rule.kind === 'SPECIFIC' ? (rule.method ?? ownMethod) : null;
   return insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true, defaultUserId }, userIds, teamIds);
+}
+
+/** Whom a plugin's own settings name, held to the same as a rule. Throws `NotAssignable`. */
+export async function requireAssignable(tx: Tx, placeId: string, { userIds, teamIds }: RoutingTargets): Promise<void> {
+  const wrong = [...(await wrongUsers(tx, placeId, [...new Set(userIds)])), ...(await wrongTeams(tx, [...new Set(teamIds)]))];
+  if (wrong.length > 0) throw new NotAssignable(wrong);
 }
 
 /** Of the equally busy, who got something last goes first, or (unless set) last (ROUTE-9). Holds for every decision from the next one on. */
