@@ -14,7 +14,7 @@ export interface ChannelInfo<Settings> {
   readonly settings: Settings;
 }
 
-/** A small piece of JSON the engine keeps for a channel, encrypted like its secrets: refreshed tokens, subscription ids, a provider's public keys. */
+/** A small piece of JSON (64 kB at most) the engine keeps for a channel, encrypted like its secrets: refreshed tokens, subscription ids, a provider's public keys. */
 export interface ChannelState {
   read(): Promise<unknown>;
   /** Replaces it; `change` may be called again when somebody else wrote in between. */

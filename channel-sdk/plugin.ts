@@ -53,7 +53,7 @@ export interface PluginDefinition<Settings = unknown> {
 
   /** Webhooks: is it authentic, over the raw bytes, and with which answer. Called before anything is stored. Throws `Unauthentic` or `Malformed`, or `Unavailable` where it can not tell yet (a signing key not in `state`): the provider is told to come again and `renew` is called. Must not call the provider. A new channel's handshakes come while its `connect` still runs. */
   verify?(raw: RawDelivery, context: PluginContext<Settings>): Promise<Verdict>;
-  /** Where a provider has one webhook for all accounts of an app: the connected addresses a delivery speaks of, or 'any' for a handshake (every channel is asked, the first that does not throw `Unauthentic` answers). It is stored for each of them, and each parses only its own part. Pure. */
+  /** Where a provider has one webhook for all accounts of an app: the connected addresses a delivery speaks of, or 'any' for a handshake (every channel is asked, the first that does not throw `Unauthentic` answers). It is stored for each of them that `verify` does not refuse, or for none, and each parses only its own part. `webhookUrl` is that one webhook's then. Pure. */
   sharedDoor?(raw: RawDelivery): readonly string[] | 'any';
   /** A stored delivery to events. Depends on bytes and settings only: it is called again when mended. Runs in a thread of its own with limits of time and memory (PLUG-11). Must not call anybody. */
   parse(raw: RawDelivery, context: PluginContext<Settings>): Promise<readonly InboundEvent[]>;
@@ -84,7 +84,7 @@ export interface PluginDefinition<Settings = unknown> {
   connect?(context: PluginContext<Settings>): Promise<void>;
   /** After settings were edited: tells the provider what it shows itself (a greeting). Throws `Rejected` or `Unavailable`; the edit is undone then. */
   update?(context: PluginContext<Settings>): Promise<void>;
-  /** At disconnecting: unsubscribes. A failure does not keep the channel. */
+  /** At disconnecting: unsubscribes. A failure does not keep the channel. Also called to take a `connect` back whose outcome nobody knows, or that came to nothing. */
   disconnect?(context: PluginContext<Settings>): Promise<void>;
   /** Whether the credentials are still good. Throws `Disconnected` or `Unavailable`. */
   check?(context: PluginContext<Settings>): Promise<void>;

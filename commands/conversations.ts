@@ -3,17 +3,18 @@ import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
 import { lockChannelShared, tryLockChannelShared } from '#db/locks.ts';
-import type { StoredIdentity } from '#db/schema.ts';
+import type { StoredIdentity, StoredTemplate } from '#db/schema.ts';
 import { ticketName } from '#domain/threading.ts';
 import { onAgentReply } from './automation.ts';
 import { endRuns } from './chatflow-ends.ts';
 import { ensureContacts, identityKey } from './contacts.ts';
-import { requireOpenWindow } from './messaging-windows.ts';
+import { canUseTemplate, requireOpenWindow } from './messaging-windows.ts';
 import { takeByReply } from './owners.ts';
 import { ChangedMeanwhile, InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { reachedAt } from './recipients.ts';
 import { chooseChannel } from './reply-channels.ts';
 import { lockSubject, subjectIds, type Subject } from './subjects.ts';
+import type { ChosenTemplate } from './templates.ts';
 import { attachUploads } from './uploads.ts';
 import type { Unit } from './unit.ts';
 
@@ -25,6 +26,8 @@ export interface Reply {
   readonly channelId?: string | null;
   /** Uploads of the sender's that go along. */
   readonly uploadIds?: readonly string[];
+  /** An approved text of the provider's, in place of one's own. */
+  readonly template?: ChosenTemplate | null;
 }
 
 /**
@@ -37,14 +40,21 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
   const userId = acting(unit);
   const { subject, channelId } = await lockForReply(tx, plugins, userId, input);
   const channel = await sendingChannel(tx, plugins, channelId);
-  checkText(input.text, channel.capabilities, input.uploadIds);
-  await requireOpenWindow(tx, channel.capabilities.windows, { conversationId: input.conversationId, channelId, sender: 'person' });
+  const template = input.template ?? null;
+  // It is of the channel that was the conversation's when it was chosen.
+  if (template !== null && template.channelId !== channelId) throw new ChangedMeanwhile('conversation');
+  const text = saidBy(input, channel.capabilities);
+  // Some providers take an approved text when free words may no longer be said (WA-2).
+  if (template === null || !canUseTemplate(channel.capabilities.windows, 'person')) {
+    await requireOpenWindow(tx, channel.capabilities.windows, { conversationId: input.conversationId, channelId, sender: 'person' });
+  }
   const recipient = await recipientOf(tx, input.conversationId, channel.capabilities);
   const start = channelId === subject.channelId ? null : await startsThread(tx, input.conversationId, channel);
   const messageId = await writeOutbound(unit, subject, channel, {
     userId,
-    text: input.text,
+    text,
     html: input.html ?? null,
+    template,
     recipient,
     kind: start === null ? 'REPLY' : 'START',
     subject: start?.subject ?? null,
@@ -102,6 +112,8 @@ export interface NewConversation {
   readonly subject?: string | null;
   readonly text: string;
   readonly uploadIds?: readonly string[];
+  /** An approved text of the provider's, in place of one's own. */
+  readonly template?: ChosenTemplate | null;
 }
 
 /** An agent's first message to somebody, where the plugin can start a conversation: the sender owns it (CH-11). Throws `NotFound`, `NotPossible`, `InvalidInput`, `FilesRefused`. */
@@ -115,7 +127,7 @@ export async function startConversation(
   await lockChannelShared(tx, input.channelId);
   const channel = await sendingChannel(tx, plugins, input.channelId);
   if (channel.capabilities.outbound !== 'start') throw new NotPossible('CHANNEL_CANNOT_START');
-  checkText(input.text, channel.capabilities);
+  const text = saidBy(input, channel.capabilities);
   const to = checkRecipient(input.to, channel.capabilities);
   const contacts = await ensureContacts(tx, [to]);
   const conversationId = newId();
@@ -138,7 +150,7 @@ export async function startConversation(
   if (ticketId !== null) {
     await sql`
       insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, owner_id)
-      select ${ticketId}, ${conversationId}, ${ticketName(input.subject, input.text)}, default_pipeline_id, default_status_id, default_priority,
+      select ${ticketId}, ${conversationId}, ${ticketName(input.subject, text)}, default_pipeline_id, default_status_id, default_priority,
         default_properties, key, ${userId} from channel where id = ${input.channelId}`.execute(tx);
   }
   await tx.insertInto('participant').values({ conversation_id: conversationId, kind: to.kind, value: to.value }).execute();
@@ -151,8 +163,9 @@ export async function startConversation(
   unit.record({ kind: 'OWNER_CHANGED', ...subjectIds(subject), userId, why: 'STARTED_IT', data: { from: null, to: userId, fromTeam: null, toTeam: null } });
   const messageId = await writeOutbound(unit, subject, channel, {
     userId,
-    text: input.text,
+    text,
     html: null,
+    template: input.template ?? null,
     recipient: to,
     kind: 'START',
     subject: input.subject ?? null,
@@ -165,6 +178,7 @@ interface Outgoing {
   readonly userId: string;
   readonly text: string;
   readonly html: string | null;
+  readonly template: StoredTemplate | null;
   readonly subject: string | null;
   readonly recipient: StoredIdentity;
   readonly kind: 'REPLY' | 'START';
@@ -210,6 +224,7 @@ async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChann
       kind: outgoing.kind,
       sender: 'PERSON',
       recipient: JSON.stringify(outgoing.recipient),
+      template: outgoing.template === null ? null : storedTemplate(outgoing.template),
     })
     .execute();
   await attachUploads(unit, message.id, outgoing.userId, outgoing.uploadIds, channel.capabilities.outboundContent.attachments);
@@ -269,6 +284,21 @@ async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabil
   const recipient = await reachedAt(tx, conversationId, capabilities.identities);
   if (recipient === null) throw new NotPossible('NO_CONTACT');
   return recipient;
+}
+
+function storedTemplate({ name, language, parameters }: StoredTemplate): string {
+  return JSON.stringify({ name, language, parameters });
+}
+
+/** One's own words, or the template's: not both. */
+function saidBy({ text, html, uploadIds = [], template }: Pick<Reply, 'text' | 'html' | 'uploadIds' | 'template'>, capabilities: Capabilities): string {
+  if (template == null) {
+    checkText(text, capabilities, uploadIds);
+    return text;
+  }
+  const beside = [text.trim() === '' ? [] : ['text'], (html ?? '') === '' ? [] : ['html'], uploadIds.length === 0 ? [] : ['attachmentIds']].flat();
+  if (beside.length > 0) throw new InvalidInput(beside.map((path) => ({ path, message: 'a template brings all that is said' })));
+  return template.text;
 }
 
 /** Files may go along without a word. */

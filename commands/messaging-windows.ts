@@ -63,7 +63,8 @@ export async function windowNow(tx: Tx, windows: readonly MessagingWindow[], { c
   return row === undefined ? null : windowState(windows, sender, row.last, row.now);
 }
 
-function canUseTemplate(windows: readonly MessagingWindow[], sender: MessagingWindow['sender']): boolean {
+/** Whether an approved text may still be sent by this sender once free words may not. */
+export function canUseTemplate(windows: readonly MessagingWindow[], sender: MessagingWindow['sender']): boolean {
   return windows.some((one) => one.sender === sender && one.afterwards === 'template');
 }
 

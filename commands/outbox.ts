@@ -2,7 +2,7 @@ import type { Failure, MessagingWindow, OutboundMessage, ReservedIds, SendRate, 
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
-import type { StoredIdentity, StoredQuickReply } from '#db/schema.ts';
+import type { StoredIdentity, StoredQuickReply, StoredTemplate } from '#db/schema.ts';
 import { backOffSeconds, GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { storedFiles } from './attachments.ts';
 import { readWholeBlob } from './blobs.ts';
@@ -56,7 +56,7 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
         o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}) as limit_at,
         greatest(o.not_before, h.send_after) as not_before, greatest(o.not_before, h.send_after) > now() as waits, h.send_after > now() as limited,
         h.health, h.disconnected_at is not null as gone, o.queued_at < now() - make_interval(secs => ${GIVE_UP_AFTER_SECONDS}) as too_old,
-        o.failure_code, o.slot_at = o.not_before as paced
+        o.failure_code, o.template, o.slot_at = o.not_before as paced
       from outbound o join channel h on h.id = o.channel_id
       where o.conversation_id = ${conversationId} and o.state in ('QUEUED', 'SENDING')
       order by o.arrival limit 1 for no key update of o`.execute(tx);
@@ -85,7 +85,8 @@ export async function claimNext(db: Db, conversationId: string, reserve: Reserve
       channelId: row.channel_id,
       sender: row.sender === 'PERSON' ? 'person' : 'automation',
     });
-    if (window !== null && window.closedAt !== null) {
+    const approved = row.template !== null && window?.afterwards === 'template';
+    if (window !== null && window.closedAt !== null && !approved) {
       await fail(unit, conversationId, row.channel_id, messageId, 'OutsideWindow', `closed at ${iso(window.closedAt)}`, false);
       return { kind: 'wait', until: new Date().toISOString(), messageId, why: 'FAILED' };
     }
@@ -234,6 +235,7 @@ interface QueuedRow {
   readonly failure_code: string | null;
   /** It waits for its turn. */
   readonly paced: boolean | null;
+  readonly template: StoredTemplate | null;
 }
 
 /** The id a message names itself by, also where it is kept under another because its sender had used that one before. */
@@ -284,6 +286,7 @@ async function claimed(db: Db, tx: Tx, conversationId: string, row: QueuedRow, a
       sender: row.sender === 'PERSON' ? 'person' : 'automation',
       precedingIds: message.ids ?? [],
       inReplyTo: message.inbound,
+      ...(row.template === null ? {} : { template: row.template }),
       ...(message.inbound_at === null ? {} : { lastInboundAt: message.inbound_at.toISOString() }),
       ...(message.quick_replies === null ? {} : { quickReplies: message.quick_replies }),
       attachments: (await storedFiles(tx, row.message_id)).map(({ sha256, ...file }) => ({ ...file, read: () => readWholeBlob(db, sha256) })),

@@ -61,8 +61,8 @@ export async function tellProvider(
   }
 }
 
-/** Told by its shape, for commands know only the contract's types; codes and reasons hold no content. */
-function refusalOf(error: unknown): ProviderRefused | undefined {
+/** A typed failure as a refusal; undefined: it is none. Told by its shape, for commands know only the contract's types; codes and reasons hold no content. */
+export function refusalOf(error: unknown): ProviderRefused | undefined {
   const failure: unknown = error instanceof Error ? Reflect.get(error, 'failure') : undefined;
   if (!isRecord(failure)) return undefined;
   const reason = typeof failure['reason'] === 'string' ? failure['reason'] : '';

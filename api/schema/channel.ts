@@ -1,6 +1,8 @@
-import type { Preview } from '@trunkline/channel-sdk';
+import type { Preview, Template } from '@trunkline/channel-sdk';
 import { previewChannel } from '#commands/channel-preview.ts';
-import { Forbidden, InvalidInput, NotFound } from '#commands/refusals.ts';
+import { migrationProblems } from '#commands/plugin-says.ts';
+import { Forbidden, InvalidInput, NotFound, NotPossible, ProviderRefused } from '#commands/refusals.ts';
+import { channelTemplates } from '#commands/templates.ts';
 import { builder } from '../builder.ts';
 import { reaches, ROLE_NAMES } from '../roles.ts';
 import { CHANNEL_COLUMNS, type ChannelRow } from '../rows.ts';
@@ -67,6 +69,22 @@ const DefaultsRef = builder.objectRef<ChannelRow>('TicketDefaults').implement({
   }),
 });
 
+const TemplateRef = builder.objectRef<Template>('MessageTemplate').implement({
+  description: 'An approved text of a provider’s, to be sent where free words may not be.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Its name at the provider.' }),
+    language: t.exposeString('language', { description: 'Its language, as the provider says it.' }),
+    text: t.exposeString('text', { description: 'What it says, with `{{1}}`, `{{2}}`, … where its parameters stand.' }),
+    parameters: t.exposeInt('parameters', { description: 'How many parameters it takes.' }),
+    approved: t.exposeBoolean('approved', { description: 'Whether the provider lets it be sent.' }),
+  }),
+});
+
+const ChannelTemplatesRef = builder.objectRef<{ readonly items: readonly Template[] }>('ChannelTemplates').implement({
+  description: 'A channel’s templates.',
+  fields: (t) => ({ items: t.field({ type: [TemplateRef], description: 'Each of them, in the provider’s order.', resolve: ({ items }) => [...items] }) }),
+});
+
 builder.node(ChannelRef, {
   description: 'One connected address. Admins see all channels, agents those of the places they have access to.',
   id: { resolve: (channel) => channel.id },
@@ -128,6 +146,21 @@ builder.node(ChannelRef, {
       nullable: true,
       description: 'Its plugin’s settings without the secrets, which are never returned; null to those who are no admin.',
       resolve: (channel, _args, { viewer }) => (reaches(viewer.role, 'ADMIN') ? channel.settings : null),
+    }),
+    templates: t.field({
+      type: ChannelTemplatesRef,
+      description: 'The approved texts its provider has, asked of it now or remembered for half a minute; none where its plugin has no templates.',
+      errors: {
+        types: [NotPossible, ProviderRefused],
+        union: { name: 'ChannelTemplatesResult', description: 'What a channel’s templates are, or why they can not be had now.' },
+      },
+      resolve: async (channel, _args, { db, deps }) => ({ items: await channelTemplates(db, deps, channel.id, deps.pluginContext) }),
+    }),
+    migrationProblems: t.stringList({
+      nullable: true,
+      description:
+        'Why it could not be moved from an inbox to the help desk, by its plugin’s own lights; empty: nothing stands in the way. Null to those who are no admin.',
+      resolve: (channel, _args, { viewer, db, deps }) => (reaches(viewer.role, 'ADMIN') ? migrationProblems(db, deps, channel) : null),
     }),
     version: t.exposeInt('version', { description: 'Counts the edits; given back to say which one was seen.' }),
     connectedAt: t.field({ type: 'DateTime', description: 'When it was connected.', resolve: (channel) => channel.connected_at }),

@@ -11,6 +11,7 @@ import { HELD_SECONDS, TELL_SECONDS } from '#commands/provider-calls.ts';
 import { RENEW_AFTER_HOURS, RENEW_AGAIN_MINUTES, RENEW_ASK_SECONDS } from '#commands/renewals.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
 import { ASK_AGAIN_SECONDS, TRANSCRIPT_MESSAGES } from '#commands/transcripts.ts';
+import { TEMPLATES_REMEMBERED_SECONDS, TEMPLATES_SECONDS } from '#commands/templates.ts';
 import { UNUSED_UPLOADS } from '#commands/uploads.ts';
 import { HISTORY_PAGE } from '#commands/visitor-messages.ts';
 import { FETCH_TRIES } from '#domain/attachments.ts';
@@ -55,6 +56,8 @@ const constants = new Map<string, number>([
   ['commands.STATE_BYTES', STATE_BYTES],
   ['commands.TELL_SECONDS', TELL_SECONDS],
   ['commands.HELD_SECONDS', HELD_SECONDS],
+  ['commands.TEMPLATES_SECONDS', TEMPLATES_SECONDS],
+  ['commands.TEMPLATES_REMEMBERED_SECONDS', TEMPLATES_REMEMBERED_SECONDS],
 ]);
 
 test('docs/limits.md says what the code does [PLUG-11, API-7]', () => {

@@ -2,7 +2,17 @@ import { canonicalAddress } from '@trunkline/channel-sdk';
 import { comment, reply, startConversation } from '#commands/conversations.ts';
 import { retryMessage, settleMaybeSent } from '#commands/outbox.ts';
 import { assign } from '#commands/owners.ts';
-import { ChangedMeanwhile, FilesRefused, InvalidInput, NoReplyChannel, NotAssignable, NotPossible, OutsideWindow } from '#commands/refusals.ts';
+import {
+  ChangedMeanwhile,
+  FilesRefused,
+  InvalidInput,
+  NoReplyChannel,
+  NotAssignable,
+  NotPossible,
+  OutsideWindow,
+  ProviderRefused,
+} from '#commands/refusals.ts';
+import { chooseTemplate, currentChannel, type ChosenTemplate } from '#commands/templates.ts';
 import { close, makeTicket, reopen } from '#commands/tickets.ts';
 import { sendTranscript } from '#commands/transcripts.ts';
 import { builder } from '../../builder.ts';
@@ -17,14 +27,41 @@ const conversation = ({ conversationId }: { readonly conversationId: string }, {
 const message = ({ messageId }: { readonly messageId: string }, { load }: ApiContext) => load.message.load(messageId);
 const ticket = ({ ticketId }: { readonly ticketId: string }, { load }: ApiContext) => load.ticket.load(ticketId);
 
+const TemplateInputRef = builder.inputType('TemplateInput', {
+  description: 'One of the channel’s templates, filled in.',
+  fields: (t) => ({
+    name: t.string({ required: true, description: 'Its name.' }),
+    language: t.string({ required: true, description: 'Its language, as the template says it.' }),
+    parameters: t.stringList({ description: 'What is to stand in it, in order; as many as it takes.' }),
+  }),
+});
+
+/** The provider is asked before the transaction: no lock is held while it thinks. */
+function choose({ db, deps }: ApiContext, channelId: string, { name, language, parameters }: typeof TemplateInputRef.$inferInput): Promise<ChosenTemplate> {
+  return chooseTemplate(db, deps, channelId, { name, language, parameters: parameters ?? [] }, deps.pluginContext);
+}
+
+/** What came of it, told when it is asked for: a call whose key has its answer already is not refused because the provider is away by now. */
+async function settled<T>(work: () => Promise<T>): Promise<() => T> {
+  try {
+    const value = await work();
+    return () => value;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
+  }
+}
+
 mutation('reply', {
   description:
     'Answers the contact through the conversation’s current channel, or through the one that is named, which is its current one from then on. It is queued at once and sent in order; if nobody owns the conversation, it becomes the sender’s.',
   type: MessageRef,
-  refusals: [ChangedMeanwhile, FilesRefused, NoReplyChannel, NotPossible, OutsideWindow],
+  refusals: [ChangedMeanwhile, FilesRefused, NoReplyChannel, NotPossible, OutsideWindow, ProviderRefused],
   input: (t) => ({
     conversationId: t.globalID({ for: [ConversationRef], required: true, description: 'Which conversation.' }),
-    text: t.string({ required: true, description: 'What to say, as plain text; at most as many characters as the channel allows.' }),
+    text: t.string({ description: 'What to say, as plain text; at most as many characters as the channel allows. None only with a template.' }),
+    template: t.field({ type: TemplateInputRef, description: 'An approved text of the provider’s, in place of one’s own words.' }),
     html: t.string({ description: 'The same as HTML, where the channel can send it.' }),
     channelId: t.globalID({
       for: [ChannelRef],
@@ -32,11 +69,16 @@ mutation('reply', {
     }),
     attachmentIds: t.stringList({ description: UPLOADS }),
   }),
-  work: async ({ conversationId, text, html, channelId, attachmentIds }, { unit, visible, context }) => {
+  prepare: async ({ template, conversationId, channelId }, context) => {
+    if (template == null || (await context.load.conversation.load(conversationId.id)) === null) return null;
+    return settled(async () => choose(context, channelId?.id ?? (await currentChannel(context.db, conversationId.id)), template));
+  },
+  work: async ({ conversationId, text, html, channelId, attachmentIds }, { unit, visible, context }, chosen) => {
     await requireSeen(unit.tx, visible, 'conversation', conversationId.id);
     return reply(unit, context.deps.plugins, {
       conversationId: conversationId.id,
-      text,
+      text: text ?? '',
+      template: chosen?.() ?? null,
       html: html ?? null,
       channelId: channelId?.id ?? null,
       uploadIds: attachmentIds ?? [],
@@ -78,15 +120,20 @@ function knownAs({ kind, value }: { readonly kind: string; readonly value: strin
 mutation('startConversation', {
   description: 'Writes the first message to somebody, where the channel’s plugin can. The sender owns the conversation and, in the help desk, its ticket.',
   type: ConversationRef,
-  refusals: [FilesRefused, NotPossible],
+  refusals: [ChangedMeanwhile, FilesRefused, NotPossible, ProviderRefused],
   input: (t) => ({
     channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Through which channel.' }),
     to: t.field({ type: RecipientInput, required: true, description: 'To whom.' }),
     subject: t.string({ description: 'The subject, where the channel has subjects.' }),
-    text: t.string({ required: true, description: 'What to say, as plain text.' }),
+    text: t.string({ description: 'What to say, as plain text. None only with a template.' }),
+    template: t.field({ type: TemplateInputRef, description: 'An approved text of the provider’s, in place of one’s own words.' }),
     attachmentIds: t.stringList({ description: UPLOADS }),
   }),
-  work: async ({ channelId, to, subject, text, attachmentIds }, { unit, visible, context }) => {
+  prepare: async ({ template, channelId }, context) => {
+    if (template == null || (await context.load.channel.load(channelId.id)) === null) return null;
+    return settled(() => choose(context, channelId.id, template));
+  },
+  work: async ({ channelId, to, subject, text, attachmentIds }, { unit, visible, context }, chosen) => {
     await requireSeen(unit.tx, visible, 'channel', channelId.id);
     // An admin sees every channel, but writes only where they have access: they would not see the conversation.
     await requireWorkingIn(unit.tx, visible, channelId.id);
@@ -94,7 +141,8 @@ mutation('startConversation', {
       channelId: channelId.id,
       to: { kind: to.kind, value: knownAs(to), ...(to.name == null ? {} : { name: to.name }) },
       subject: subject ?? null,
-      text,
+      text: text ?? '',
+      template: chosen?.() ?? null,
       uploadIds: attachmentIds ?? [],
     });
   },
