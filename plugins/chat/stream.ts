@@ -61,6 +61,8 @@ async function* linesOf({ context, visitor, ready, known, news, first }: Sources
     const last = page.at(-1);
     page = page.length < PAGE_LENGTH || last === undefined ? [] : await context.history(visitor, last.id);
   }
+  // From here on it is news: a page reads it aloud, and not what it was told before.
+  yield chunk('known', {});
   for (let next = await first; next.done !== true; next = await news.next()) {
     const { value } = next;
     if (value.type === 'message') yield messageChunk(value.message);

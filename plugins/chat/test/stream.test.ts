@@ -34,6 +34,8 @@ describe('the stream', () => {
     const reader = readStream(response);
     expect(await reader.next()).toEqual({ type: 'ready', id: undefined, data: { available: true } });
     expect(await readTo(reader, before.at(-1) ?? '')).toEqual(before);
+    // Between what was and what comes.
+    expect(await reader.next()).toEqual({ type: 'known', id: undefined, data: {} });
     const message = it.say(visitor.identity, 'line one\n<script>alert(1)</script>\r\ndata: none');
     expect(await reader.next()).toEqual({ type: 'message', id: message.id, data: message });
     it.tellPages(visitor.identity, { type: 'typing', author: 'Ada' });
@@ -170,7 +172,7 @@ describe('the stream', () => {
       }
     };
     const reader = readStream(await pageOf({ ...it, news }, visitor));
-    expect([(await reader.next())?.type, (await reader.next())?.type]).toEqual(['ready', 'closed']);
+    expect([(await reader.next())?.type, (await reader.next())?.type, (await reader.next())?.type]).toEqual(['ready', 'known', 'closed']);
     expect(ended).toBe(false);
     await reader.cut();
     await expect.poll(() => ended).toBe(true);
@@ -198,7 +200,7 @@ describe('the stream', () => {
     const it = chat();
     const visitor = await it.come();
     const reader = readStream(await visitor.stream());
-    expect((await reader.next())?.type).toBe('ready');
+    expect([(await reader.next())?.type, (await reader.next())?.type]).toEqual(['ready', 'known']);
     for (let n = 0; n < 3; n += 1) {
       const next = reader.next();
       vi.advanceTimersByTime(PING_MS);

@@ -4,7 +4,7 @@ import { readConfig, readNews, readProblem } from '../widget/protocol.ts';
 
 test('what the server says is read without trust: anything at all gives a whole answer or none [CHAT-2]', () => {
   fc.assert(
-    fc.property(fc.constantFrom('ready', 'message', 'typing', 'joined', 'closed', 'other'), fc.oneof(fc.json(), fc.string()), (type, data) => {
+    fc.property(fc.constantFrom('ready', 'message', 'typing', 'joined', 'known', 'closed', 'other'), fc.oneof(fc.json(), fc.string()), (type, data) => {
       const news = readNews(type, data);
       if (news !== null) expect(news.type).toBe(type);
       if (news?.type === 'message') expect(typeof news.message.text).toBe('string');

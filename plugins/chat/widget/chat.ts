@@ -38,7 +38,6 @@ export interface Chat {
 const TYPING_EVERY_MS = 3_000;
 const TYPING_SHOWN_MS = 6_000;
 const READ_AFTER_MS = 800;
-const SETTLED_AFTER_MS = 400;
 /** So old, what the server said of the channel is asked for anew. */
 const FRESH_MS = 60_000;
 const MAX_URL = 2_000;
@@ -67,7 +66,6 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
   let live = false;
   let wanted = false;
   let settled = false;
-  let settling = (): void => undefined;
   let typist: string | null = null;
   let typistGone = (): void => undefined;
   let toldTyping = 0;
@@ -99,8 +97,9 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
       if (news.type === 'ready') {
         available = news.available ?? available;
         outbox.send(true);
-        settle();
         markRead();
+      } else if (news.type === 'known') {
+        settled = true;
       } else if (news.type === 'typing') {
         shown(news.author);
       } else if (conversation.take(news)) {
@@ -120,18 +119,7 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
   function came(from: 'visitor' | 'us', providerMessageId: string | null): void {
     if (from === 'us') shown(null);
     else if (providerMessageId !== null) outbox.drop(providerMessageId);
-    if (!settled) settle();
     markRead();
-  }
-
-  /** There is no word for the end of the history: it is there when nothing has come for a moment. */
-  function settle(): void {
-    settling();
-    if (settled) return;
-    settling = later(() => {
-      settled = true;
-      changed();
-    }, SETTLED_AFTER_MS);
   }
 
   function shown(author: string | null): void {

@@ -22,6 +22,8 @@ export type News =
   | { readonly type: 'message'; readonly message: VisibleMessage }
   | { readonly type: 'typing'; readonly author: string }
   | { readonly type: 'joined'; readonly author: string }
+  /** What comes after this is new. */
+  | { readonly type: 'known' }
   | { readonly type: 'closed' };
 
 export const MAX_TEXT = 4_000;
@@ -65,6 +67,7 @@ export function readNews(type: string, data: string): News | null {
       const author = text(fields?.['author']);
       return author === null ? null : { type, author };
     }
+    case 'known':
     case 'closed':
       return { type };
     default:
