@@ -2,6 +2,7 @@
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<number> }>>> = {
   intake: () => import('./bench/intake.ts'),
   api: () => import('./bench/api.ts'),
+  chat: () => import('./bench/chat.ts'),
 };
 
 const name = process.argv[2] ?? '';

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import config from '#config';
+import { createBell } from '#activities/bell.ts';
 import { createActivities } from '#activities/index.ts';
 import type { ActivityLog } from '#activities/dependencies.ts';
 import { keysFrom, type Keys } from '#commands/secrets.ts';
@@ -19,11 +20,14 @@ import { startPostgres } from '../servers/postgres.ts';
 import { startTemporal } from '../servers/temporal.ts';
 
 export const NOOP_QUEUE = 'bench-noop';
+/** 32 bytes in hex, for this bench's rows alone. */
+export const BENCH_SECRET = '0b'.repeat(32);
 
 /** Real servers and a worker in this process, for ours and for the baseline alike. */
 export interface Ground {
   readonly db: Db;
   readonly databaseUrl: string;
+  readonly temporalAddress: string;
   readonly keys: Keys;
   readonly client: Client;
   readonly waker: Waker;
@@ -46,12 +50,14 @@ export async function layGround(): Promise<Ground> {
   const temporal = await startTemporal({ directory, progress, throwaway: true });
   await migrateToLatest(postgres.url);
   const db = openDatabase(postgres.url, { max: 20, name: 'bench' });
-  const keys = keysFrom('0b'.repeat(32));
+  const keys = keysFrom(BENCH_SECRET);
   const connection = await Connection.connect({ address: temporal.address });
   const native = await NativeConnection.connect({ address: temporal.address });
   const client = new Client({ connection });
   const waker = createWaker(client);
-  const set = createActivities({ db, keys, plugins: config.plugins, configUrl: import.meta.resolve('#config'), waker, log: silent, now: () => Date.now() });
+  const bell = createBell(postgres.url);
+  const configUrl = import.meta.resolve('#config');
+  const set = createActivities({ db, keys, plugins: config.plugins, configUrl, waker, bell, log: silent, now: () => Date.now() });
   const workers = await runWorkers({ connection: native, namespace: 'default', bundle: await bundleWorkflows(quiet), activities: set.activities, log: silent });
   const noop = await Worker.create({
     connection: native,
@@ -63,6 +69,7 @@ export async function layGround(): Promise<Ground> {
   return {
     db,
     databaseUrl: postgres.url,
+    temporalAddress: temporal.address,
     keys,
     client,
     waker,
@@ -70,6 +77,7 @@ export async function layGround(): Promise<Ground> {
       noop.shutdown();
       await Promise.all([noopRun, workers.stop()]);
       await set.close();
+      await bell.close();
       await native.close();
       await connection.close();
       await db.destroy();
