@@ -59,7 +59,7 @@ export async function namedChannelProblems(db: Db | Tx, plugins: readonly Plugin
     [plugin.transcripts?.(settings).from, 'email-address'],
   ] as const;
   const problems = await Promise.all(
-    named.map(([key, kind]) => (key === undefined || kind === undefined ? undefined : keyProblem(db, plugins, settings, key, kind))),
+    named.map(async ([key, kind]) => (key === undefined || kind === undefined ? undefined : keyProblem(db, plugins, settings, key, kind))),
   );
   // One channel may be named for both: the first field that holds its key is told once.
   return [...new Map(problems.flatMap((one) => (one === undefined ? [] : [[one.path, one] as const]))).values()];

@@ -183,6 +183,38 @@ it('mail and chat that meet the same strangers in another order do not wait for 
   }
 });
 
+it('what is added is written in one order with the senders: who waits for the first of them does not hold the next [MODEL-3]', async () => {
+  const [first, second] = ['aa-first@out.example', 'zz-second@out.example'];
+  const at = await makeChannel(db);
+  const held = Promise.withResolvers<void>();
+  const taken = Promise.withResolvers<void>();
+  // Somebody else is just making the first one.
+  const other = db.transaction().execute(async (tx) => {
+    const { id } = await tx.insertInto('contact').values({ name: null }).returning('id').executeTakeFirstOrThrow();
+    await tx.insertInto('contact_identity').values({ kind: 'email-address', value: first, contact_id: id }).execute();
+    taken.resolve();
+    await held.promise;
+  });
+  await taken.promise;
+  const arriving = arrive([says(address(second)), gave(address(second), first)], at);
+  await eventually(async () => {
+    const { rows } = await sql`select 1 from pg_locks l join pg_stat_activity a using (pid)
+      where not l.granted and l.locktype = 'transactionid' and a.query like '%insert into contact_identity%'`.execute(db);
+    return rows.length > 0;
+  });
+  // Free: it can be inserted, and taken back, by a third one.
+  await db.transaction().execute(async (tx) => {
+    await sql`set local lock_timeout = '5s'`.execute(tx);
+    const { id } = await tx.insertInto('contact').values({ name: null }).returning('id').executeTakeFirstOrThrow();
+    await tx.insertInto('contact_identity').values({ kind: 'email-address', value: second, contact_id: id }).execute();
+    await tx.deleteFrom('contact_identity').where('contact_id', '=', id).execute();
+    await tx.deleteFrom('contact').where('id', '=', id).execute();
+  });
+  held.resolve();
+  await Promise.all([other, arriving]);
+  expect(await contactOf(address(first))).not.toBe(await contactOf(address(second)));
+});
+
 it('erasing finds all of it: addresses, who took part, the delivery that brought only an address [OPS-9]', async () => {
   const who = visitor();
   await arrive([says(who)]);

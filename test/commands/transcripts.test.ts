@@ -205,9 +205,7 @@ it('an agent is told why there is none [CHAT-4]', async () => {
 it('tells the newest so many, and that there were more [CHAT-4]', async () => {
   const one = await chat(await talk({ onClose: false }), 'long@out.example');
   await sql`insert into message (conversation_id, channel_id, direction, text, occurred_at)
-    select ${one.id}, ${one.channel.id}, 'INBOUND', 'line ' || n, now() from generate_series(1, ${TRANSCRIPT_MESSAGES}) n`.execute(
-    db,
-  );
+    select ${one.id}, ${one.channel.id}, 'INBOUND', 'line ' || n, now() from generate_series(1, ${TRANSCRIPT_MESSAGES}) n`.execute(db);
   await wish(one);
   const [sent] = await mails(one.id);
   expect(sent?.text.split('\n')[0]).toBe('Earlier messages are left out.');
