@@ -141,6 +141,7 @@ const EXAMPLES: Readonly<Record<string, (ground: Ground, whose: Person) => Reado
   retryMessage: ({ keys }) => ({ messageId: globalId('Message', keys.failedMessage) }),
   settleMaybeSent: ({ keys }) => ({ messageId: globalId('Message', keys.uncertainMessage), sent: true }),
   assign: ({ gid }) => ({ subjectId: gid('Ticket'), ownerId: null }),
+  reply: ({ gid }) => ({ conversationId: gid('Conversation'), text: 'x' }),
   startConversation: ({ gid, unique }) => ({ channelId: gid('Channel'), to: { kind: 'email-address', value: `${unique}@outside.example` }, text: 'x' }),
   setAccessList: ({ gid }) => ({ placeId: gid('Inbox'), access: { userIds: ROLE_ORDER.map((role) => inside[role].gid) } }),
   setRoutingRule: ({ gid }) => ({ channelId: gid('Channel'), rule: { kind: 'NOBODY' } }),

@@ -72,6 +72,9 @@ const SHORT_LISTS = new Set([
   'TicketImportPreview.columns',
   'TicketImportPreview.lines',
   'TicketImportPreviewLine.problems',
+  // A plugin's own fixed phrases; what one provider lets be sent.
+  'Channel.migrationProblems',
+  'ChannelTemplates.items',
   'InvalidInput.problems',
   'FilesRefused.files',
   'NotAssignable.targets',
