@@ -2,7 +2,9 @@ import { isChannelFailure, type Failure } from '../index.ts';
 import { fail } from './check.ts';
 
 /** What came of a plugin's function: its value, or the failure it threw on purpose. */
-export type Outcome<Value> = { readonly value: Value; readonly failure?: undefined } | { readonly value?: undefined; readonly failure: Failure; readonly error: Error };
+export type Outcome<Value> =
+  | { readonly value: Value; readonly failure?: undefined }
+  | { readonly value?: undefined; readonly failure: Failure; readonly error: Error };
 
 const LONGEST_WAIT = 15_000;
 

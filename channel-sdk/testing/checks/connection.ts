@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { providerContext, quietContext, stateAt } from '../bench.ts';
+import { channelOf, providerContext, quietContext, stateAt } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { doorContext } from '../connected.ts';
-import { channelOf } from '../bench.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
 import { createState, readOnly } from '../state.ts';
 import { shownBy, withProvider, withStranger } from './with-provider.ts';

@@ -48,7 +48,9 @@ function toldBy({ plugin, samples }: Subject): readonly Told[] {
         if (!Array.isArray(value)) return 'is no list';
         for (const one of value) {
           if (!isRecord(one) || typeof one['label'] !== 'string' || typeof one['text'] !== 'string') return 'an entry has no label or no text';
-          if (String(one['html'] ?? '').includes('<script')) return 'its HTML runs a script somebody has for a name';
+          const { html } = one;
+          if (html !== undefined && typeof html !== 'string') return 'an entry has HTML that is no text';
+          if (html?.includes('<script') === true) return 'its HTML runs a script somebody has for a name';
         }
         return undefined;
       },

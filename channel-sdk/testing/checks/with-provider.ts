@@ -1,6 +1,6 @@
 import type { ChannelInfo } from '../../index.ts';
 import { channelOf, type Which } from '../bench.ts';
-import { connectTo } from '../connected.ts';
+import { connectTo } from '../connect-to.ts';
 import { fail, must, type Subject } from '../check.ts';
 import type { StandIn } from '../samples.ts';
 
