@@ -159,9 +159,7 @@ async function eraseTraces(tx: Tx, contactId: string, ownIds: readonly string[],
   await sql`
     delete from system_mail where contact_id = ${contactId} or conversation_id = any(${[...ownIds]}::uuid[]) or ticket_id = any(${[...ticketIds]}::uuid[])
       -- Also what somebody else had mailed to an address of theirs.
-      or (user_id is null and recipient in (select value from contact_identity where contact_id = ${contactId} and kind = 'email-address'))`.execute(
-    tx,
-  );
+      or (user_id is null and recipient in (select value from contact_identity where contact_id = ${contactId} and kind = 'email-address'))`.execute(tx);
   await sql`update conversation set subject = null where id = any(${[...ownIds]}::uuid[])`.execute(tx);
   await sql`update ticket set name = '(erased)', description = null, properties = '{}' where id = any(${[...ticketIds]}::uuid[])`.execute(tx);
   await sql`

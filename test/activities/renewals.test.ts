@@ -140,7 +140,7 @@ it('a delivery that can not be judged for want of a key has it renewed, once, an
   const temporal = fakeTemporal();
   const doors = testDoors(db, temporal, new Map(), [lasting]);
   try {
-    const post = () => doors.app.request(`${PUBLIC_URL}/hooks/plain/${channel.key}`, { method: 'POST', body: '[]' });
+    const post = async () => doors.app.request(`${PUBLIC_URL}/hooks/plain/${channel.key}`, { method: 'POST', body: '[]' });
     const refused = await Promise.all(Array.from({ length: 10 }, post));
     expect(refused.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 503));
     await vi.waitFor(() => expect(temporal.woken).toEqual([`channel-renewal/${channel.key}`]));

@@ -69,7 +69,7 @@ async function connect(secret: string, page = `page-${(number += 1)}`) {
   );
   return { ...connected, page };
 }
-const post = (pages: readonly string[] | string, secret: string, more: RequestInit = {}) =>
+const post = async (pages: readonly string[] | string, secret: string, more: RequestInit = {}) =>
   doors.app.request(`${PUBLIC_URL}/hooks/shared?x=1`, {
     method: 'POST',
     headers: { 'x-secret': secret },

@@ -12,7 +12,7 @@ export interface HeldItem {
 }
 
 /** What it answers with in place of its next pages. */
-export type HeldAnswer = 'unavailable' | 'rate-limited' | 'revoked' | 'nonsense' | 'stands-still' | 'unknown-event' | { readonly then: () => Promise<void> };
+export type HeldAnswer = 'unavailable' | 'rate-limited' | 'revoked' | 'nonsense' | 'stands-still' | 'unknown-event' | { readonly first: () => Promise<void> };
 
 export interface HeldProvider {
   readonly url: string;
@@ -37,7 +37,7 @@ export async function heldProvider(): Promise<HeldProvider> {
       const after = url.searchParams.get('after') ?? '';
       askedFrom.push(after);
       const answer = script.shift();
-      if (typeof answer === 'object') await answer.then();
+      if (typeof answer === 'object') await answer.first();
       else if (answer === 'unavailable') return response.writeHead(503).end();
       else if (answer === 'rate-limited') return response.writeHead(429, { 'retry-after': '2' }).end();
       else if (answer === 'revoked') return response.writeHead(401).end();

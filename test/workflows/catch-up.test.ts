@@ -86,7 +86,7 @@ test.each(['terminate', 'cancel', 'reset'] as const)(
       asked.resolve();
       await go.promise;
     };
-    provider.script({ then: async () => undefined }, { then: second });
+    provider.script({ first: async () => undefined }, { first: second });
     const channel = await connect();
     await asked.promise;
     if (harm === 'terminate') await workflow(channel).terminate('somebody');
