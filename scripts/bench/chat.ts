@@ -49,6 +49,9 @@ export async function run(): Promise<number> {
         rounds.push({ bare: await round(clients, 'bare', PER_ROUND), ours: await round(clients, 'ours', PER_ROUND) });
       }
       const figure = (way: 'ours' | 'bare', share: number): number => rounded(median(rounds.map((one) => percentile(one[way], share))));
+      console.log(
+        `there and back, p50 and p99, round by round: ${rounds.map((one) => (['ours', 'bare'] as const).map((way) => `${way} ${rounded(percentile(one[way], 0.5))} ${rounded(percentile(one[way], 0.99))}`).join(', ')).join('; ')}`,
+      );
       if (figure('bare', 0.99) > ABSURD_MS) {
         console.error(`bench: the baseline is absurdly slow: ${figure('bare', 0.99)} ms`);
         return 2;

@@ -3,10 +3,13 @@ import type { RelayActivities } from './relay.ts';
 
 const { push } = proxyActivities<RelayActivities>({ startToCloseTimeout: '30s' });
 
-/** The baseline of the chat's way: a signal, an activity, nothing else. Ends once what was signalled is pushed. */
+/** The baseline of the chat's way: a signal, an activity, nothing else. It waits on, so that no message pays for a start. */
 export async function relay(): Promise<void> {
   const waiting: string[] = [];
   setHandler(defineSignal<[string]>('relay'), (what) => void waiting.push(what));
-  await condition(() => waiting.length > 0);
-  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await push(next);
+  for (;;) {
+    await condition(() => waiting.length > 0);
+    const next = waiting.shift();
+    if (next !== undefined) await push(next);
+  }
 }

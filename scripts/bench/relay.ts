@@ -4,6 +4,8 @@ import { createServer, type ServerResponse } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
 const QUEUE = 'bench-relay';
+/** They run on and are only signalled: a bare signal, and not the start of a workflow, which costs more. */
+const WORKFLOWS = 20;
 
 /** `what`: `<stream> <text>`: the text goes out on that stream. */
 export interface RelayActivities {
@@ -32,7 +34,7 @@ export async function startRelay(client: Client, temporalAddress: string): Promi
     taskQueue: QUEUE,
     activities: { ...activities },
     workflowBundle: await bundleWorkflowCode({ logger: new DefaultLogger('ERROR'), workflowsPath }),
-    maxCachedWorkflows: 1_000,
+    maxCachedWorkflows: 100,
   });
   const running = worker.run();
   const server = createServer((request, response) => {
@@ -48,7 +50,12 @@ export async function startRelay(client: Client, temporalAddress: string): Promi
     request.setEncoding('utf8').on('data', (piece: string) => void (text += piece));
     request.on('end', () => {
       client.workflow
-        .signalWithStart('relay', { workflowId: `bench-relay/${stream}/${text}`, taskQueue: QUEUE, signal: 'relay', signalArgs: [`${stream} ${text}`] })
+        .signalWithStart('relay', {
+          workflowId: `bench-relay/${Number(text.split(':')[1]) % WORKFLOWS}`,
+          taskQueue: QUEUE,
+          signal: 'relay',
+          signalArgs: [`${stream} ${text}`],
+        })
         .then(
           () => response.writeHead(202).end(),
           (error: unknown) => {
