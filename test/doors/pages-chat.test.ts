@@ -97,8 +97,8 @@ describe('a chat', () => {
     const conversationId = await conversationOf(visitor);
     for (const tab of [here, there]) {
       const events = await readTo(tab, said.text);
-      expect(events.map(({ type }) => type)).toEqual(['ready', 'message']);
-      expect(events[1]?.data).toMatchObject({ from: 'visitor', providerMessageId: said.id, html: null, author: null });
+      expect(events.map(({ type }) => type)).toEqual(['ready', 'known', 'message']);
+      expect(events[2]?.data).toMatchObject({ from: 'visitor', providerMessageId: said.id, html: null, author: null });
     }
     await answer(conversationId, 'A new one is on its way.');
     const seen: (string | undefined)[] = [];
