@@ -20,7 +20,7 @@ export function createBell(directUrl: string): Bell {
     onNotification(_channel, channelKey) {
       const drains = waiting.get(channelKey);
       if (drains === undefined) rung.add(channelKey);
-      else for (const resolve of [...drains]) resolve();
+      else for (const resolve of drains) resolve();
     },
   });
   return {

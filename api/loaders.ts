@@ -19,10 +19,12 @@ import {
   type IdentityRow,
   type MessageRow,
   type OutboundRow,
+  type OutOfOfficeRow,
   type ReplyChannelRow,
   type SubmittedField,
   type SignInRow,
   type StatusRow,
+  type WorkingPeriodRow,
   SYSTEM_MAIL_COLUMNS,
   TOKEN_COLUMNS,
 } from './rows.ts';
@@ -36,6 +38,7 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
 
   const loaders = {
     user: byId((ids) => db.selectFrom('app_user').selectAll().where('id', 'in', ids).execute()),
+    outOfOffice: byId((ids) => db.selectFrom('out_of_office').selectAll().where('id', 'in', ids).execute()),
     team: byId((ids) => db.selectFrom('team').selectAll().where('id', 'in', ids).execute()),
     pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
     status: byId((ids) => db.selectFrom('ticket_status').selectAll().where('id', 'in', ids).execute()),
@@ -219,7 +222,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     ),
     chatflowsOf: grouped<ChatflowRow>(
       // The primary one first.
-      (ids) => db.selectFrom('chatflow').selectAll().where('channel_id', 'in', ids).orderBy('channel_id').orderBy(sql`entry_point nulls first`).execute(),
+      (ids) =>
+        db
+          .selectFrom('chatflow')
+          .selectAll()
+          .where('channel_id', 'in', ids)
+          .orderBy('channel_id')
+          .orderBy(sql`entry_point nulls first`)
+          .execute(),
       (row) => row.channel_id,
     ),
     chatflowRunOf: new DataLoader<string, ChatflowRunRow | null>(async (conversationIds) => {
@@ -246,6 +256,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     ),
     membershipsOf: grouped<{ team_id: string; user_id: string; kind: 'PRIMARY' | 'EXTRA' }>(
       (ids) => db.selectFrom('team_member').selectAll().where('user_id', 'in', ids).orderBy('kind', 'desc').orderBy('team_id').execute(),
+      (row) => row.user_id,
+    ),
+    workingHoursOf: grouped<WorkingPeriodRow>(
+      (ids) => db.selectFrom('working_period').selectAll().where('user_id', 'in', ids).orderBy('weekday').orderBy('from_minute').execute(),
+      (row) => row.user_id,
+    ),
+    outOfOfficeOf: grouped<OutOfOfficeRow>(
+      (ids) => db.selectFrom('out_of_office').selectAll().where('user_id', 'in', ids).orderBy('from_at').orderBy('id').execute(),
       (row) => row.user_id,
     ),
     targetsOf: grouped<{ rule_id: string; user_id: string | null; team_id: string | null }>(

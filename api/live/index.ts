@@ -85,7 +85,7 @@ export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefi
   }
 
   function endAll(): void {
-    for (const { streams } of [...pages.values()]) for (const stream of [...streams]) stream.end();
+    for (const { streams } of pages.values()) for (const stream of streams) stream.end();
   }
 
   /** One statement for all pages of the process, and none where the batch concerns no channel that has any. */

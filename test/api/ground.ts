@@ -32,6 +32,7 @@ export interface Ground {
   uploadOf(userId: string): string;
   tokenOf(userId: string): string;
   notificationOf(userId: string): string;
+  outOfOfficeOf(userId: string): string;
   /** Before any of it. */
   readonly cursor: string;
 }
@@ -162,6 +163,12 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
   const notification = await returning(
     db.insertInto('notification').values({ user_id: owner.id, kind: 'TICKET_ASSIGNED', ticket_id: ticket.id }).returning('id'),
   );
+  const outOfOffice = await returning(
+    db
+      .insertInto('out_of_office')
+      .values({ user_id: owner.id, from_at: new Date(0), to_at: new Date(1) })
+      .returning('id'),
+  );
   await db
     .insertInto('form_submission')
     .values({ message_id: message.id, channel_id: channel.id, contact_id: conversation.contact_id, fields: '[]', submitted_at: new Date() })
@@ -205,6 +212,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     TicketImport: ticketImport,
     ApiToken: token,
     Notification: notification,
+    OutOfOffice: outOfOffice,
   };
   const gid = (type: string): string => {
     const id = ids[type];
@@ -228,6 +236,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     uploadOf: (whose) => mine(whose, String(upload)),
     tokenOf: (whose) => mine(whose, gid('ApiToken')),
     notificationOf: (whose) => mine(whose, gid('Notification')),
+    outOfOfficeOf: (whose) => mine(whose, gid('OutOfOffice')),
     cursor,
   };
 }
