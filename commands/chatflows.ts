@@ -48,7 +48,7 @@ export async function saveChatflow(
   const entryPoint = checkEntryPoint(input.entryPoint, before);
   const problems = chatflowProblems(plugin.capabilities, input.kind, input.definition);
   if (problems.length > 0) throw new InvalidInput(problems.map(({ path, message }) => ({ path: path === '' ? 'definition' : `definition.${path}`, message })));
-  const definition = await withRules(unit, channel, input);
+  const definition = await withRules(unit, channel, input, before?.definition);
   const values = { name, kind: input.kind, entry_point: entryPoint, definition: JSON.stringify(definition), changed_at: sql<Date>`now()` };
   const saved =
     before === undefined
@@ -156,14 +156,15 @@ function checkEntryPoint(given: string | undefined, before: { readonly entry_poi
 }
 
 /** Each hand-off's rule, saved; its id is kept beside the definition, which stays as it was given. */
-async function withRules(unit: Unit, { place_id: placeId, plugin }: FlowChannel, { kind, definition }: ChatflowInput): Promise<object> {
+async function withRules(unit: Unit, { place_id: placeId, plugin }: FlowChannel, { kind, definition }: ChatflowInput, before: object = {}): Promise<object> {
   const checked = definition as BotDefinition;
   if (kind === 'LIVE') return checked;
+  const { ruleIds: replaced = {} }: { readonly ruleIds?: Readonly<Record<string, string>> } = before;
   const ruleIds: Record<string, string> = {};
   for (const [index, step] of checked.steps.entries()) {
     if (step.type !== 'hand-off') continue;
     try {
-      ruleIds[step.id] = await saveRule(unit, ruleOf(step.rule, index), { placeId, plugin });
+      ruleIds[step.id] = await saveRule(unit, ruleOf(step.rule, index), { placeId, plugin, replaces: replaced[step.id] ?? null });
     } catch (error) {
       if (!(error instanceof InvalidInput)) throw error;
       throw new InvalidInput(error.problems.map(({ path, message }) => ({ path: `definition.steps.${index}.${path}`, message })));
@@ -172,7 +173,7 @@ async function withRules(unit: Unit, { place_id: placeId, plugin }: FlowChannel,
   return { ...checked, ruleIds };
 }
 
-const METHODS: readonly RuleMethod[] = ['RANDOM', 'LEAST_BUSY'];
+const METHODS: readonly RuleMethod[] = ['RANDOM', 'LEAST_BUSY', 'ROUND_ROBIN'];
 
 function ruleOf({ method, ...rule }: HandOffRule, index: number): RuleInput {
   if (method === undefined) return rule;

@@ -2,6 +2,7 @@ import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import type { Candidate } from '#domain/routing.ts';
+import { readLimits, type Grouped } from './capacity.ts';
 import { NotAssignable, NotFound } from './refusals.ts';
 import type { Unit } from './unit.ts';
 
@@ -15,7 +16,12 @@ export type OwnedBy = { readonly conversationId: string } | { readonly contactId
 export async function readOwners(
   db: Db | Tx,
   plugins: readonly Plugin[],
-  { of, defaultUserId, placeId }: { readonly of: OwnedBy; readonly defaultUserId: string | null; readonly placeId: string },
+  {
+    of,
+    defaultUserId,
+    placeId,
+    grouped,
+  }: { readonly of: OwnedBy; readonly defaultUserId: string | null; readonly placeId: string; readonly grouped: Grouped | null },
 ): Promise<readonly Candidate[]> {
   const contactId = of === null ? null : 'contactId' in of ? of.contactId : await contactOf(db, of.conversationId);
   const recognised = of === null || 'contactId' in of || (contactId !== null && (await recognises(db, plugins, of.conversationId, contactId)));
@@ -26,7 +32,12 @@ export async function readOwners(
       select 'OWNER' as "as", k.owner_id as user_id from contact k where k.id = ${contactId}
       union all select 'DEFAULT_USER', ${defaultUserId}::uuid
     ) found join app_user u on u.id = found.user_id`.execute(db);
-  return rows.map((row) => (row.as === 'OWNER' ? { ...row, recognised } : row));
+  const limits = await readLimits(
+    db,
+    rows.map(({ userId }) => userId),
+    grouped,
+  );
+  return rows.map((row) => ({ ...row, limits: limits.get(row.userId) ?? [], ...(row.as === 'OWNER' ? { recognised } : {}) }));
 }
 
 /**

@@ -1,7 +1,9 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
 import { decideOwner, type Rule } from '#domain/routing.ts';
+import { groupedWith } from './capacity.ts';
 import { endRuns } from './chatflow-ends.ts';
 import { notify } from './notifications.ts';
 import { ChangedMeanwhile, NotAssignable } from './refusals.ts';
@@ -20,9 +22,10 @@ export interface Assigned {
 
 /**
  * Changes the owner by hand (ROUTE-2, ROUTE-3). With `expectedOwnerId` it is a compare-and-set: of two at once one wins, the other gets
- * `ChangedMeanwhile`. A team gives it to its least busy eligible primary member; with none it waits with the team. Throws `NotFound`, `NotAssignable`.
+ * `ChangedMeanwhile`. A team gives it to its least busy eligible primary member; with none it waits with the team. `plugins` say of which routing group
+ * its channel is: without them a team's member is held to the limit of all alone. Throws `NotFound`, `NotAssignable`.
  */
-export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expectedOwnerId?: string | null): Promise<Assigned> {
+export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expectedOwnerId?: string | null, plugins: readonly Plugin[] = []): Promise<Assigned> {
   const subject = await lockSubject(unit.tx, ref);
   if (expectedOwnerId !== undefined && expectedOwnerId !== subject.ownerId) {
     throw new ChangedMeanwhile(subject.ticketId === null ? 'conversation' : 'ticket', subject.ownerId);
@@ -34,7 +37,7 @@ export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expected
     await requireAssignable(unit.tx, subject.placeId, to.userId);
     return changeOwner(unit, subject, { ownerId: to.userId, teamId: null }, 'BY_HAND');
   }
-  const ownerId = await leastBusyOfTeam(unit, subject, to.teamId);
+  const ownerId = await leastBusyOfTeam(unit, subject, to.teamId, plugins);
   return changeOwner(unit, subject, { ownerId, teamId: to.teamId }, ownerId === null ? 'TEAM_NOBODY_ELIGIBLE' : 'TEAM_MEMBER_PICKED', 'AUTOMATIC');
 }
 
@@ -113,7 +116,7 @@ async function requireAssignable(tx: Tx, placeId: string, userId: string): Promi
 const TEAM: Rule = { id: null, kind: 'TEAM', method: 'LEAST_BUSY', availableOnly: true };
 
 /** The team's primary member who would get it by an automatic decision; null: none is eligible. It is one: serialised with the others, and explained. */
-async function leastBusyOfTeam(unit: Unit, subject: Subject, teamId: string): Promise<string | null> {
+async function leastBusyOfTeam(unit: Unit, subject: Subject, teamId: string, plugins: readonly Plugin[]): Promise<string | null> {
   const { tx } = unit;
   const team = await tx
     .selectFrom('team')
@@ -129,7 +132,7 @@ async function leastBusyOfTeam(unit: Unit, subject: Subject, teamId: string): Pr
     ])
     .executeTakeFirstOrThrow();
   const rule: Rule = { ...TEAM, recentlyAssignedFirst };
-  const { candidates, further } = await readPool(tx, { teamId }, subject.placeId, rule);
+  const { candidates, further } = await readPool(tx, { teamId }, { placeId: subject.placeId, rule, grouped: groupedWith(plugins, subject.plugin) });
   // Nothing here is left to chance.
   const decision = decideOwner(rule, candidates, now, 0, further);
   await storeDecision(tx, subject, decision);

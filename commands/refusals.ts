@@ -116,6 +116,7 @@ export class NotPossible extends Refusal {
     | 'NO_CHATFLOWS'
     | 'CHATFLOW_IS_PRIMARY'
     | 'CHATFLOW_WAS_USED'
+    | 'SKILL_IN_USE'
     | 'CHANNEL_SHOWS_NO_TYPING';
   constructor(reason: NotPossible['reason']) {
     super(`not possible: ${reason}`);

@@ -2,10 +2,12 @@ import type { Plugin, RoutingTargets } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { RuleKind, RuleMethod } from '#db/schema.ts';
+import type { WrittenSkillRule } from '#domain/skills.ts';
 import { Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget } from './refusals.ts';
+import { insertSkillRules, wrongSkillRules } from './skills.ts';
 import type { Unit } from './unit.ts';
 
-/** A rule as an admin saves it; targets and method belong to `SPECIFIC` alone, the default user to `CONTACT_OWNER`. */
+/** A rule as an admin saves it; targets, method and skill rules belong to `SPECIFIC` alone, the default user to `CONTACT_OWNER`. */
 export interface RuleInput {
   readonly kind: RuleKind;
   /** None: the plugin's own default (ROUTE-7, ROUTE-8). */
@@ -16,10 +18,12 @@ export interface RuleInput {
   readonly teamIds?: readonly string[];
   /** Who gets what has no owner to go to, on a live channel (ROUTE-10). */
   readonly defaultUserId?: string | null;
+  /** In the order in which they are tried: which skills a ticket asks for (ROUTE-11). */
+  readonly skillRules?: readonly WrittenSkillRule[];
 }
 
 /**
- * Gives a channel another rule (ROUTE-4). The rule is a new row and the old one stays: decisions made under it point to it.
+ * Gives a channel another rule (ROUTE-4). The rule is a new row and the old one stays: decisions made under it point to it. Whose turn it is goes on.
  * Throws `NotFound`, `NotPossible`, `Forbidden`, `InvalidInput`, `NotAssignable`.
  */
 export async function setRoutingRule(
@@ -30,14 +34,14 @@ export async function setRoutingRule(
   const { tx } = unit;
   const channel = await tx
     .selectFrom('channel')
-    .select(['plugin', 'place_id', 'disconnected_at'])
+    .select(['plugin', 'place_id', 'routing_rule_id', 'disconnected_at'])
     .where(sql<string>`id::text`, '=', channelId)
     .forNoKeyUpdate()
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');
   const plugin = plugins.find(({ key }) => key === channel.plugin);
-  const ruleId = await saveRule(unit, rule, { placeId: channel.place_id, plugin });
+  const ruleId = await saveRule(unit, rule, { placeId: channel.place_id, plugin, replaces: channel.routing_rule_id });
   await tx
     .updateTable('channel')
     .set((eb) => ({ routing_rule_id: ruleId, version: eb('version', '+', 1) }))
@@ -52,21 +56,28 @@ export interface SavedFor {
   readonly placeId: string;
   /** Of the channel: how its channels pick one of several unless the rule says so (ROUTE-7, ROUTE-8), and whether it is live. */
   readonly plugin: Plugin | undefined;
+  /** The rule whose place it takes: members keep their turns (ROUTE-11). None: a cycle of its own begins. */
+  readonly replaces?: string | null;
 }
 
 /** Checks and writes a rule that somebody chose, a channel's or a hand-off's: they need a paid seat themself. Throws `Forbidden`, `InvalidInput`, `NotAssignable`. */
-export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin }: SavedFor): Promise<string> {
+export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin, replaces = null }: SavedFor): Promise<string> {
   await requireSeat(unit);
   const userIds = [...new Set(rule.userIds ?? [])];
   const teamIds = [...new Set(rule.teamIds ?? [])];
   const defaultUserId = rule.defaultUserId ?? null;
   checkShape(rule, userIds.length + teamIds.length, plugin);
+  const skillRules = rule.skillRules ?? [];
+  const problems = await wrongSkillRules(unit.tx, skillRules);
+  if (problems.length > 0) throw new InvalidInput(problems);
   const named = defaultUserId === null ? userIds : [...userIds, defaultUserId];
   const wrong = [...(await wrongUsers(unit.tx, placeId, named)), ...(await wrongTeams(unit.tx, teamIds))];
   if (wrong.length > 0) throw new NotAssignable(wrong);
   const ownMethod: RuleMethod = plugin?.capabilities.routing.defaultMethod === 'least-busy' ? 'LEAST_BUSY' : 'RANDOM';
   const method = rule.kind === 'SPECIFIC' ? (rule.method ?? ownMethod) : null;
-  return insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true, defaultUserId }, userIds, teamIds);
+  const ruleId = await insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true, defaultUserId, replaces }, userIds, teamIds);
+  await insertSkillRules(unit.tx, ruleId, skillRules);
+  return ruleId;
 }
 
 /** Whom a plugin's own settings name, held to the same as a rule. Throws `NotAssignable`. */
@@ -88,18 +99,30 @@ export async function setRoutingSettings(unit: Unit, { recentlyAssignedFirst }: 
 
 /** The rule a channel has until somebody gives it one: nothing is assigned (ROUTE-1, ROUTE-6). */
 export async function insertDefaultRule(tx: Tx): Promise<string> {
-  return insertRule(tx, { kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null }, [], []);
+  return insertRule(tx, { kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null, replaces: null }, [], []);
 }
 
 async function insertRule(
   tx: Tx,
-  rule: { readonly kind: RuleKind; readonly method: RuleMethod | null; readonly availableOnly: boolean; readonly defaultUserId: string | null },
+  rule: {
+    readonly kind: RuleKind;
+    readonly method: RuleMethod | null;
+    readonly availableOnly: boolean;
+    readonly defaultUserId: string | null;
+    readonly replaces: string | null;
+  },
   userIds: readonly string[],
   teamIds: readonly string[],
 ): Promise<string> {
   const { id } = await tx
     .insertInto('routing_rule')
-    .values({ kind: rule.kind, method: rule.method, available_only: rule.availableOnly, default_user_id: rule.defaultUserId })
+    .values({
+      kind: rule.kind,
+      method: rule.method,
+      available_only: rule.availableOnly,
+      default_user_id: rule.defaultUserId,
+      cycle_id: rule.replaces === null ? null : sql<string>`(select coalesce(b.cycle_id, b.id) from routing_rule b where b.id = ${rule.replaces})`,
+    })
     .returning('id')
     .executeTakeFirstOrThrow();
   const targets = [
@@ -122,6 +145,9 @@ function checkShape(rule: RuleInput, targets: number, plugin: Plugin | undefined
   if (rule.kind !== 'SPECIFIC' && targets > 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'only the rule SPECIFIC names users and teams' }]);
   if (rule.kind !== 'SPECIFIC' && (rule.method ?? null) !== null) {
     throw new InvalidInput([{ path: 'rule.method', message: 'only the rule SPECIFIC has a method' }]);
+  }
+  if (rule.kind !== 'SPECIFIC' && (rule.skillRules ?? []).length > 0) {
+    throw new InvalidInput([{ path: 'rule.skillRules', message: 'only the rule SPECIFIC asks for skills' }]);
   }
   if ((rule.defaultUserId ?? null) === null) return;
   if (rule.kind !== 'CONTACT_OWNER') throw new InvalidInput([{ path: 'rule.defaultUserId', message: 'only the rule CONTACT_OWNER has a default user' }]);

@@ -3,12 +3,15 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
 import { decideOwner, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
+import { matchingSkillRule, type SkillRule, type TicketFacts } from '#domain/skills.ts';
+import { groupedWith, type Grouped } from './capacity.ts';
 import { readOwners, type OwnedBy } from './contact-owner.ts';
 import { notifyUnassigned } from './notifications.ts';
 import { mailOfflineOwner } from './offline-owner.ts';
 import { changeOwner } from './owners.ts';
 import { NotFound } from './refusals.ts';
 import { storeDecision } from './routing-decisions.ts';
+import { noteTurn } from './routing-cycle.ts';
 import { readPool, type Pool } from './routing-pool.ts';
 import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
 import { transact, type Committed } from './unit.ts';
@@ -22,7 +25,8 @@ export interface Decided {
 /**
  * Decides the owner of a conversation or ticket whose decision is open, once: the open decision is the compare-and-set, so a second
  * call, or one after somebody took it, changes nothing. Owner, explanation, event and notification are one transaction (ROUTE-14, ROUTE-15).
- * `plugins` say by what their contacts are recognised: without them the rule *contact owner* knows visitors only.
+ * `plugins` say by what their contacts are recognised, and of which routing group their channels are: without them the rule *contact owner* knows
+ * visitors only, and limits of groups count for nothing.
  */
 export async function decide(db: Db, ref: SubjectRef, random: () => number, plugins: readonly Plugin[] = []): Promise<Committed<Decided>> {
   return transact(db, { actor: 'ROUTING' }, async (unit) => {
@@ -36,10 +40,14 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number, plug
     }
     await lockRouting(tx);
     const { conversationId, placeId } = subject;
-    const rule = conversationId === null ? await noRule(tx) : await readRule(tx, { conversationId });
-    const pool = await readCandidates(tx, plugins, rule, placeId, conversationId === null ? null : { conversationId });
+    const stored = conversationId === null ? await noRule(tx) : await readRule(tx, { conversationId });
+    const rule = withSkillRule(stored, stored.skillRules.length === 0 || subject.ticketId === null ? null : await factsOf(tx, subject.ticketId));
+    const grouped = groupedWith(plugins, subject.plugin);
+    const pool = await readCandidates(tx, plugins, rule, { placeId, grouped, of: conversationId === null ? null : { conversationId } });
     const decision = decideOwner(rule, pool.candidates, rule.now, random(), pool.further);
     await storeDecision(tx, subject, decision);
+    const turn = pool.candidates.find(({ userId }) => userId === decision.ownerId)?.turn;
+    if (decision.ownerId !== null && rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
     unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome });
     await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
     if (isOffline(rule, pool.candidates, decision)) await mailOfflineOwner(unit, subject, decision.ownerId);
@@ -58,10 +66,21 @@ export async function previewRouting(
   plugins: readonly Plugin[],
   input: { readonly channelId: string; readonly contactId: string | null },
 ): Promise<Decision> {
-  const channel = await db.selectFrom('channel').select('place_id').where('id', '=', input.channelId).executeTakeFirst();
+  const channel = await db
+    .selectFrom('channel')
+    .select(['place_id', 'place', 'plugin', 'create_tickets', 'default_pipeline_id', 'default_priority', 'default_properties'])
+    .where('id', '=', input.channelId)
+    .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', input.channelId);
-  const rule = await readRule(db, { channelId: input.channelId });
-  const pool = await readCandidates(db, plugins, rule, channel.place_id, input.contactId === null ? null : { contactId: input.contactId });
+  // As the next ticket will be; where there will be none, skills are not asked for.
+  const ticket: TicketFacts | null =
+    channel.place === 'HELP_DESK' || channel.create_tickets
+      ? { pipelineId: channel.default_pipeline_id, priority: channel.default_priority, properties: channel.default_properties }
+      : null;
+  const rule = withSkillRule(await readRule(db, { channelId: input.channelId }), ticket);
+  const grouped = groupedWith(plugins, channel.plugin);
+  const of = input.contactId === null ? null : { contactId: input.contactId };
+  const pool = await readCandidates(db, plugins, rule, { placeId: channel.place_id, grouped, of });
   const decision = decideOwner(rule, pool.candidates, rule.now, 0, pool.further);
   if (decision.explanation.decidedBy !== 'RANDOM') return decision;
   const candidates = decision.explanation.candidates.map((note) => (note.outcome === 'CHOSEN' ? { ...note, outcome: 'ELIGIBLE' as const } : note));
@@ -76,6 +95,9 @@ async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
 
 interface StoredRule extends Rule {
   readonly defaultUserId: string | null;
+  /** Whose turns it goes on with, its own unless it came in another's place; null: there are none. */
+  readonly cycleId: string | null;
+  readonly skillRules: readonly SkillRule[];
   /** The moment of reading it, by PostgreSQL's clock: a transaction's own is from before it waited for the lock. */
   readonly now: Date;
 }
@@ -83,7 +105,7 @@ interface StoredRule extends Rule {
 /** A ticket from an outside channel has no rule of a channel: it waits for triage (ROUTE-1). */
 async function noRule(tx: Tx): Promise<StoredRule> {
   const { now } = await tx.selectNoFrom(sql<Date>`clock_timestamp()`.as('now')).executeTakeFirstOrThrow();
-  return { id: null, kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null, now };
+  return { id: null, kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null, cycleId: null, skillRules: [], now };
 }
 
 async function readRule(db: Db | Tx, of: { readonly conversationId: string } | { readonly channelId: string }): Promise<StoredRule> {
@@ -94,17 +116,37 @@ async function readRule(db: Db | Tx, of: { readonly conversationId: string } | {
       : sql`(select coalesce(c.routing_rule_id, h.routing_rule_id) from conversation c join channel h on h.id = c.channel_id where c.id = ${of.conversationId})`;
   const { rows } = await sql<StoredRule>`
     select r.id, r.kind, r.method, r.available_only as "availableOnly", r.default_user_id as "defaultUserId", clock_timestamp() as now,
-      coalesce((select a.recently_assigned_first from account a), false) as "recentlyAssignedFirst"
+      coalesce((select a.recently_assigned_first from account a), false) as "recentlyAssignedFirst", coalesce(r.cycle_id, r.id) as "cycleId",
+      coalesce((select jsonb_agg(jsonb_build_object('id', k.id, 'position', k.position, 'conditions', k.conditions, 'otherwise', k.otherwise,
+          'required', (select jsonb_agg(s.skill_id order by s.skill_id) from skill_rule_skill s where s.skill_rule_id = k.id)))
+        from skill_rule k where k.rule_id = r.id), '[]') as "skillRules"
     from routing_rule r where r.id = ${ruleId}`.execute(db);
   const [rule] = rows;
   if (rule === undefined) throw new Error('a channel without a routing rule');
   return rule;
 }
 
-async function readCandidates(db: Db | Tx, plugins: readonly Plugin[], rule: StoredRule, placeId: string, of: OwnedBy): Promise<Pool> {
+/** With the skills that such a ticket asks for, if it does (ROUTE-11). */
+function withSkillRule(rule: StoredRule, ticket: TicketFacts | null): StoredRule {
+  return { ...rule, skillRule: matchingSkillRule(rule.skillRules, ticket) };
+}
+
+async function factsOf(tx: Tx, ticketId: string): Promise<TicketFacts> {
+  const ticket = await tx.selectFrom('ticket').select(['pipeline_id', 'priority', 'properties']).where('id', '=', ticketId).executeTakeFirstOrThrow();
+  return { pipelineId: ticket.pipeline_id, priority: ticket.priority, properties: ticket.properties };
+}
+
+interface CandidatesOf {
+  readonly placeId: string;
+  readonly grouped: Grouped | null;
+  /** Whose owner the rule *contact owner* asks for. */
+  readonly of: OwnedBy;
+}
+
+async function readCandidates(db: Db | Tx, plugins: readonly Plugin[], rule: StoredRule, { placeId, grouped, of }: CandidatesOf): Promise<Pool> {
   if (rule.id === null || rule.kind === 'NOBODY') return NOBODY;
-  if (rule.kind !== 'CONTACT_OWNER') return readPool(db, { ruleId: rule.id }, placeId, rule);
-  return { ...NOBODY, candidates: await readOwners(db, plugins, { of, defaultUserId: rule.defaultUserId, placeId }) };
+  if (rule.kind !== 'CONTACT_OWNER') return readPool(db, { ruleId: rule.id }, { placeId, rule, grouped, cycleId: rule.cycleId });
+  return { ...NOBODY, candidates: await readOwners(db, plugins, { of, defaultUserId: rule.defaultUserId, placeId, grouped }) };
 }
 
 const NOBODY: Pool = { candidates: [], further: { eligible: 0, leftOut: {} } };

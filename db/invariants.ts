@@ -226,6 +226,26 @@ export const INVARIANTS: readonly Invariant[] = [
       where r.state in ('RUNNING', 'WAITING') and (c.status = 'CLOSED' or (r.definition -> 'steps' is not null
         and coalesce(c.route_pending_since, t.route_pending_since) is not null))`,
   },
+  {
+    rule: 'ROUTE-15',
+    holds: 'nobody was chosen whose decision shows them at their limit',
+    count: `select count(*) as violations from routing_decision d where d.chosen_user_id is not null
+      and exists (select 1 from jsonb_array_elements(d.explanation -> 'candidates') c, jsonb_array_elements(c -> 'limits') l
+        where c ->> 'outcome' = 'CHOSEN' and (l ->> 'open')::int >= (l ->> 'limit')::int)`,
+  },
+  {
+    rule: 'ROUTE-11',
+    holds: 'nobody had a second turn of a cycle where their decision lists somebody who had none',
+    count: `select count(*) as violations from routing_decision d where d.explanation ->> 'method' = 'ROUND_ROBIN' and d.chosen_user_id is not null
+      and exists (select 1 from jsonb_array_elements(d.explanation -> 'candidates') c, jsonb_array_elements(d.explanation -> 'candidates') o
+        where c ->> 'outcome' = 'CHOSEN' and o ->> 'outcome' = 'ELIGIBLE' and (c -> 'turn' ->> 'served')::boolean and not (o -> 'turn' ->> 'served')::boolean)`,
+  },
+  {
+    rule: 'ROUTE-11',
+    holds: 'no member is further than the cycle they take turns in, and its newest turn is the one of somebody',
+    count: `select (select count(*) from routing_turn t join routing_cycle c on c.rule_id = t.rule_id where t.cycle > c.cycle or t.turn > c.turn)
+      + (select count(*) from routing_cycle c where not exists (select 1 from routing_turn t where t.rule_id = c.rule_id and t.turn = c.turn)) as violations`,
+  },
 ];
 
 export interface Finding {

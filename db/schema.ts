@@ -18,6 +18,12 @@ export interface Database {
   ticket_status: TicketStatusTable;
   routing_rule: RoutingRuleTable;
   routing_rule_target: RoutingRuleTargetTable;
+  routing_cycle: { rule_id: string; cycle: number; turn: number };
+  routing_turn: { rule_id: string; user_id: string; cycle: number; turn: number };
+  skill: SkillTable;
+  user_skill: { user_id: string; skill_id: string };
+  skill_rule: SkillRuleTable;
+  skill_rule_skill: { skill_rule_id: string; skill_id: string };
   channel: ChannelTable;
   mailbox: MailboxTable;
   contact: ContactTable;
@@ -64,7 +70,9 @@ export type PlaceKind = 'INBOX' | 'HELP_DESK';
 export type StatusCategory = 'OPEN' | 'CLOSED';
 export type Priority = 'LOW' | 'MEDIUM' | 'HIGH' | 'URGENT';
 export type RuleKind = 'NOBODY' | 'SPECIFIC' | 'CONTACT_OWNER';
-export type RuleMethod = 'RANDOM' | 'LEAST_BUSY';
+export type RuleMethod = 'RANDOM' | 'LEAST_BUSY' | 'ROUND_ROBIN';
+/** What becomes of a ticket that asks for skills when nobody who has them is free. */
+export type SkillOtherwise = 'WAIT' | 'FALL_BACK';
 export type Health = 'CONNECTED' | 'DEGRADED' | 'DISCONNECTED';
 export type Reopening = 'REOPEN' | 'NEW_AFTER' | 'KEEP_CLOSED';
 export type Direction = 'INBOUND' | 'OUTBOUND' | 'COMMENT';
@@ -125,6 +133,10 @@ export interface UserTable {
   deactivated_at: Date | null;
   created_at: Defaulted<Date>;
   last_assigned_at: Date | null;
+  capacity_total: number | null;
+  capacity_voice: number | null;
+  capacity_messaging: number | null;
+  capacity_written: number | null;
 }
 export interface TeamMemberTable {
   team_id: string;
@@ -180,6 +192,27 @@ export interface RoutingRuleTable {
   method: RuleMethod | null;
   available_only: Defaulted<boolean>;
   default_user_id: string | null;
+  cycle_id: string | null;
+}
+export interface SkillTable {
+  id: Defaulted<string>;
+  category: string;
+  name: string;
+  created_at: Defaulted<Date>;
+  deleted_at: Date | null;
+}
+/** As `domain/skills.ts` has it. */
+export interface StoredCondition {
+  readonly property: string;
+  readonly operator: 'IS' | 'IN' | 'CONTAINS';
+  readonly values: readonly string[];
+}
+export interface SkillRuleTable {
+  id: Defaulted<string>;
+  rule_id: string;
+  position: number;
+  conditions: Json<StoredCondition[]>;
+  otherwise: SkillOtherwise;
 }
 export interface RoutingRuleTargetTable {
   rule_id: string;

@@ -6,7 +6,7 @@ export type StoredExplanation = Pick<Explanation, 'ownerId' | 'outcome' | 'eligi
 /** The explanation in one sentence, by ids. */
 export function explainInWords(explanation: StoredExplanation): string {
   const excluded = Object.entries(explanation.leftOut).map(([reason, count]) => `${count} ${IN_WORDS[reason as LeftOutReason]}`);
-  const without = excluded.length === 0 ? '' : `; left out: ${excluded.join(', ')}`;
+  const without = `${skillsAsked(explanation)}${excluded.length === 0 ? '' : `; left out: ${excluded.join(', ')}`}`;
   switch (explanation.outcome) {
     case 'ASSIGNED':
       return `user ${explanation.ownerId} ${howChosen(explanation)}${without}`;
@@ -21,8 +21,18 @@ export function explainInWords(explanation: StoredExplanation): string {
   }
 }
 
-function howChosen({ decidedBy, eligible, candidates }: StoredExplanation): string {
+function skillsAsked({ skillRule }: StoredExplanation): string {
+  if (skillRule === undefined) return '';
+  return `; by skill rule ${skillRule.position}${skillRule.fellBack ? ', whose skills nobody free had' : ''}`;
+}
+
+function howChosen({ decidedBy, eligible, candidates, method }: StoredExplanation): string {
   const among = `among ${eligible} eligible`;
+  if (method === 'ROUND_ROBIN' && (decidedBy === 'TURN' || decidedBy === 'ID')) {
+    const turn = candidates?.[0]?.turn;
+    const when = turn?.last == null ? 'had never had a turn' : `had turn ${turn.last} last`;
+    return `was next in turn ${among}: ${when}${turn?.served === true ? ', and all had been served in that cycle' : ''}`;
+  }
   switch (decidedBy) {
     case 'OWNER':
       return 'is the owner of the contact';
@@ -32,6 +42,7 @@ function howChosen({ decidedBy, eligible, candidates }: StoredExplanation): stri
       return 'was the only one eligible';
     case undefined:
     case null:
+    case 'TURN':
     case 'RANDOM':
       return `was chosen at random ${among}`;
     default: {
@@ -54,5 +65,7 @@ const IN_WORDS: Readonly<Record<LeftOutReason, string>> = {
   NO_SEAT: 'without a paid seat',
   NO_ACCESS: 'without access',
   AWAY: 'away',
+  AT_CAPACITY: 'at capacity',
+  MISSING_SKILL: 'without a skill it asks for',
   NOT_RECOGNISED: 'of a contact that was not recognised',
 };

@@ -1,14 +1,19 @@
+import { compareTurns, type Turn } from './round-robin.ts';
+import type { SkillRule } from './skills.ts';
+
 /** A routing rule as the decision needs it. */
 export interface Rule {
   /** Null: no stored rule stands behind it. */
   readonly id: string | null;
   /** `TEAM`: somebody gave it to a team, and one of its primary members is picked (ROUTE-3). */
   readonly kind: 'NOBODY' | 'SPECIFIC' | 'CONTACT_OWNER' | 'TEAM';
-  readonly method: 'RANDOM' | 'LEAST_BUSY' | null;
+  readonly method: 'RANDOM' | 'LEAST_BUSY' | 'ROUND_ROBIN' | null;
   /** Leave out who is away (ROUTE-5). */
   readonly availableOnly: boolean;
   /** The account's setting: of the equally busy the one who got something last goes first, instead of last (ROUTE-9). */
   readonly recentlyAssignedFirst?: boolean;
+  /** The first of its skill rules that the ticket meets; null or left out: none does (ROUTE-11). */
+  readonly skillRule?: Pick<SkillRule, 'id' | 'position' | 'required' | 'otherwise'> | null;
 }
 
 /** Why somebody is considered: a rule names them, or it finds them. */
@@ -24,6 +29,14 @@ export interface Load {
   readonly lastAssignedAt: Date | null;
 }
 
+/** How many open tickets somebody may own before no decision gives them another: in all, or of a group of channels (ROUTE-11). */
+export interface CapacityLimit {
+  readonly of: 'total' | 'voice' | 'messaging' | 'written';
+  /** Open tickets that are theirs. */
+  readonly open: number;
+  readonly limit: number;
+}
+
 /** Somebody the rule names or finds, with all that counts for or against them. */
 export interface Candidate {
   readonly userId: string;
@@ -37,9 +50,15 @@ export interface Candidate {
   readonly recognised?: boolean;
   /** Null or left out where it was not read: the method compares nothing, or they are left out anyway. */
   readonly load?: Load | null;
+  /** Those they have; left out where nobody read them, for they are left out anyway. */
+  readonly limits?: readonly CapacityLimit[];
+  /** Ids of skills that the rule's skill rule asks for and that they do not have. */
+  readonly missing?: readonly string[];
+  /** Left out where the method knows no turns. */
+  readonly turn?: Turn;
 }
 
-export type LeftOutReason = 'DEACTIVATED' | 'NO_SEAT' | 'NO_ACCESS' | 'AWAY' | 'NOT_RECOGNISED';
+export type LeftOutReason = 'DEACTIVATED' | 'NO_SEAT' | 'NO_ACCESS' | 'AWAY' | 'AT_CAPACITY' | 'MISSING_SKILL' | 'NOT_RECOGNISED';
 
 /** Those further away than the candidates that were read one by one. */
 export interface Further {
@@ -57,10 +76,16 @@ export interface CandidateNote {
   readonly active: boolean | null;
   /** ISO 8601; null: never, or not compared. */
   readonly lastAssignedAt: string | null;
+  /** Their limits and what they own of each; left out: they have none, or nobody asked. */
+  readonly limits?: readonly CapacityLimit[];
+  /** Of the skills that were asked for, those they lack. */
+  readonly missing?: readonly string[];
+  /** By turns: where they stood. */
+  readonly turn?: Turn;
 }
 
 /** Which comparison told the chosen from the next: of several only the first that differed. */
-export type DecidedBy = 'RANDOM' | 'ONLY_ONE' | 'OPEN' | 'ACTIVE' | 'LAST_ASSIGNED' | 'ID' | 'OWNER' | 'DEFAULT_USER';
+export type DecidedBy = 'RANDOM' | 'ONLY_ONE' | 'OPEN' | 'ACTIVE' | 'LAST_ASSIGNED' | 'TURN' | 'ID' | 'OWNER' | 'DEFAULT_USER';
 
 /** Why it went to whom: ids, codes and numbers only, so it may be stored and shown to operators (ROUTE-14). */
 export interface Explanation {
@@ -69,6 +94,8 @@ export interface Explanation {
   readonly method: Rule['method'];
   readonly availableOnly: boolean;
   readonly recentlyAssignedFirst: boolean;
+  /** Which of the skill rules the ticket met. `fellBack`: nobody who has the skills was free, so they counted for nothing. Left out: none. */
+  readonly skillRule?: { readonly id: string; readonly position: number; readonly required: readonly string[]; readonly fellBack: boolean };
   /** ISO 8601. */
   readonly decidedAt: string;
   readonly ownerId: string | null;
@@ -94,10 +121,13 @@ export const ACTIVE_SECONDS = 120;
 /**
  * Who gets it, and why: one pure function of rule, candidates, moment and a random number in [0, 1) (ROUTE-16).
  * Candidates may come in any order; the same set and the same random number give the same owner. `further` are those beyond the
- * candidates, for "least busy" only: it needs no more than the nearest.
+ * candidates, for methods that need no more than the nearest.
  */
-export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: Date, random: number, further: Further = NONE_FURTHER): Decision {
-  const notes = candidates.map((candidate): Note => ({ candidate, reason: reasonAgainst(rule, candidate) }));
+export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: Date, random: number, beyond: Further = NONE_FURTHER): Decision {
+  const judged = candidates.map((candidate): Note => ({ candidate, reason: reasonAgainst(rule, candidate) }));
+  const fellBack = rule.skillRule?.otherwise === 'FALL_BACK' && judged.every(({ reason }) => reason !== null);
+  const notes = fellBack ? judged.map(withoutSkills) : judged;
+  const further = fellBack ? furtherWithoutSkills(beyond) : beyond;
   const eligible = notes.filter((note) => note.reason === null).toSorted(orderOf(rule));
   const rest = notes.filter((note) => note.reason !== null).toSorted(byFinding);
   const chosen = choose(rule, eligible, random);
@@ -113,6 +143,7 @@ export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: D
       method: rule.method,
       availableOnly: rule.availableOnly,
       recentlyAssignedFirst: rule.recentlyAssignedFirst === true,
+      ...skillRuleTold(rule, fellBack),
       decidedAt: now.toISOString(),
       ownerId,
       outcome: outcomeOf(rule, ownerId, notes.length),
@@ -138,7 +169,23 @@ function reasonAgainst(rule: Rule, candidate: Candidate): LeftOutReason | null {
   if (!candidate.hasSeat) return 'NO_SEAT';
   if (!candidate.hasAccess) return 'NO_ACCESS';
   if (rule.availableOnly && rule.kind !== 'CONTACT_OWNER' && !candidate.available) return 'AWAY';
+  if (candidate.limits?.some(({ open, limit }) => open >= limit) === true) return 'AT_CAPACITY';
+  // The last of all: who lacks nothing else is who gets it where the skills are waived.
+  if (rule.skillRule != null && (candidate.missing ?? []).length > 0) return 'MISSING_SKILL';
   return null;
+}
+
+function withoutSkills(note: Note): Note {
+  return note.reason === 'MISSING_SKILL' ? { ...note, reason: null } : note;
+}
+
+function furtherWithoutSkills({ eligible, leftOut: { MISSING_SKILL: waived = 0, ...leftOut } }: Further): Further {
+  return { eligible: eligible + waived, leftOut };
+}
+
+function skillRuleTold({ skillRule }: Rule, fellBack: boolean): Pick<Explanation, 'skillRule'> {
+  if (skillRule == null) return {};
+  return { skillRule: { id: skillRule.id, position: skillRule.position, required: skillRule.required, fellBack } };
 }
 
 function choose(rule: Rule, eligible: readonly Note[], random: number): Note | undefined {
@@ -150,8 +197,8 @@ type Compare = (a: Note, b: Note) => number;
 
 /** Nearest first. A method that compares nothing lists them by id, the contact's owner before who stands in. */
 function orderOf(rule: Rule): Compare {
-  if (rule.method !== 'LEAST_BUSY') return byFinding;
   const steps = comparisons(rule);
+  if (steps.length === 0) return byFinding;
   return (a, b) => steps.reduce((found, [, compare]) => (found === 0 ? compare(a, b) : found), 0);
 }
 
@@ -159,8 +206,14 @@ const ids: Compare = (a, b) => (a.candidate.userId < b.candidate.userId ? -1 : a
 const finding = (note: Note): number => (note.candidate.as === 'OWNER' ? 0 : note.candidate.as === 'DEFAULT_USER' ? 1 : 2);
 const byFinding: Compare = (a, b) => finding(a) - finding(b) || ids(a, b);
 
-/** ROUTE-9, one comparison after the other; the first that differs decides. */
+/** What a method compares, one after the other; the first that differs decides (ROUTE-9, ROUTE-11). */
 function comparisons(rule: Rule): readonly (readonly [DecidedBy, Compare])[] {
+  if (rule.method === 'ROUND_ROBIN')
+    return [
+      ['TURN', (a, b) => compareTurns(turnOf(a), turnOf(b))],
+      ['ID', ids],
+    ];
+  if (rule.method !== 'LEAST_BUSY') return [];
   return [
     ['OPEN', (a, b) => loadOf(a).open - loadOf(b).open],
     ['ACTIVE', (a, b) => Number(loadOf(b).active) - Number(loadOf(a).active)],
@@ -169,6 +222,8 @@ function comparisons(rule: Rule): readonly (readonly [DecidedBy, Compare])[] {
   ];
 }
 
+/** Whose turns nobody has read never had one. */
+const turnOf = (note: Note): Turn => note.candidate.turn ?? { served: false, last: null };
 /** Whose numbers nobody has read goes last: it must not look idle. */
 const UNREAD: Load = { open: Number.MAX_SAFE_INTEGER, active: false, lastAssignedAt: null };
 const loadOf = (note: Note): Load => note.candidate.load ?? UNREAD;
@@ -179,7 +234,7 @@ function decidedBy(rule: Rule, chosen: Note, eligible: readonly Note[]): Decided
   if (chosen.candidate.as === 'OWNER' || chosen.candidate.as === 'DEFAULT_USER') return chosen.candidate.as;
   const next = eligible.find((note) => note !== chosen);
   if (next === undefined) return 'ONLY_ONE';
-  if (rule.method !== 'LEAST_BUSY') return 'RANDOM';
+  if (rule.method === 'RANDOM' || rule.method === null) return 'RANDOM';
   return comparisons(rule).find(([, compare]) => compare(chosen, next) !== 0)?.[0] ?? 'ID';
 }
 
@@ -200,5 +255,8 @@ function told(rule: Rule, note: Note, chosen: Note | undefined): CandidateNote {
     open: compared?.open ?? null,
     active: compared?.active ?? null,
     lastAssignedAt: compared?.lastAssignedAt?.toISOString() ?? null,
+    ...(candidate.limits === undefined || candidate.limits.length === 0 ? {} : { limits: candidate.limits }),
+    ...(rule.skillRule == null || candidate.missing === undefined || candidate.missing.length === 0 ? {} : { missing: candidate.missing }),
+    ...(rule.method === 'ROUND_ROBIN' && reason === null && candidate.turn !== undefined ? { turn: candidate.turn } : {}),
   };
 }

@@ -50,6 +50,7 @@ export const RuleKindEnum = words('RoutingRuleKind', 'Who a new conversation goe
 export const RuleMethodEnum = words('RoutingMethod', 'How one of the eligible is chosen.', {
   RANDOM: 'Each equally likely.',
   LEAST_BUSY: 'Whoever has the fewest open conversations and tickets; of several who is active in the place, then who was least recently assigned.',
+  ROUND_ROBIN: 'In turns: each eligible member gets one before anyone gets a second. Who joins later has their turn in the running cycle.',
 });
 export const HealthEnum = words('ChannelHealthState', 'Whether a channel works, as its provider says.', {
   CONNECTED: 'Works.',
@@ -178,6 +179,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   ATTACHMENT_SETTLED: 'What is attached to a message was stored, refused, or could not be fetched.',
   SENDER_RULES_CHANGED: 'The account’s lists of senders changed.',
   PEOPLE_CHANGED: 'Users, teams or access changed.',
+  SKILLS_CHANGED: 'A skill was made, named anew or removed.',
   CAUGHT_UP: 'What a channel missed was fetched from its provider; `data.recovered` says how many messages that gave back.',
   CONTACT_ERASED: 'What a contact said, and by what they were known, was removed for good.',
   VISITOR_CAME: 'The contact has the page of the conversation open again.',

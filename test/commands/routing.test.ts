@@ -152,10 +152,10 @@ describe('least busy', () => {
       if (index % 5 === 0) await load(db, userId, 1);
     }
     const rule: Rule = { id: channel.ruleId, kind: 'SPECIFIC', method: 'LEAST_BUSY', availableOnly: true };
-    const near = await readPool(db, { ruleId: channel.ruleId }, channel.placeId, rule);
+    const near = await readPool(db, { ruleId: channel.ruleId }, { placeId: channel.placeId, rule, grouped: null });
     expect(near.candidates).toHaveLength(50);
     // All of them, each with its numbers read by a statement of its own, for the domain to rank.
-    const everybody = await readPool(db, { ruleId: channel.ruleId }, channel.placeId, { ...rule, method: 'RANDOM' });
+    const everybody = await readPool(db, { ruleId: channel.ruleId }, { placeId: channel.placeId, rule: { ...rule, method: 'RANDOM' }, grouped: null });
     expect(everybody.candidates).toHaveLength(130);
     const all = await Promise.all(
       everybody.candidates.map(async (one) => {

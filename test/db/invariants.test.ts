@@ -90,6 +90,15 @@ const BREAKS: readonly (readonly string[])[] = [
        insert into chatflow_run (conversation_id, chatflow_id, definition) select c.id, f.id, f.definition from conversation c, flow f`,
     `update conversation set route_pending_since = now() where ticket_id is null`,
   ],
+  [`update routing_decision set explanation = '{"candidates": [{"outcome": "CHOSEN", "limits": [{"of": "total", "open": 3, "limit": 3}]}]}'`],
+  [
+    `update routing_decision set explanation = '{"method": "ROUND_ROBIN", "candidates": [{"outcome": "CHOSEN", "turn": {"served": true, "last": 1}},
+       {"outcome": "ELIGIBLE", "turn": {"served": false, "last": null}}]}'`,
+  ],
+  [
+    `insert into routing_cycle (rule_id, cycle, turn) select id, 1, 1 from routing_rule limit 1`,
+    `insert into routing_turn (rule_id, user_id, cycle, turn) select c.rule_id, u.id, 2, 1 from routing_cycle c, app_user u limit 1`,
+  ],
 ];
 
 describe('the doctor', () => {

@@ -234,14 +234,14 @@ mutation('assign', {
       description: 'Who has it now, as the client believes; null: nobody. If somebody else has it, ChangedMeanwhile. Left out: whoever has it.',
     }),
   }),
-  work: async (input, { unit, visible }) => {
+  work: async (input, { unit, visible, context }) => {
     const { typename, id } = input.subjectId;
     if (input.ownerId != null && input.teamId != null) throw new InvalidInput([{ path: 'teamId', message: 'a user or a team, not both' }]);
     const isTicket = typename === 'Ticket';
     await requireSeen(unit.tx, visible, isTicket ? 'ticket' : 'conversation', id);
     const to = input.ownerId != null ? { userId: input.ownerId.id } : input.teamId != null ? { teamId: input.teamId.id } : null;
     const expected = input.expectedOwnerId === undefined ? undefined : (input.expectedOwnerId?.id ?? null);
-    await assign(unit, isTicket ? { ticketId: id } : { conversationId: id }, to, expected);
+    await assign(unit, isTicket ? { ticketId: id } : { conversationId: id }, to, expected, context.deps.plugins);
     const row = await unit.tx
       .selectFrom('assignment')
       .select(['conversation_id', 'ticket_id'])
