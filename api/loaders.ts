@@ -263,7 +263,15 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       (row) => row.user_id,
     ),
     outOfOfficeOf: grouped<OutOfOfficeRow>(
-      (ids) => db.selectFrom('out_of_office').selectAll().where('user_id', 'in', ids).orderBy('from_at').orderBy('id').execute(),
+      (ids) =>
+        db
+          .selectFrom('out_of_office')
+          .selectAll()
+          .where('user_id', 'in', ids)
+          .where('to_at', '>', sql<Date>`now()`)
+          .orderBy('from_at')
+          .orderBy('id')
+          .execute(),
       (row) => row.user_id,
     ),
     targetsOf: grouped<{ rule_id: string; user_id: string | null; team_id: string | null }>(

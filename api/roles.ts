@@ -23,6 +23,10 @@ export const ROLES = {
   settleMaybeSent: 'AGENT',
   releaseFiltered: 'AGENT',
   setAvailability: 'AGENT',
+  clearAvailability: 'AGENT',
+  setWorkingHours: 'AGENT',
+  addOutOfOffice: 'AGENT',
+  removeOutOfOffice: 'AGENT',
   markNotificationRead: 'AGENT',
   setNotificationSwitch: 'AGENT',
   // Channels, rules, places, pipelines.

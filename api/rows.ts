@@ -15,6 +15,7 @@ import type {
   MessageTable,
   NotificationTable,
   OutboundTable,
+  OutOfOfficeTable,
   PipelineTable,
   PlaceTable,
   RawDeliveryTable,
@@ -35,6 +36,13 @@ export type UserRow = Selectable<UserTable>;
 /** Without the hash: nothing is done with it but to find the row. */
 export type ApiTokenRow = Omit<Selectable<ApiTokenTable>, 'token_hash'>;
 export type SignInRow = Selectable<SignInIdentityTable>;
+export type OutOfOfficeRow = Selectable<OutOfOfficeTable>;
+export interface WorkingPeriodRow {
+  readonly user_id: string;
+  readonly weekday: number;
+  readonly from_minute: number;
+  readonly to_minute: number;
+}
 export type TeamRow = Selectable<TeamTable>;
 export type PlaceRow = Selectable<PlaceTable>;
 export type AccessEntryRow = Selectable<AccessEntryTable>;

@@ -1,12 +1,15 @@
 import { sql } from 'kysely';
-import type { Db, Tx } from '#db/database.ts';
+import type { Db } from '#db/database.ts';
+import { flipDueNow } from './user-availability.ts';
 
 /**
  * Whether one of those who can be given a channel's conversations is available now: assignable in its place, with a paid seat, not deactivated. Those are
  * whom its rule names; with a bot, whom the rules of its hand-offs name. The rule *nobody* and a contact's owner leave it to everybody who can be
  * assigned in the place, unless there is a default user.
  */
-export async function ruleAvailable(db: Db | Tx, channelId: string): Promise<boolean> {
+export async function ruleAvailable(db: Db, channelId: string): Promise<boolean> {
+  // What is told to a visitor is no state that is past (ROUTE-12).
+  await flipDueNow(db);
   const { rows } = await sql<{ somebody: boolean }>`
     with channel as (select id, place_id, routing_rule_id from channel where id = ${channelId}), handed as (
       select step.rule_id as id from channel h join chatflow f on f.channel_id = h.id and f.enabled and f.kind = 'BOT' and f.entry_point is null

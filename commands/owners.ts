@@ -11,6 +11,7 @@ import { storeDecision } from './routing-decisions.ts';
 import { readPool } from './routing-pool.ts';
 import { lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import type { Unit } from './unit.ts';
+import { flipDue } from './user-availability.ts';
 
 /** To whom: a user, one of a team's primary members, or nobody. */
 export type AssignTo = { readonly userId: string } | { readonly teamId: string } | null;
@@ -125,6 +126,7 @@ async function leastBusyOfTeam(unit: Unit, subject: Subject, teamId: string, plu
     .executeTakeFirst();
   if (team === undefined) throw new NotAssignable([{ userId: null, teamId, reason: 'UNKNOWN' }]);
   await lockRouting(tx);
+  await flipDue(unit);
   const { now, recentlyAssignedFirst } = await tx
     .selectNoFrom((eb) => [
       sql<Date>`clock_timestamp()`.as('now'),

@@ -1,10 +1,12 @@
 import { sql, type Updateable } from 'kysely';
 import type { Tx } from '#db/database.ts';
-import type { Availability, Database, Role, Seat } from '#db/schema.ts';
+import type { Database, Role, Seat } from '#db/schema.ts';
+import { isTimeZone } from '#domain/time-zone.ts';
 import { claimMailbox, mailboxAddress, releaseUserMailbox } from './mailboxes.ts';
 import { requireName } from './names.ts';
 import { AlreadyExists, Forbidden, InvalidInput, NotFound, type Problem } from './refusals.ts';
 import type { Unit } from './unit.ts';
+import { followPlan } from './user-availability.ts';
 
 export interface UserInput {
   readonly name: string;
@@ -50,6 +52,8 @@ export async function updateUser(
     await releaseUserMailbox(tx, userId, before.email);
   }
   await change(unit, userId, { email, name, ...(timeZone === undefined ? {} : { time_zone: timeZone }) }, 'USER_CHANGED');
+  // Working hours are by the clock of their own zone (ROUTE-12).
+  if (timeZone !== undefined) await followPlan(unit, [userId]);
 }
 
 /** Ends a user's access at once: tokens are revoked. What they own stays theirs until somebody takes it, and so does their mailbox. Throws `NotFound`, `Forbidden` (the last super admin). */
@@ -65,12 +69,6 @@ export async function deactivateUser(unit: Unit, { userId }: { readonly userId: 
     .where('revoked_at', 'is', null)
     .execute();
   await change(unit, userId, { deactivated_at: sql<Date>`now()` }, 'USER_DEACTIVATED');
-}
-
-/** Nothing already owned is taken from someone who goes away (ROUTE-12). */
-export async function setAvailability(unit: Unit, { userId, availability }: { readonly userId: string; readonly availability: Availability }): Promise<void> {
-  await lockUser(unit.tx, userId);
-  await change(unit, userId, { availability }, availability);
 }
 
 /** Who loses their seat keeps what they own; rules pass them over from now on (ROUTE-4). */
@@ -147,15 +145,6 @@ function checkUser(input: Pick<UserInput, 'name' | 'email' | 'timeZone'>) {
   if (input.timeZone !== undefined && !isTimeZone(input.timeZone)) problems.push({ path: 'timeZone', message: 'must be an IANA time zone' });
   if (email === undefined || problems.length > 0) throw new InvalidInput(problems);
   return { name, email, timeZone: input.timeZone };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Without one nobody could make another. Every super admin is locked, so that two do not remove one another at once. */

@@ -15,6 +15,7 @@ import { noteTurn } from './routing-cycle.ts';
 import { readPool, type Pool } from './routing-pool.ts';
 import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
 import { transact, type Committed } from './unit.ts';
+import { flipDue, flipDueNow } from './user-availability.ts';
 
 export interface Decided {
   /** False: there was nothing to decide any more. */
@@ -39,6 +40,7 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number, plug
       return { decided: false, ownerId: subject.ownerId };
     }
     await lockRouting(tx);
+    await flipDue(unit);
     const { conversationId, placeId } = subject;
     const stored = conversationId === null ? await noRule(tx) : await readRule(tx, { conversationId });
     const rule = withSkillRule(stored, stored.skillRules.length === 0 || subject.ticketId === null ? null : await factsOf(tx, subject.ticketId));
@@ -72,6 +74,7 @@ export async function previewRouting(
     .where('id', '=', input.channelId)
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', input.channelId);
+  await flipDueNow(db);
   // As the next ticket will be; where there will be none, skills are not asked for.
   const ticket: TicketFacts | null =
     channel.place === 'HELP_DESK' || channel.create_tickets

@@ -246,6 +246,12 @@ export const INVARIANTS: readonly Invariant[] = [
     count: `select (select count(*) from routing_turn t join routing_cycle c on c.rule_id = t.rule_id where t.cycle > c.cycle or t.turn > c.turn)
       + (select count(*) from routing_cycle c where not exists (select 1 from routing_turn t where t.rule_id = c.rule_id and t.turn = c.turn)) as violations`,
   },
+  {
+    rule: 'ROUTE-12',
+    holds: 'no two working periods of a user share a minute',
+    count: `select count(*) as violations from working_period a join working_period b on b.user_id = a.user_id and b.weekday = a.weekday
+      and b.from_minute > a.from_minute and b.from_minute < a.to_minute`,
+  },
 ];
 
 export interface Finding {

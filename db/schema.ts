@@ -59,6 +59,8 @@ export interface Database {
   chatflow: ChatflowTable;
   chatflow_run: ChatflowRunTable;
   visitor_presence: VisitorPresenceTable;
+  working_period: { user_id: string; weekday: number; from_minute: number; to_minute: number };
+  out_of_office: OutOfOfficeTable;
   place_activity: { place_id: string; user_id: string; at: Defaulted<Date> };
   rate_limit: { key: string; points: Defaulted<number>; expire: number | null };
 }
@@ -133,10 +135,18 @@ export interface UserTable {
   deactivated_at: Date | null;
   created_at: Defaulted<Date>;
   last_assigned_at: Date | null;
+  availability_until: Date | null;
+  availability_set_at: Date | null;
   capacity_total: number | null;
   capacity_voice: number | null;
   capacity_messaging: number | null;
   capacity_written: number | null;
+}
+export interface OutOfOfficeTable {
+  id: Defaulted<string>;
+  user_id: string;
+  from_at: Date;
+  to_at: Date;
 }
 export interface TeamMemberTable {
   team_id: string;

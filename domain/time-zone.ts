@@ -25,6 +25,18 @@ export function offsetSpans(timeZone: string, from: number, to: number): readonl
   return spans;
 }
 
+/** Whether there is an IANA time zone of this name. */
+export function isTimeZone(name: string): boolean {
+  // Intl takes '+02:00' too; what has no name has no summer time.
+  if (!/^[a-z]/i.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function yearOf(at: number): number {
   return new Date(at).getUTCFullYear();
 }

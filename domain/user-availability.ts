@@ -39,10 +39,15 @@ export function nextPlannedChange(plan: Plan, at: number): number | null {
   }
 }
 
+/** Whether what was set by hand still holds. */
+export function overrideHolds(plan: Plan, override: Override, at: number): boolean {
+  const held = nextPlannedChange(plan, override.at);
+  return held === null || at < held;
+}
+
 /** Whether somebody is available, and until when that is certain; `until` null: for good. */
 export function availabilityAt(plan: Plan, override: Override | null, at: number): { readonly state: AvailabilityState; readonly until: number | null } {
-  const held = override === null ? null : nextPlannedChange(plan, override.at);
-  if (override !== null && (held === null || at < held)) return { state: override.state, until: held };
+  if (override !== null && overrideHolds(plan, override, at)) return { state: override.state, until: nextPlannedChange(plan, override.at) };
   return { state: plannedState(plan, at), until: nextPlannedChange(plan, at) };
 }
 

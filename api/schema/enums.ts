@@ -24,6 +24,17 @@ export const AvailabilityEnum = words('Availability', 'Whether a user takes new 
   AVAILABLE: 'Takes new work.',
   AWAY: 'Takes none; what they own stays theirs.',
 });
+/** In the order of `working_period.weekday`, which begins with 1. */
+export const WEEKDAYS = ['MONDAY', 'TUESDAY', 'WEDNESDAY', 'THURSDAY', 'FRIDAY', 'SATURDAY', 'SUNDAY'] as const;
+export const WeekdayEnum = words('Weekday', 'A day of the week.', {
+  MONDAY: 'The first working day of most.',
+  TUESDAY: 'The second.',
+  WEDNESDAY: 'The third.',
+  THURSDAY: 'The fourth.',
+  FRIDAY: 'The fifth.',
+  SATURDAY: 'The sixth.',
+  SUNDAY: 'The seventh.',
+});
 export const MembershipEnum = words('MembershipKind', 'How a user belongs to a team.', {
   PRIMARY: 'Their main team: routing to the team may choose them.',
   EXTRA: 'Sees what the team sees; routing to the team never chooses them.',

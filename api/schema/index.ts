@@ -1,5 +1,6 @@
 import './refusals.ts';
 import './user.ts';
+import './availability.ts';
 import './token.ts';
 import './team.ts';
 import './place.ts';
@@ -34,6 +35,7 @@ import './mutations/place.ts';
 import './mutations/routing.ts';
 import './mutations/pipeline.ts';
 import './mutations/people.ts';
+import './mutations/availability.ts';
 import './mutations/token.ts';
 import './mutations/notification.ts';
 import './mutations/system-sender.ts';

@@ -13,6 +13,7 @@ import type {
   FilteredRow,
   MessageRow,
   NotificationRow,
+  OutOfOfficeRow,
   PipelineRow,
   PlaceRow,
   RuleRow,
@@ -28,6 +29,7 @@ import type {
 
 /** The nouns, named once, so that the files which describe them need not import one another. */
 export const UserRef = builder.objectRef<UserRow>('User');
+export const OutOfOfficeRef = builder.objectRef<OutOfOfficeRow>('OutOfOffice');
 export const ApiTokenRef = builder.objectRef<ApiTokenRow>('ApiToken');
 export const TeamRef = builder.objectRef<TeamRow>('Team');
 export const PlaceRef = builder.interfaceRef<PlaceRow>('Place');

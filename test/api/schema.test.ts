@@ -76,6 +76,9 @@ const SHORT_LISTS = new Set([
   'Channel.migrationProblems',
   'ChannelTemplates.items',
   'InvalidInput.problems',
+  // Of one user, at most as many as docs/limits.md says.
+  'User.workingHours',
+  'User.outOfOffice',
   'FilesRefused.files',
   'NotAssignable.targets',
   'Query.nodes',

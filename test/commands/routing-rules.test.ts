@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Plugin } from '@trunkline/channel-sdk';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ruleAvailable } from '#commands/availability.ts';
-import { setAvailability } from '#commands/people.ts';
+import { setAvailability } from '#commands/user-availability.ts';
 import { InvalidInput, NotAssignable } from '#commands/refusals.ts';
 import { saveRule, type RuleInput } from '#commands/routing-rules.ts';
 import { transact } from '#commands/unit.ts';

@@ -20,6 +20,7 @@ import { MAX_FILE_NAME_BYTES } from '#domain/file-names.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { ACTIVE_SECONDS, EXPLAINED } from '#domain/routing.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
+import { AVAILABILITY_LIMITS } from '#domain/working-hours.ts';
 import { tableRows } from './markdown.ts';
 
 const named = (prefix: string, limits: Readonly<Record<string, number>>) =>
@@ -40,6 +41,7 @@ const constants = new Map<string, number>([
   ['commands.GONE_AFTER_SECONDS', GONE_AFTER_SECONDS],
   ['commands.HISTORY_PAGE', HISTORY_PAGE],
   ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
+  ...named('domain.AVAILABILITY_LIMITS', AVAILABILITY_LIMITS),
   ['domain.GIVE_UP_MINUTES', GIVE_UP_MINUTES],
   ['domain.FETCH_TRIES', FETCH_TRIES],
   ['domain.MAX_FILE_NAME_BYTES', MAX_FILE_NAME_BYTES],

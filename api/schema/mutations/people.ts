@@ -1,9 +1,8 @@
-import { createTeam, createUser, deactivateUser, setAvailability, setRole, setSeat, setTeamMembers, updateUser } from '#commands/people.ts';
-import { AddressTaken, AlreadyExists, Forbidden } from '#commands/refusals.ts';
+import { createTeam, createUser, deactivateUser, setRole, setSeat, setTeamMembers, updateUser } from '#commands/people.ts';
+import { AddressTaken, AlreadyExists } from '#commands/refusals.ts';
 import { removeIdentity } from '#commands/sign-in.ts';
 import type { ApiContext } from '../../context.ts';
-import { reaches } from '../../roles.ts';
-import { AvailabilityEnum, RoleEnum, SeatEnum } from '../enums.ts';
+import { RoleEnum, SeatEnum } from '../enums.ts';
 import { mutation } from '../mutation.ts';
 import { TeamRef, UserRef } from '../refs.ts';
 
@@ -66,22 +65,6 @@ mutation('deactivateUser', {
   work: async ({ userId }, { unit }) => {
     await deactivateUser(unit, { userId: userId.id });
     return { userId: userId.id };
-  },
-  read: user,
-});
-
-mutation('setAvailability', {
-  description: 'Says whether a user takes new work: oneself, or as an admin anybody.',
-  type: UserRef,
-  input: (t) => ({
-    userId: t.globalID({ for: [UserRef], description: 'Which user; none: oneself.' }),
-    availability: t.field({ type: AvailabilityEnum, required: true, description: 'Whether they take new work now.' }),
-  }),
-  work: async ({ userId, availability }, { unit, context: { viewer } }) => {
-    const id = userId?.id ?? viewer.userId;
-    if (id !== viewer.userId && !reaches(viewer.role, 'ADMIN')) throw new Forbidden('the role admin, for somebody else');
-    await setAvailability(unit, { userId: id, availability });
-    return { userId: id };
   },
   read: user,
 });
