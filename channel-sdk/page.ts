@@ -35,8 +35,11 @@ export interface PageContext<Settings> extends PluginContext<Settings> {
   history(visitor: Identity, after?: string): Promise<readonly VisibleMessage[]>;
   /** What happens from this call on, until `signal` is aborted. Call it first and read `history` then: what is said in between may come twice, and is never missed. */
   news(visitor: Identity, signal: AbortSignal): AsyncIterable<PageNews>;
-  /** Never stored, never parsed: the visitor is writing. Who has `news` open is here; who has had none for a minute has left (CHAT-6). */
-  tell(visitor: Identity, what: 'typing'): void;
+  /**
+   * Never stored, never parsed. `typing`: the visitor is writing. `here`: a sign of life by the visitor's page itself, about every 25 s while it is open; never by the plugin of its own
+   * accord, for a page that was frozen or vanished keeps its stream. Whose page gave none for a minute has left (CHAT-6).
+   */
+  tell(visitor: Identity, what: 'typing' | 'here'): void;
   /** Has the visitor's newest conversation mailed to them (CHAT-4). `no-address`: none is known; `no-conversation`: there is none. */
   transcript(visitor: Identity): Promise<'queued' | 'no-address' | 'no-conversation'>;
   /** Whether one of those whom the channel's rule names is available now; where it names nobody, anybody who works in its place (CHAT-3). */

@@ -32,17 +32,14 @@ const ROUTES: Readonly<Record<string, Route>> = {
     methods: ['GET'],
     answer: { known: ({ request, context, origin }, visitor) => streamTo(context, visitor, lastKnown(request), origin) },
   },
+  here: {
+    // A page's answer to a sign of life: that bytes go out to a browser proves nobody there.
+    methods: ['GET'],
+    answer: { known: (visit, visitor) => tellOf(visit, visitor, 'here') },
+  },
   messages: { methods: ['POST'], answer: { known: readMessage } },
   read: { methods: ['POST'], answer: { known: readReceipt } },
-  typing: {
-    methods: ['POST'],
-    answer: {
-      known({ context, origin }, visitor) {
-        context.tell(visitor, 'typing');
-        return new Response(null, { status: 204, headers: headersFor(origin) });
-      },
-    },
-  },
+  typing: { methods: ['POST'], answer: { known: (visit, visitor) => tellOf(visit, visitor, 'typing') } },
   transcript: { methods: ['POST'], answer: { known: mailTranscript } },
 };
 
@@ -72,6 +69,11 @@ export async function page(request: Request, context: PageContext<ChatSettings>)
   if ('open' in route.answer) return route.answer.open(visit);
   const visitor = visitorOf(bearer(request), context.sign);
   return visitor === undefined ? refuse(origin, 'Unauthentic') : route.answer.known(visit, visitor);
+}
+
+function tellOf({ context, origin }: Visit, visitor: Identity, what: 'typing' | 'here'): Response {
+  context.tell(visitor, what);
+  return new Response(null, { status: 204, headers: headersFor(origin) });
 }
 
 async function mailTranscript({ context, origin }: Visit, visitor: Identity): Promise<Response> {

@@ -99,7 +99,7 @@ export async function startChat(typed: Readonly<Record<string, unknown>>): Promi
       return theirs.slice(after === undefined ? 0 : theirs.findIndex(({ id }) => id === after) + 1).slice(0, 100);
     },
     news: (visitor, signal) => newsOf(visitor.value, signal, listeners),
-    tell: () => void (typing += 1),
+    tell: (_visitor, what) => void (typing += what === 'typing' ? 1 : 0),
     transcript: async (visitor) => (emails.length > 0 ? 'queued' : [...owners.values()].includes(visitor.value) ? 'no-address' : 'no-conversation'),
     available: async () => true,
     allow: async () => true,

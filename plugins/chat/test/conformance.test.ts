@@ -95,7 +95,7 @@ const samples: ConformanceSamples = {
     choice: (choice, n) => stored(n, 'message', { ...bare(n), id: uuid('0004', n), choice }),
   },
   page: {
-    paths: ['/', '/config', '/visitor', '/stream', '/messages', '/typing', '/read', '/transcript', '/widget.js'],
+    paths: ['/', '/config', '/visitor', '/stream', '/here', '/messages', '/typing', '/read', '/transcript', '/widget.js'],
     visits: [
       { name: 'sees it', request: (url) => new Request(`${url}/config`), status: 200, delivers: false },
       { name: 'comes', request: (url) => new Request(`${url}/visitor`, { method: 'POST' }), status: 201, delivers: false },
@@ -114,6 +114,7 @@ const samples: ConformanceSamples = {
           visitor: { kind: 'visitor', value: id },
           stream: (after) => new Request(`${pageUrl}/stream`, { headers: after === undefined ? headers : { ...headers, 'last-event-id': after } }),
           write: (text, n) => new Request(`${pageUrl}/messages`, json({ id: uuid('0005', n), text }, headers)),
+          here: () => new Request(`${pageUrl}/here`, { headers }),
           typing: () => new Request(`${pageUrl}/typing`, json({}, headers)),
           forged: () =>
             [`${version}.${visitorOf(1)}.${signature}`, `${version}.${id}.${signature.slice(1)}`, `${version}.${id}`, ''].flatMap((one) => [

@@ -5,6 +5,7 @@ import plugin from '../index.ts';
 import { chat, json, ORIGIN, said, SITE, START, sign, type Visitor } from './support.ts';
 
 const errorsOf = async (response: Response): Promise<unknown> => ((await response.json()) as { readonly errors: unknown }).errors;
+const READ: ReadonlySet<string> = new Set(['/stream', '/here']);
 const FRIDAY = { timeZone: 'UTC', periods: [{ day: 'friday', from: '03:00', to: '04:00' }] };
 
 describe('config', () => {
@@ -78,16 +79,16 @@ describe('a visitor', () => {
       `${version}.${id}.${sign(id)}`,
       foreign,
     ];
-    for (const path of ['/stream', '/messages', '/read', '/typing', '/transcript']) {
+    for (const path of ['/stream', '/here', '/messages', '/read', '/typing', '/transcript']) {
       for (const one of forged) {
         const headers = { authorization: `Bearer ${one}` };
-        const response = await it.ask(path, path === '/stream' ? { headers } : json(said(), headers));
+        const response = await it.ask(path, READ.has(path) ? { headers } : json(said(), headers));
         expect(response.status, `${path} ${one}`).toBe(401);
         expect(await response.json()).toMatchObject({ code: 'Unauthentic', errors: [{ field: null }] });
       }
-      expect((await it.ask(path, { method: path === '/stream' ? 'GET' : 'POST' })).status, path).toBe(401);
+      expect((await it.ask(path, { method: READ.has(path) ? 'GET' : 'POST' })).status, path).toBe(401);
     }
-    expect([it.delivered, it.told, it.listening()]).toEqual([[], [], 0]);
+    expect([it.delivered, it.told, it.here, it.listening()]).toEqual([[], [], [], 0]);
   });
 });
 
@@ -169,6 +170,14 @@ describe('what else a page tells', () => {
     expect(it.delivered).toHaveLength(1);
   });
 
+  it('is that it lives: told, never stored [CHAT-6]', async () => {
+    const it = chat();
+    const visitor = await it.come();
+    const response = await it.ask('/here', { headers: { authorization: `Bearer ${visitor.token}`, origin: SITE } });
+    expect([response.status, response.headers.get('access-control-allow-origin')]).toEqual([204, SITE]);
+    expect([it.here, it.told, it.delivered]).toEqual([[visitor.identity], [], []]);
+  });
+
   it('is that it wants what was said by mail [CHAT-4]', async () => {
     const it = chat();
     const visitor = await it.come();
@@ -210,7 +219,7 @@ describe('other sites', () => {
 
   it('are told beforehand what they may send, and may read every answer, also that it was too much', async () => {
     const it = chat({ allowedOrigins: [SITE] });
-    for (const path of ['/config', '/visitor', '/stream', '/messages', '/read', '/typing', '/transcript']) {
+    for (const path of ['/config', '/visitor', '/stream', '/here', '/messages', '/read', '/typing', '/transcript']) {
       const answer = await it.ask(path, { method: 'OPTIONS', headers: { origin: SITE, 'access-control-request-method': 'POST' } });
       expect(answer.status, path).toBe(204);
       expect(answer.headers.get('access-control-allow-origin')).toBe(SITE);
@@ -234,6 +243,7 @@ describe('the addresses', () => {
       ['/config', 'POST', 'GET, HEAD, OPTIONS'],
       ['/messages', 'GET', 'POST, OPTIONS'],
       ['/stream', 'POST', 'GET, OPTIONS'],
+      ['/here', 'POST', 'GET, OPTIONS'],
       // Nobody would read it, and so nobody end it.
       ['/stream', 'HEAD', 'GET, OPTIONS'],
       ['/widget.js', 'POST', 'GET, HEAD'],

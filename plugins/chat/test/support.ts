@@ -20,7 +20,9 @@ export function sign(text: string): string {
 export interface Chat extends PageContext<ChatSettings> {
   readonly delivered: RawDelivery[];
   readonly lines: string[];
+  /** Who was told to be writing, and whose page gave a sign of life. */
   readonly told: Identity[];
+  readonly here: Identity[];
   /** Times `history` was asked. */
   reads: number;
   /** Milliseconds since 1970; a test moves it. */
@@ -70,6 +72,7 @@ export function chat(more: Record<string, unknown> = {}, channel: Partial<Channe
     delivered: [],
     lines: [],
     told: [],
+    here: [],
     reads: 0,
     clock: START,
     tooMany: false,
@@ -105,7 +108,7 @@ export function chat(more: Record<string, unknown> = {}, channel: Partial<Channe
       signal.addEventListener('abort', end, { once: true });
       return take(listener);
     },
-    tell: (visitor) => void made.told.push(visitor),
+    tell: (visitor, what) => void (what === 'here' ? made.here : made.told).push(visitor),
     transcript: async () => made.mails,
     available: async () => made.agents,
     allow: async () => !made.tooMany,

@@ -5,9 +5,12 @@ import { fakeTime } from './widget-support.ts';
 /** A server whose streams the test writes and ends. */
 function server(refusals: (Response | 'unreachable')[] = []) {
   const time = fakeTime();
+  const began = time.now();
   const opened: (string | null)[] = [];
   const events: string[] = [];
   const states: boolean[] = [];
+  const told: number[] = [];
+  const reach = { here: true };
   let current: ReadableStreamDefaultController<Uint8Array> | null = null;
   const connection = createConnection({
     async open(lastId, signal) {
@@ -25,12 +28,16 @@ function server(refusals: (Response | 'unreachable')[] = []) {
     },
     take: ({ type, data }) => void events.push(`${type} ${data}`),
     state: (live) => void states.push(live),
+    async here() {
+      told.push(time.now() - began);
+      return reach.here;
+    },
     now: time.now,
     random: () => 1,
     later: time.later,
   });
   const write = (text: string): void => current?.enqueue(new TextEncoder().encode(text));
-  return { time, opened, events, states, connection, write, end: () => current?.close(), fail: () => current?.error(new TypeError('reset')) };
+  return { time, opened, events, states, told, reach, connection, write, end: () => current?.close(), fail: () => current?.error(new TypeError('reset')) };
 }
 
 test('a stream that ends or breaks is opened again after the last message that came [CHAT-2]', async () => {
@@ -131,4 +138,34 @@ test('stopped it stays so, and another visitor begins at the start [CHAT-2]', as
   connection.start();
   await time.pass(0);
   expect(opened).toEqual([null, 'm1', null]);
+});
+
+test('a page answers what the server sends, every half minute, and not when nothing comes [CHAT-6]', async () => {
+  const { time, told, reach, connection, write } = server();
+  connection.start();
+  await time.pass(0);
+  const pings = async (count: number): Promise<readonly number[]> => {
+    for (let sent = 0; sent < count; sent += 1) {
+      await time.pass(15_000);
+      write(': \n\n');
+      await time.pass(0);
+    }
+    return told.splice(0).map((ms) => ms / 1_000);
+  };
+  expect(await pings(1)).toEqual([]);
+  expect(await pings(7)).toEqual([30, 60, 90, 120]);
+  // Many at once are answered once.
+  for (let count = 0; count < 20; count += 1) write(`id: m${count}\nevent: message\ndata: 1\n\n`);
+  await time.pass(1_000);
+  expect(told).toEqual([]);
+  // What did not get there is told again at the next sign of life.
+  reach.here = false;
+  expect(await pings(3)).toEqual([151, 166]);
+  reach.here = true;
+  expect(await pings(3)).toEqual([181, 211]);
+  // Silence is not answered, nor is anything once the stream is over.
+  await time.pass(39_000);
+  connection.stop();
+  await time.pass(600_000);
+  expect(told).toEqual([]);
 });

@@ -111,6 +111,7 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
       live = now;
       changed();
     },
+    here: () => talk.here(),
     now: Date.now,
     random: Math.random,
     later,

@@ -16,6 +16,8 @@ export interface Wiring {
   readonly take: (event: ServerEvent) => void;
   /** Whether events come now. */
   readonly state: (live: boolean) => void;
+  /** Tells the server that this page lives. False: it did not get there. */
+  readonly here: () => Promise<boolean>;
   readonly now: () => number;
   readonly random: () => number;
   readonly later: (act: () => void, ms: number) => () => void;
@@ -23,15 +25,18 @@ export interface Wiring {
 
 /** The server says something every 15 s. */
 const QUIET_MS = 40_000;
+/** So often at most it is answered: the server counts a page that has been silent for a minute as gone. */
+const HERE_MS = 25_000;
 /** A stream that held so long was a good one: the next failure is a first one again. */
 const GOOD_MS = 5_000;
 
 /** Holds one stream open, for ever: each time from the last event that came, after a pause that grows. What comes twice is known by its id above. */
-export function createConnection({ open, take, state, now, random, later }: Wiring): Connection {
+export function createConnection({ open, take, state, here, now, random, later }: Wiring): Connection {
   let wanted = false;
   let attempt = 0;
   let lastId: string | null = null;
   let heardAt = 0;
+  let toldAt = 0;
   let current: AbortController | null = null;
   let cancelTimer = (): void => undefined;
 
@@ -64,6 +69,7 @@ export function createConnection({ open, take, state, now, random, later }: Wiri
       if (response.status < 500 && response.status !== 429) attempt = Math.max(attempt, 6);
       return retryAfterMs(response.headers.get('retry-after'), now());
     }
+    toldAt = now();
     const reader = response.body.getReader();
     const decoder = new TextDecoder();
     const feed = eventReader((event) => {
@@ -77,7 +83,19 @@ export function createConnection({ open, take, state, now, random, later }: Wiri
       if (done || signal.aborted) return null;
       heardAt = now();
       feed(decoder.decode(value, { stream: true }));
+      answer();
     }
+  }
+
+  /** Answers what the server sends, not a timer: those of a page in the background run late, and a page that is frozen must not count as here. */
+  function answer(): void {
+    // A clock that was set back must not silence it.
+    if (Math.abs(now() - toldAt) < HERE_MS) return;
+    toldAt = now();
+    void here().then((told) => {
+      // The next sign of life is answered then.
+      if (!told) toldAt = 0;
+    });
   }
 
   function watch(mine: AbortController): void {

@@ -20,6 +20,8 @@ export interface Talk {
   /** Nothing depends on these: what fails is left. True: the server took it. */
   typing(): Promise<boolean>;
   read(through: string): Promise<boolean>;
+  /** A sign of life of this page. */
+  here(): Promise<boolean>;
   transcript(): Promise<'queued' | 'no-address' | 'no-conversation' | 'failed'>;
 }
 
@@ -65,8 +67,8 @@ export function createTalk(base: string, keep: Keep, alone: Alone, newVisitor: (
   const post = (path: string, body: unknown): Promise<Response> =>
     signed(path, { method: 'POST', body: JSON.stringify(body) }, () => ({ 'content-type': 'application/json' }));
 
-  const took = (path: string, body: unknown): Promise<boolean> =>
-    post(path, body).then(
+  const took = (answer: Promise<Response>): Promise<boolean> =>
+    answer.then(
       ({ ok }) => ok,
       () => false,
     );
@@ -95,8 +97,9 @@ export function createTalk(base: string, keep: Keep, alone: Alone, newVisitor: (
       const { message } = readProblem(await response.json().catch(() => null));
       return { type: 'refused', problem: message ?? TEXTS.refused };
     },
-    typing: () => took('typing', {}),
-    read: (through) => took('read', { through }),
+    typing: () => took(post('typing', {})),
+    read: (through) => took(post('read', { through })),
+    here: () => took(signed('here', {}, () => ({}))),
     async transcript() {
       const response = await post('transcript', {}).catch(() => null);
       if (response?.ok === true) return 'queued';
