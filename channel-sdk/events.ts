@@ -130,7 +130,10 @@ export interface IdentityChangedEvent extends EventBase {
   readonly new: Identity;
 }
 
-/** One more way to recognise a contact: a visitor gave a mail address (CHAT-3). */
+/**
+ * One more identity of a contact (CHAT-3). A mail address or a number here is one that was typed: the contact is answered there, and recognised by it only once
+ * mail from there proves it. For what the provider vouches for there is `identity-changed`.
+ */
 export interface IdentityAddedEvent extends EventBase {
   readonly type: 'identity-added';
   readonly contact: Identity;

@@ -1,6 +1,6 @@
 import type { Priority } from '#db/schema.ts';
 import type { AnswerValue } from '#domain/chatflow-answers.ts';
-import { addIdentity } from './contact-identities.ts';
+import { giveAddress } from './contact-identities.ts';
 import { sql } from 'kysely';
 import type { Subject } from './subjects.ts';
 import { setTicketPriority } from './tickets.ts';
@@ -9,7 +9,7 @@ import type { Unit } from './unit.ts';
 const KINDS: Readonly<Record<string, 'email-address' | 'phone-number'>> = { email: 'email-address', phone: 'phone-number' };
 const PRIORITY: Readonly<Record<string, Priority>> = { LOW: 'LOW', MEDIUM: 'MEDIUM', HIGH: 'HIGH', URGENT: 'URGENT' };
 
-/** Keeps an answer as the contact's name, or as one more way to reach them: an address that somebody else has stays theirs. The caller holds the contact. */
+/** Keeps an answer as the contact's name, or as an address to answer them at, which proves nothing of whose it is. The caller holds the contact. */
 export async function setContactProperty(unit: Unit, subject: Subject, property: string, value: AnswerValue): Promise<void> {
   const contact = await unit.tx
     .selectFrom('conversation')
@@ -21,7 +21,7 @@ export async function setContactProperty(unit: Unit, subject: Subject, property:
   if (contact === undefined || subject.channelId === null) return;
   const kind = KINDS[property];
   if (kind !== undefined) {
-    await addIdentity(unit, { contactId: contact.id, channelId: subject.channelId, added: { kind, value: String(value) } });
+    await giveAddress(unit, { contactId: contact.id, channelId: subject.channelId, added: { kind, value: String(value) } });
   } else {
     await unit.tx
       .updateTable('contact')

@@ -5,8 +5,11 @@ import type { StoredIdentity } from '#db/schema.ts';
 import { ensureContacts, identityKey, type AddedIdentity } from './contacts.ts';
 import type { Unit } from './unit.ts';
 
-/** What became of one more way to recognise a contact. `TAKEN`: another contact has it and keeps it. */
-export type AddedAs = 'ADDED' | 'KNOWN' | 'TAKEN';
+/** Whose the address was that a contact gave: nobody's (`GIVEN`), theirs (`KNOWN`), or another contact's, who keeps it (`TAKEN`). */
+export type GivenAs = 'GIVEN' | 'KNOWN' | 'TAKEN';
+
+/** What anybody can type without having it: only mail or a call from there proves whose it is. */
+const TYPED: ReadonlySet<string> = new Set<Identity['kind']>(['email-address', 'phone-number']);
 
 /** Those whom an event speaks of besides the sender of a message: held before conversations are locked, found when one of them is erased. */
 export function peopleOf(event: InboundEvent): readonly Identity[] {
@@ -25,21 +28,22 @@ export async function holdNameless(tx: Tx, events: readonly InboundEvent[]): Pro
     where c.name is null order by c.id for no key update of c`.execute(tx);
 }
 
-/** What a batch adds to its contacts. */
+/** What a batch says of its contacts besides their messages. */
 export function addedBy(events: readonly InboundEvent[]): readonly AddedIdentity[] {
   return events.flatMap((event) => pairOf(event) ?? []);
 }
 
 function pairOf(event: InboundEvent): AddedIdentity | undefined {
-  if (event.type === 'identity-added') return { contact: event.contact, added: event.added };
-  if (event.type === 'identity-changed') return { contact: event.old, added: event.new };
+  if (event.type === 'identity-added') return { contact: event.contact, added: event.added, links: !TYPED.has(event.added.kind) };
+  // The provider's word.
+  if (event.type === 'identity-changed') return { contact: event.old, added: event.new, links: true };
   return undefined;
 }
 
 /**
- * Takes in that contacts are known by more than before. What nobody has is the contact's from now on. What another contact has stays theirs, for a stranger's
- * word proves nothing: given as an address to answer at, it is one for this contact's conversations on this channel and no more. A contact nobody knows
- * gets nothing. The caller holds the contacts and those conversations.
+ * Takes in that contacts are known by more than before. By what a provider vouches for they are recognised from now on, unless another contact has it. An
+ * address or number that was typed proves nothing: it is one to answer at in this contact's conversations on this channel and no more, until mail from
+ * there proves it (`Batch.prove`). A contact nobody knows gets nothing. The caller holds the contacts and those conversations.
  */
 export async function applyIdentities(unit: Unit, channelId: string, events: readonly InboundEvent[]): Promise<void> {
   const added = addedBy(events);
@@ -52,33 +56,35 @@ export async function applyIdentities(unit: Unit, channelId: string, events: rea
     if (pair === undefined || contactId === undefined) return [];
     const { kind, value } = pair.added;
     const given = event.type === 'identity-added';
-    return [{ contactId, kind, value, given, own: contacts.get(identityKey(pair.added)) === contactId, name: pair.contact.name ?? pair.added.name ?? null }];
+    const whose = whoseIs(contacts.get(identityKey(pair.added)), contactId);
+    return [{ contactId, kind, value, given, whose, name: pair.contact.name ?? pair.added.name ?? null }];
   });
   await settle(unit, channelId, changes);
 }
 
 /**
- * One more way to reach a contact, which they gave on this channel. The caller holds the contact, and did so before it locked any conversation
+ * An address or number which a contact gave on this channel, to be answered at. The caller holds the contact, and did so before it locked any conversation
  * (`holdContactOf`).
  */
-export async function addIdentity(
+export async function giveAddress(
   unit: Unit,
   input: { readonly contactId: string; readonly channelId: string; readonly added: StoredIdentity },
-): Promise<AddedAs> {
+): Promise<GivenAs> {
   const { contactId, channelId } = input;
   const { kind, value } = input.added;
-  const { tx } = unit;
-  const inserted = await tx
-    .insertInto('contact_identity')
-    .values({ kind, value, contact_id: contactId })
-    .onConflict((conflict) => conflict.doNothing())
-    .returning('contact_id')
-    .executeTakeFirst();
-  const owner =
-    inserted ?? (await tx.selectFrom('contact_identity').select('contact_id').where('kind', '=', kind).where('value', '=', value).executeTakeFirst());
-  const own = owner?.contact_id === contactId;
-  await settle(unit, channelId, [{ contactId, kind, value, given: true, own, name: input.added.name ?? null }]);
-  return inserted !== undefined ? 'ADDED' : own ? 'KNOWN' : 'TAKEN';
+  const owner = await unit.tx.selectFrom('contact_identity').select('contact_id').where('kind', '=', kind).where('value', '=', value).executeTakeFirst();
+  const whose = whoseIs(owner?.contact_id, contactId);
+  await settle(unit, channelId, [{ contactId, kind, value, given: true, whose, name: input.added.name ?? null }]);
+  return GIVEN_AS[whose];
+}
+
+type Whose = 'theirs' | 'nobody' | 'another';
+
+const GIVEN_AS = { theirs: 'KNOWN', nobody: 'GIVEN', another: 'TAKEN' } as const satisfies Readonly<Record<Whose, GivenAs>>;
+
+function whoseIs(ownerId: string | undefined, contactId: string): Whose {
+  if (ownerId === undefined) return 'nobody';
+  return ownerId === contactId ? 'theirs' : 'another';
 }
 
 interface Change {
@@ -87,7 +93,7 @@ interface Change {
   readonly value: string;
   /** By the contact, as an address to answer at; else a provider said that it has changed. */
   readonly given: boolean;
-  readonly own: boolean;
+  readonly whose: Whose;
   readonly name: string | null;
 }
 
@@ -98,7 +104,7 @@ async function settle(unit: Unit, channelId: string, changes: readonly Change[])
   const fresh = await takePart(
     tx,
     channelId,
-    distinct.filter((one) => one.own || one.given),
+    distinct.filter((one) => one.whose === 'theirs' || one.given),
   );
   await fillNames(tx, distinct);
   // What was added here has this transaction's own time.
@@ -113,7 +119,7 @@ async function settle(unit: Unit, channelId: string, changes: readonly Change[])
   for (const row of rows) {
     const change = distinct[row.at];
     if (change === undefined) continue;
-    const said = change.own ? row.is_new : !change.given || fresh.has(`${change.contactId} ${identityKey(change)}`);
+    const said = change.whose === 'theirs' ? row.is_new : !change.given || fresh.has(`${change.contactId} ${identityKey(change)}`);
     if (!said) continue;
     unit.record({
       kind: 'CONTACT_CHANGED',
@@ -121,7 +127,7 @@ async function settle(unit: Unit, channelId: string, changes: readonly Change[])
       conversationId: row.id,
       ticketId: row.ticket_id,
       placeId: row.place_id,
-      why: WHY[`${change.given ? 'given' : 'changed'} ${change.own ? 'own' : 'taken'}`],
+      why: WHY[change.given ? 'given' : 'changed'][change.whose],
       data: { contactId: change.contactId, identity: change.kind },
     });
   }
@@ -135,10 +141,8 @@ interface Placed {
 }
 
 const WHY = {
-  'given own': 'IDENTITY_ADDED',
-  'given taken': 'IDENTITY_TAKEN',
-  'changed own': 'IDENTITY_CHANGED',
-  'changed taken': 'IDENTITY_CLASH',
+  given: { theirs: 'IDENTITY_ADDED', nobody: 'IDENTITY_GIVEN', another: 'IDENTITY_TAKEN' },
+  changed: { theirs: 'IDENTITY_CHANGED', nobody: 'IDENTITY_CLASH', another: 'IDENTITY_CLASH' },
 } as const;
 
 /** Whoever writes from there takes part in the contact's conversations on this channel. Those that did not before. */

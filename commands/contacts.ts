@@ -8,18 +8,26 @@ export function identityKey(identity: { readonly kind: string; readonly value: s
   return `${identity.kind}:${identity.value}`;
 }
 
-/** One more way to recognise the contact whom `contact` is known by. */
+/** One more identity of the contact whom `contact` is known by. */
 export interface AddedIdentity {
   readonly contact: Identity;
   readonly added: Identity;
+  /** Whoever comes with it is recognised by it from now on; else it is only looked up. */
+  readonly links: boolean;
 }
 
 /**
  * The contact of each identity; unknown ones get one. The primary key over identities makes it one contact however many arrive at once, on however many
  * channels (MODEL-3): who loses the race drops its own and takes the winner's. Identities are written in one order everywhere, so that two never wait for each other;
- * therefore those that are only `added` to a contact are written in the same statement. One of these that somebody has already stays theirs.
+ * therefore those that are only `added` to a contact are written in the same statement, as are those `proven` to be of a contact who is there and held (by
+ * identity, the contact's id). One of these that somebody has already stays theirs.
  */
-export async function ensureContacts(tx: Tx, identities: readonly Identity[], added: readonly AddedIdentity[] = []): Promise<ReadonlyMap<string, string>> {
+export async function ensureContacts(
+  tx: Tx,
+  identities: readonly Identity[],
+  added: readonly AddedIdentity[] = [],
+  proven: ReadonlyMap<string, string> = new Map(),
+): Promise<ReadonlyMap<string, string>> {
   const wanted = new Map(identities.map((identity) => [identityKey(identity), identity]));
   const sorted = [...wanted.keys()]
     .toSorted()
@@ -28,9 +36,14 @@ export async function ensureContacts(tx: Tx, identities: readonly Identity[], ad
   const everybody = [...sorted, ...added.flatMap((one) => [one.contact, one.added])];
   const known = await readContacts(tx, everybody);
   const missing = sorted.filter((identity) => !known.has(identityKey(identity)));
-  const rows = missing.map((identity) => ({ id: newId(), kind: identity.kind, value: identity.value, name: identity.name ?? null }));
-  const ids = new Map([...known, ...rows.map((row) => [identityKey(row), row.id] as const)]);
-  const links = linksOf(added, ids);
+  const strangers = missing.filter((identity) => !proven.has(identityKey(identity)));
+  const rows = strangers.map((identity) => ({ id: newId(), kind: identity.kind, value: identity.value, name: identity.name ?? null }));
+  const own = missing.flatMap(({ kind, value }): IdentityRow[] => {
+    const id = proven.get(identityKey({ kind, value }));
+    return id === undefined ? [] : [{ id, kind, value }];
+  });
+  const ids = new Map([...known, ...[...rows, ...own].map((row) => [identityKey(row), row.id] as const)]);
+  const links = [...own, ...linksOf(added, ids)];
   if (rows.length + links.length === 0) return known;
   const json = JSON.stringify(rows);
   await sql`insert into contact (id, name) select id, name from json_to_recordset(${json}::json) as n (id uuid, name text)`.execute(tx);
@@ -55,7 +68,8 @@ interface IdentityRow {
 /** What can be given to a contact: nobody has it, and whom it is added to is known, or begins here. */
 function linksOf(added: readonly AddedIdentity[], known: ReadonlyMap<string, string>): IdentityRow[] {
   const ids = new Map(known);
-  return added.flatMap(({ contact, added: { kind, value } }) => {
+  return added.flatMap(({ contact, added: { kind, value }, links }) => {
+    if (!links) return [];
     const key = identityKey({ kind, value });
     const id = ids.get(identityKey(contact));
     if (id === undefined || ids.has(key)) return [];

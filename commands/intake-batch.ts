@@ -1,4 +1,4 @@
-import type { AttachmentLimits, InboundMessage } from '@trunkline/channel-sdk';
+import type { AttachmentLimits, Identity, InboundMessage } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
@@ -57,7 +57,11 @@ export interface Held {
   readonly id: string;
   readonly ticketId: string | null;
   readonly placeId: string;
+  /** Whose it is; null: nobody's, or it begins in this batch. */
+  readonly contactId: string | null;
   readonly participants: Set<string>;
+  /** Those of them that the contact gave to be answered at. */
+  readonly given: Set<string>;
   channelId: string;
   closedAt: Date | null;
   lastMessageAt: Date;
@@ -94,6 +98,7 @@ export class Batch {
   readonly #reopened = new Set<Held>();
   readonly #keptClosed = new Set<Held>();
   readonly #answered = new Set<Held>();
+  readonly #proven = new Map<string, { readonly sender: Identity; readonly conversation: Held }>();
 
   /** `limits`: what a contact may attach. */
   constructor(unit: Unit, channel: BatchChannel, limits: AttachmentLimits | null, chatflows: ChatflowBatch) {
@@ -146,7 +151,17 @@ export class Batch {
       why: previous === undefined ? 'FIRST_MESSAGE' : 'CLOSED_LONG_AGO',
     });
     const lastMessageAt = new Date(occurredAt);
-    const target = { id, ticketId, placeId: channel.place_id, participants: new Set<string>(), channelId: channel.id, closedAt: null, lastMessageAt };
+    const target: Held = {
+      id,
+      ticketId,
+      placeId: channel.place_id,
+      contactId: null,
+      participants: new Set(),
+      given: new Set(),
+      channelId: channel.id,
+      closedAt: null,
+      lastMessageAt,
+    };
     this.#admit(event, target);
     this.#begun.add(id);
     return target;
@@ -175,6 +190,12 @@ export class Batch {
   /** The contact wrote in it, and it was there before this message. */
   answer(target: Held): void {
     this.#answered.add(target);
+  }
+
+  /** The sender answers what was sent to them there: an address the contact gave is theirs from now on, where nobody has it. */
+  prove({ contact }: InboundMessage, conversation: Held): void {
+    if (contact === null || !conversation.given.has(identityKey(contact))) return;
+    this.#proven.set(identityKey(contact), { sender: contact, conversation });
   }
 
   lead(keys: Map<string, string>, key: string, conversationId: string): void {
@@ -239,11 +260,14 @@ export class Batch {
   async write(added: readonly AddedIdentity[]): Promise<void> {
     if (this.#messages.length === 0) return;
     const { tx } = this.#unit;
+    const proven = await this.#holdProven(tx);
     const contacts = await ensureContacts(
       tx,
       this.#events.flatMap(({ contact }) => (contact === null ? [] : [contact])),
       added,
+      proven,
     );
+    this.#tellProven(proven, contacts);
     const contactId = (key: string | null): string | null => (key === null ? null : (contacts.get(key) ?? null));
     await this.#writeConversations(tx, contactId);
     await this.#writeTickets(tx);
@@ -258,6 +282,39 @@ export class Batch {
     );
     await this.#writeNewest(tx);
     await this.#afterwards();
+  }
+
+  /**
+   * Of the addresses that were proven those that nobody has, with the contacts who gave them. Conversations are locked by now, so whoever is being erased at
+   * this moment is passed over, not waited for; the sender then begins anew.
+   */
+  async #holdProven(tx: Tx): Promise<ReadonlyMap<string, string>> {
+    if (this.#proven.size === 0) return new Map();
+    const wanted = [...this.#proven.values()].map(({ sender: { kind, value }, conversation }) => ({ kind, value, contact_id: conversation.contactId }));
+    const { rows } = await sql<{ kind: string; value: string; contact_id: string }>`
+      select n.kind, n.value, c.id as contact_id
+      from json_to_recordset(${json(wanted)}::json) as n (kind text, value text, contact_id uuid) join contact c on c.id = n.contact_id and c.erased_at is null
+      where not exists (select 1 from contact_identity i where i.kind = n.kind and i.value = n.value)
+      order by c.id for key share of c skip locked`.execute(tx);
+    return new Map(rows.map((row) => [identityKey(row), row.contact_id]));
+  }
+
+  #tellProven(proven: ReadonlyMap<string, string>, contacts: ReadonlyMap<string, string>): void {
+    for (const [key, contactId] of proven) {
+      const one = this.#proven.get(key);
+      // Another channel may have been first.
+      if (one === undefined || contacts.get(key) !== contactId) continue;
+      const { conversation, sender } = one;
+      this.#unit.record({
+        kind: 'CONTACT_CHANGED',
+        channelId: this.#channel.id,
+        conversationId: conversation.id,
+        ticketId: conversation.ticketId,
+        placeId: conversation.placeId,
+        why: 'IDENTITY_PROVEN',
+        data: { contactId, identity: sender.kind },
+      });
+    }
   }
 
   /** What is new of conversations that were there, or have had more than their first message. */

@@ -74,11 +74,8 @@ function place(batch: Batch, message: NewMessage, { keys, sent, held }: Threads,
     if (conversation === undefined) return null;
     return { conversation, closedAt: conversation.closedAt, senderTakesPart: contact !== null && conversation.participants.has(identityKey(contact)) };
   };
-  const joined = joinable(
-    arriving,
-    { proven: led(thread.proven ?? []), named: led(thread.joins), sent: led(thread.joins.filter((key) => sent.has(key))) },
-    joinsParticipantsOnly,
-  );
+  const proven = led(thread.proven ?? []);
+  const joined = joinable(arriving, { proven, named: led(thread.joins), sent: led(thread.joins.filter((key) => sent.has(key))) }, joinsParticipantsOnly);
   const placement = placeMessage(arriving, joined, { reopening: channel.reopening, reopenDays: channel.reopen_days }, channel.now);
   if (placement === 'filtered' && message.releasedAs === null) return 'filtered';
   let target: Held;
@@ -93,6 +90,8 @@ function place(batch: Batch, message: NewMessage, { keys, sent, held }: Threads,
     if (placement === 'kept' && person) batch.keepClosed(target);
     if (person) batch.answer(target);
   }
+  // Only who has what was sent to the address they gave can answer by our key; a machine answers for anybody.
+  if (joined !== null && joined === proven && event.automatic === undefined && arriving.verdict !== 'fail') batch.prove(event, joined.conversation);
   for (const key of thread.keys) if (!keys.has(key)) batch.lead(keys, key, target.id);
   if (event.direction === 'echo') sent.add(message.providerMessageId);
   batch.add(message, target);
@@ -149,7 +148,7 @@ async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedM
   if (ids.length > 0) {
     const rows = await tx
       .selectFrom('conversation')
-      .select(['id', 'ticket_id', 'place_id', 'channel_id', 'closed_at', 'last_message_at'])
+      .select(['id', 'ticket_id', 'place_id', 'channel_id', 'contact_id', 'closed_at', 'last_message_at'])
       .where(sql<boolean>`id = any(${ids}::uuid[])`)
       .orderBy('id')
       .forNoKeyUpdate()
@@ -159,7 +158,9 @@ async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedM
         id: row.id,
         ticketId: row.ticket_id,
         placeId: row.place_id,
+        contactId: row.contact_id,
         participants: new Set(),
+        given: new Set(),
         channelId: row.channel_id,
         closedAt: row.closed_at,
         lastMessageAt: row.last_message_at,
@@ -170,7 +171,10 @@ async function readThreads(tx: Tx, channelId: string, arrived: readonly ArrivedM
       .selectAll()
       .where(sql<boolean>`conversation_id = any(${ids}::uuid[])`)
       .execute();
-    for (const row of takingPart) held.get(row.conversation_id)?.participants.add(identityKey(row));
+    for (const row of takingPart) {
+      held.get(row.conversation_id)?.participants.add(identityKey(row));
+      if (row.given_at !== null) held.get(row.conversation_id)?.given.add(identityKey(row));
+    }
   }
   return {
     keys: new Map(found.map((row) => [row.key, row.conversation_id])),

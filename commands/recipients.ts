@@ -1,12 +1,12 @@
 import { sql } from 'kysely';
-import type { Tx } from '#db/database.ts';
+import type { Db, Tx } from '#db/database.ts';
 import type { StoredIdentity } from '#db/schema.ts';
 
 /**
  * Where somebody of these kinds of identity is reached in a conversation: who wrote last, or the address that was given since to be answered at; else the oldest
  * that the contact is known by. Null: nowhere.
  */
-export async function reachedAt(tx: Tx, conversationId: string, kinds: readonly string[]): Promise<StoredIdentity | null> {
+export async function reachedAt(tx: Db | Tx, conversationId: string, kinds: readonly string[]): Promise<StoredIdentity | null> {
   const fitting = [...kinds];
   const { rows } = await sql<{ recipient: StoredIdentity | null }>`
     select coalesce(

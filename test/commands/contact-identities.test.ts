@@ -1,9 +1,10 @@
-import type { Identity, IdentityAddedEvent, IdentityChangedEvent } from '@trunkline/channel-sdk';
+import type { Identity, IdentityAddedEvent, IdentityChangedEvent, InboundMessage } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { addIdentity } from '#commands/contact-identities.ts';
+import { giveAddress } from '#commands/contact-identities.ts';
 import { holdContactOf } from '#commands/contacts.ts';
 import { eraseContact } from '#commands/erasing.ts';
+import { reachedAt } from '#commands/recipients.ts';
 import { NotFound } from '#commands/refusals.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
@@ -68,28 +69,112 @@ const said = async (conversationId: string) =>
       .execute()
   ).map((row) => row.why);
 
-it('an address nobody has is the visitor’s from now on, and mail from it is the same contact’s [CHAT-3, MODEL-3]', async () => {
+it('an address that was typed is one to answer at: mail from it is of a contact of its own [CHAT-3, MODEL-3]', async () => {
   const who = visitor();
   await arrive([says(who), gave(who, 'ben@out.example')]);
-  expect(await contactOf(address('ben@out.example'))).toBe(await contactOf(who));
+  expect(await contactOf(address('ben@out.example'))).toBeUndefined();
   const conversation = await conversationOf(who);
   expect(await partners(conversation.id)).toEqual(['ben@out.example', who.value]);
-  expect(await said(conversation.id)).toEqual(['IDENTITY_ADDED']);
+  expect(await reachedAt(db, conversation.id, ['email-address'])).toEqual(address('ben@out.example'));
+  expect(await said(conversation.id)).toEqual(['IDENTITY_GIVEN']);
   await arrive([inbound('ben@out.example')], mail);
+  const owner = await contactOf(address('ben@out.example'));
+  expect(owner).not.toBe(await contactOf(who));
   const mails = await db
     .selectFrom('message')
     .select('contact_id')
     .where(sql<string>`sender ->> 'value'`, '=', 'ben@out.example')
     .execute();
-  expect(mails).toEqual([{ contact_id: await contactOf(who) }]);
+  expect(mails).toEqual([{ contact_id: owner }]);
+});
+
+/** Mail into a conversation by the key that only what was sent there carries. */
+const answers = async (conversationId: string, value: string, more: Partial<InboundMessage> = {}): Promise<InboundMessage> => {
+  const key = `signed ${conversationId}`;
+  await db
+    .insertInto('thread_key')
+    .values({ channel_id: mail.id, key, conversation_id: conversationId })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+  const message = inbound(value, more);
+  return { ...message, thread: { ...message.thread, proven: [key] } };
+};
+
+it('it is the visitor’s once mail from it answers what was sent there, by our signed key [CHAT-3, MODEL-3]', async () => {
+  const who = visitor();
+  await arrive([says(who), gave(who, 'proven@out.example')]);
+  const { id } = await conversationOf(who);
+  await arrive([await answers(id, 'proven@out.example', { authentication: { verdict: 'unknown' } })], mail);
+  expect(await contactOf(address('proven@out.example'))).toBe(await contactOf(who));
+  expect(await said(id)).toEqual(['IDENTITY_GIVEN', 'IDENTITY_PROVEN']);
+  // From now on also elsewhere, and told once.
+  await arrive([inbound('proven@out.example'), await answers(id, 'proven@out.example')], mail);
+  const senders = await db
+    .selectFrom('message')
+    .select('contact_id')
+    .where(sql<string>`sender ->> 'value'`, '=', 'proven@out.example')
+    .execute();
+  expect(new Set(senders.map((row) => row.contact_id))).toEqual(new Set([await contactOf(who)]));
+  expect(senders).toHaveLength(3);
+  expect(await said(id)).toEqual(['IDENTITY_GIVEN', 'IDENTITY_PROVEN']);
+});
+
+it('not by a machine’s answer, a forged sender’s, another address, nor mail without the key [CHAT-3, EMAIL-8]', async () => {
+  const who = visitor();
+  await arrive([says(who), gave(who, 'unproven@out.example')]);
+  const { id } = await conversationOf(who);
+  await arrive([await answers(id, 'unproven@out.example', { automatic: 'auto-reply' })], mail);
+  expect(await contactOf(address('unproven@out.example'))).not.toBe(await contactOf(who));
+
+  for (const [value, more, key] of [
+    ['forged@out.example', { authentication: { verdict: 'fail' } }, true],
+    ['keyless@out.example', { authentication: { verdict: 'pass' } }, false],
+  ] as const) {
+    const another = visitor();
+    await arrive([says(another), gave(another, value)]);
+    const conversation = await conversationOf(another);
+    const message = await answers(conversation.id, value, more);
+    await arrive([key ? message : { ...message, thread: { ...message.thread, joins: message.thread.proven ?? [], proven: [] } }], mail);
+    expect((await db.selectFrom('message').select('id').where('conversation_id', '=', conversation.id).execute()).length, value).toBe(2);
+    expect(await contactOf(address(value)), value).not.toBe(await contactOf(another));
+  }
+  await arrive([await answers(id, 'somebody-else@out.example')], mail);
+  expect(await contactOf(address('somebody-else@out.example'))).not.toBe(await contactOf(who));
+});
+
+it('twenty visitors who gave one address, all answered from there at once: one of them has it [MODEL-3]', async () => {
+  const all = Array.from({ length: 20 }, visitor);
+  for (const who of all) await arrive([says(who), gave(who, 'wanted@out.example')]);
+  const mailboxes = await Promise.all(Array.from({ length: 4 }, () => makeChannel(db)));
+  await Promise.all(
+    all.map(async (who, index) => {
+      const at = mailboxes[index % mailboxes.length] ?? mail;
+      const { id } = await conversationOf(who);
+      await db
+        .insertInto('thread_key')
+        .values({ channel_id: at.id, key: `signed ${id}`, conversation_id: id })
+        .execute();
+      const message = inbound('wanted@out.example');
+      await eventually(
+        async () => !(await take(db, at, [{ ...message, thread: { ...message.thread, proven: [`signed ${id}`] } }], plainCapabilities)).value.busy,
+      );
+    }),
+  );
+  const owner = await contactOf(address('wanted@out.example'));
+  const contacts = await Promise.all(all.map((who) => contactOf(who)));
+  expect(contacts.filter((one) => one === owner)).toHaveLength(1);
+  const { rows } = await sql<{ told: number }>`select count(*)::int as told from event where kind = 'CONTACT_CHANGED' and why = 'IDENTITY_PROVEN'
+    and data ->> 'contactId' = any(${contacts.flatMap((one) => one ?? [])}::text[])`.execute(db);
+  expect(rows).toEqual([{ told: 1 }]);
 });
 
 it('the order of the two within a delivery does not matter, and neither does the same address again [MODEL-4]', async () => {
   const who = visitor();
   await arrive([gave(who, 'ada@out.example'), says(who)]);
   await arrive([gave(who, 'ada@out.example')]);
-  expect(await contactOf(address('ada@out.example'))).toBe(await contactOf(who));
-  expect(await said((await conversationOf(who)).id)).toEqual(['IDENTITY_ADDED']);
+  const { id } = await conversationOf(who);
+  expect(await partners(id)).toEqual(['ada@out.example', who.value]);
+  expect(await said(id)).toEqual(['IDENTITY_GIVEN']);
 });
 
 it('an address that another contact has stays theirs: only this conversation is answered there [MODEL-14, CHAT-3]', async () => {
@@ -139,22 +224,23 @@ it('a contact whose number has changed is known by both; a number somebody else 
   expect(await said(conversation.id)).toEqual(['IDENTITY_CHANGED', 'IDENTITY_CLASH']);
 });
 
-it('an answer to a bot adds it alike, and says what became of it [CHAT-5]', async () => {
+it('an answer to a bot gives it alike, and says what became of it [CHAT-5]', async () => {
   const who = visitor();
   await arrive([says(who)]);
   const { id, contact_id: contactId } = await conversationOf(who);
   const add = (value: string) =>
     transact(db, { actor: 'SYSTEM' }, async (unit) => {
       await holdContactOf(unit.tx, id);
-      return addIdentity(unit, { contactId: contactId ?? '', channelId: page.id, added: address(value) });
+      return giveAddress(unit, { contactId: contactId ?? '', channelId: page.id, added: address(value) });
     });
-  expect((await add('emil@out.example')).value).toBe('ADDED');
+  expect((await add('emil@out.example')).value).toBe('GIVEN');
+  await arrive([await answers(id, 'emil@out.example')], mail);
   expect((await add('emil@out.example')).value).toBe('KNOWN');
   expect((await add('cleo@out.example')).value).toBe('TAKEN');
   expect(await partners(id)).toEqual(['cleo@out.example', 'emil@out.example', who.value]);
 });
 
-it('one address and fifty visitors at once: one of them has it, all can be answered there, nobody waits for ever [MODEL-3]', async () => {
+it('one address and fifty visitors at once: all can be answered there, nobody has it, nobody waits for ever [MODEL-3]', async () => {
   const pages = await Promise.all(Array.from({ length: 5 }, () => makeChannel(db)));
   const all = Array.from({ length: 50 }, visitor);
   // Each also gives an address of its own, before or after in the order in which identities are written, so that two could wait for each other.
@@ -165,19 +251,21 @@ it('one address and fifty visitors at once: one of them has it, all can be answe
       return arrive([says(who), ...given], pages[index % pages.length] ?? page);
     }),
   );
-  const owner = await contactOf(address('many@out.example'));
   const contacts = await Promise.all(all.map((who) => contactOf(who)));
   expect(new Set(contacts).size).toBe(50);
-  expect(contacts.filter((one) => one === owner)).toHaveLength(1);
+  expect(await contactOf(address('many@out.example'))).toBeUndefined();
   for (const who of all) expect(await partners((await conversationOf(who)).id)).toContain('many@out.example');
 });
 
-it('mail and chat that meet the same strangers in another order do not wait for each other [MODEL-3]', async () => {
+it('two channels that meet the same strangers in another order do not wait for each other [MODEL-3]', async () => {
   for (let round = 0; round < 25; round += 1) {
     const [first, second] = [`a-${round}@out.example`, `z-${round}@out.example`];
     const [one, two] = [await makeChannel(db), await makeChannel(db)];
     // The message’s sender is written with what is added, in one order: else each of the two would hold what the other wants.
-    await Promise.all([arrive([says(address(second)), gave(address(second), first)], one), arrive([says(address(first)), gave(address(first), second)], two)]);
+    await Promise.all([
+      arrive([says(address(second)), changed(address(second), address(first))], one),
+      arrive([says(address(first)), changed(address(first), address(second))], two),
+    ]);
     expect(await contactOf(address(first))).toBeDefined();
     expect(await contactOf(address(second))).toBeDefined();
   }
@@ -196,7 +284,7 @@ it('what is added is written in one order with the senders: who waits for the fi
     await held.promise;
   });
   await taken.promise;
-  const arriving = arrive([says(address(second)), gave(address(second), first)], at);
+  const arriving = arrive([says(address(second)), changed(address(second), address(first))], at);
   await eventually(async () => {
     const { rows } = await sql`select 1 from pg_locks l join pg_stat_activity a using (pid)
       where not l.granted and l.locktype = 'transactionid' and a.query like '%insert into contact_identity%'`.execute(db);
@@ -242,8 +330,23 @@ it('who is erased while they give an address either is gone with it, or begins a
         if (!(error instanceof NotFound)) throw error;
       }),
     ]);
-    const owner = await contactOf(address(`late-${round}@out.example`));
-    expect(owner).not.toBe(contactId);
-    expect(owner).toBe(await contactOf(who));
+    // Nothing of what was given is left with the one who is gone.
+    const { rows } = await sql`select 1 from participant p join conversation c on c.id = p.conversation_id where c.contact_id = ${contactId}`.execute(db);
+    expect(rows).toEqual([]);
+    const anew = await contactOf(who);
+    expect(anew).not.toBe(contactId);
+    if (anew !== undefined) expect(await partners((await conversationOf(who)).id)).toContain(`late-${round}@out.example`);
+  }
+});
+
+it('who is erased while mail proves their address either is gone with it, or its sender begins anew [OPS-9]', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const who = visitor();
+    const value = `proving-${round}@out.example`;
+    await arrive([says(who), gave(who, value)]);
+    const contactId = (await contactOf(who)) ?? '';
+    const message = await answers((await conversationOf(who)).id, value);
+    await Promise.all([arrive([message], mail), transact(db, { actor: 'SYSTEM' }, (unit) => eraseContact(unit, { contactId }))]);
+    expect(await contactOf(address(value))).not.toBe(contactId);
   }
 });

@@ -151,7 +151,9 @@ it('a chat goes on by mail once the visitor has left, comes back by mail, and is
     Subject: `Re: ${header(first.mime, 'Subject')}`,
     'Authentication-Results': '',
   });
+  expect(await addressOwner('ben@customer.example')).toBeUndefined();
   expect(await mailIn(back)).toBe(id);
+  expect(await addressOwner('ben@customer.example')).toBe(await contactOf(id));
   expect(await currentOf(id)).toBe(support.id);
   await answer(id, 'It is on its way.');
   expect(header(lastMail().mime, 'Subject')).toBe('Re: Your conversation with Acme chat-1');
@@ -174,6 +176,20 @@ it('a chat goes on by mail once the visitor has left, comes back by mail, and is
 });
 
 const contactOf = async (id: string) => (await db.selectFrom('conversation').select('contact_id').where('id', '=', id).executeTakeFirstOrThrow()).contact_id;
+
+const addressOwner = async (value: string) =>
+  (await db.selectFrom('contact_identity').select('contact_id').where('value', '=', value).executeTakeFirst())?.contact_id;
+
+it('whoever types a stranger’s address gets none of the stranger’s mail [CHAT-3, MODEL-3]', async () => {
+  const id = await write(newVisitor(), 'It is me, Vera.', { email: 'vera@bank.example', name: 'Vera' });
+  const veras = await mailIn(mailFrom('Vera <vera@bank.example>'));
+  expect(veras).not.toBe(id);
+  expect(await contactOf(veras)).not.toBe(await contactOf(id));
+  // She has it now: an answer of hers in that chat does not change that.
+  await answer(id, 'Hello Vera.');
+  expect(await mailIn(mailFrom('Vera <vera@bank.example>', { To: address(header(lastMail().mime, 'Reply-To')) }))).toBe(id);
+  expect(await addressOwner('vera@bank.example')).toBe(await contactOf(veras));
+});
 
 it('an address that another contact has is answered all the same, and its owner’s answer joins this conversation without making them one [CHAT-3, MODEL-14]', async () => {
   const cleos = await mailIn(mailFrom('Cleo <cleo@partner.example>'));
