@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { backoffMs, retryAfterMs } from '../widget/backoff.ts';
+import { backoffMs, retryAfterMs, spreadMs } from '../widget/backoff.ts';
 
 test('pauses grow to half a minute, the second half of each by chance [CHAT-2]', () => {
   expect([0, 1, 2, 3, 4, 5, 6, 7, 100].map((attempt) => backoffMs(attempt, 1))).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
@@ -11,6 +11,10 @@ test('pauses grow to half a minute, the second half of each by chance [CHAT-2]',
       expect(pause >= shortest && pause <= longest).toBe(true);
     }),
   );
+});
+
+test('who was cut off with everybody else comes back between one second and eight [CHAT-2]', () => {
+  expect([0, 0.5, 1].map(spreadMs)).toEqual([1_000, 4_500, 8_000]);
 });
 
 test('retry-after is seconds or a date, and never longer than ten minutes [CHAT-2]', () => {

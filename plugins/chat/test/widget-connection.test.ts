@@ -3,7 +3,7 @@ import { createConnection } from '../widget/connection.ts';
 import { fakeTime } from './widget-support.ts';
 
 /** A server whose streams the test writes and ends. */
-function server(refusals: (Response | 'unreachable')[] = []) {
+function server(refusals: (Response | 'unreachable')[] = [], random = () => 1) {
   const time = fakeTime();
   const began = time.now();
   const opened: (string | null)[] = [];
@@ -33,7 +33,7 @@ function server(refusals: (Response | 'unreachable')[] = []) {
       return reach.here;
     },
     now: time.now,
-    random: () => 1,
+    random,
     later: time.later,
   });
   const write = (text: string): void => current?.enqueue(new TextEncoder().encode(text));
@@ -47,7 +47,7 @@ test('a stream that ends or breaks is opened again after the last message that c
   write('event: ready\ndata: {}\n\nid: m1\nevent: message\ndata: 1\n\nid: m2\nevent: message\nda');
   await time.pass(6_000);
   end();
-  await time.pass(500);
+  await time.pass(8_000);
   expect(opened).toEqual([null, 'm1']);
   write('event: ready\ndata: {}\n\nid: m2\nevent: message\ndata: 2\n\n');
   await time.pass(0);
@@ -72,7 +72,32 @@ test('pauses grow while it fails, and a good stream begins anew [CHAT-2]', async
   ]);
   await time.pass(10_000);
   end();
-  expect([await after(499), await after(1)]).toEqual([5, 6]);
+  expect([await after(7_999), await after(1)]).toEqual([5, 6]);
+});
+
+test('streams that a server ends all at once come back over several seconds, and at once where the page is looked at [CHAT-2]', async () => {
+  const back = async (random: number, how: 'end' | 'fail' | 'nudge'): Promise<number> => {
+    const { time, opened, connection, write, end, fail } = server([], () => random);
+    connection.start();
+    await time.pass(0);
+    write('event: ready\ndata: {}\n\n');
+    await time.pass(6_000);
+    const ended = time.now();
+    if (how === 'fail') fail();
+    else end();
+    await time.pass(0);
+    if (how === 'nudge') connection.nudge();
+    while (opened.length < 2) await time.pass(100);
+    connection.stop();
+    return Math.round((time.now() - ended) / 1_000);
+  };
+  const chances = [0, 0.25, 0.5, 0.75, 1];
+  for (const how of ['end', 'fail'] as const) {
+    const pauses: number[] = [];
+    for (const random of chances) pauses.push(await back(random, how));
+    expect(pauses, how).toEqual([1, 3, 5, 6, 8]);
+  }
+  for (const random of chances) expect(await back(random, 'nudge')).toBe(0);
 });
 
 test('a server that asks for time gets it, and one that says no is asked seldom [CHAT-2]', async () => {

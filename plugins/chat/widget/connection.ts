@@ -1,4 +1,4 @@
-import { backoffMs, retryAfterMs } from './backoff.ts';
+import { backoffMs, retryAfterMs, spreadMs } from './backoff.ts';
 import { eventReader, type ServerEvent } from './event-stream.ts';
 
 export interface Connection {
@@ -53,9 +53,12 @@ export function createConnection({ open, take, state, here, now, random, later }
       if (current !== mine) return;
       current = null;
       state(false);
-      attempt = now() - openedAt > GOOD_MS ? 0 : attempt + 1;
+      const good = now() - openedAt > GOOD_MS;
+      attempt = good ? 0 : attempt + 1;
       cancelTimer();
-      if (wanted) cancelTimer = later(connect, askedMs ?? backoffMs(attempt, random()));
+      // One that we gave up was silent for us alone; that of a server that died looks like one of a network that broke.
+      const pause = good && !mine.signal.aborted ? spreadMs(random()) : backoffMs(attempt, random());
+      if (wanted) cancelTimer = later(connect, askedMs ?? pause);
     };
     follow(mine.signal).then(ended, () => ended(null));
   }
