@@ -319,6 +319,12 @@ export const ALSO_BROKEN: readonly (readonly [string, Broken])[] = [
   ...ALSO_BROKEN_VOICE,
   ...ALSO_BROKEN_LIVE,
   [
+    'calls the provider\'s fault "garbage" MaybeSent',
+    { plugin: sendingAgainWhere('can not be read', 'garbage'), says: /at "garbage": the provider took it 2 times/ },
+  ],
+  ['calls the provider\'s fault "huge" MaybeSent', { plugin: sendingAgainWhere('can not be read', 'huge'), says: /at "huge": the provider took it 2 times/ }],
+  ['calls the provider\'s fault "silence" MaybeSent', { plugin: sendingAgainWhere('no answer'), says: /at "silence": the provider took it 2 times/ }],
+  [
     'lists its templates as an agent can choose them',
     { plugin: { ...reference, listTemplates: async (context) => (await listTemplates(context)).slice(1) }, says: /outbound.template is not listed/ },
   ],
@@ -415,6 +421,24 @@ function readingAnswers(isBad: (answer: string) => boolean): Plugin {
     };
     return send(message, { ...context, fetch: watched }).catch((error: unknown) => {
       throw bad ? new ChannelFailure({ code: 'Unavailable', reason: 'a bad answer' }) : error;
+    });
+  });
+}
+
+/** Sends once more where it does not know what became of the first, and says so only then. */
+function sendingAgainWhere(reason: string, answer?: 'garbage' | 'huge'): Plugin {
+  return sending(async (message, context) => {
+    let size = 0;
+    const watched: typeof fetch = async (input, init) => {
+      const response = await context.fetch(input, init);
+      size = (await response.clone().text()).length;
+      return response;
+    };
+    return send(message, { ...context, fetch: watched }).catch((error: unknown) => {
+      const open = isChannelFailure(error) && error.failure.code === 'MaybeSent' && error.failure.reason.includes(reason);
+      const meant = answer === undefined || (answer === 'huge') === size > 1_000_000;
+      if (open && meant) return send(message, context);
+      throw error;
     });
   });
 }

@@ -113,6 +113,13 @@ export const BROKEN_VOICE: Readonly<Record<string, Broken>> = {
 /** Checks that have another mistake to find, too. */
 export const ALSO_BROKEN_VOICE: readonly (readonly [string, Broken])[] = [
   [
+    'calls back once, and says by a typed failure why not',
+    voice(
+      { placeCall: (call, context) => placeCall(call, context).catch((error: unknown) => (isOpen(error) ? placeCall(call, context) : Promise.reject(error))) },
+      /placeCall at "garbage": the provider took it 2 times/,
+    ),
+  ],
+  [
     'gives attachments as they were sent',
     voice({ fetchAttachment: async (ref, context, raw) => (await fetchAttachment(ref, context, raw)).slice(1) }, /attachment 0 is not what was sent/),
   ],
@@ -152,6 +159,10 @@ function asking(member: Asks, code: Failure['code'], other: Failure): Broken {
 
 function fail(error: unknown, code: Failure['code'], other: Failure): never {
   throw isChannelFailure(error) && error.failure.code === code ? new ChannelFailure(other) : error;
+}
+
+function isOpen(error: unknown): boolean {
+  return isChannelFailure(error) && error.failure.code === 'MaybeSent';
 }
 
 async function taken() {

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { setTimeout as passed } from 'node:timers/promises';
 import type { ChannelInfo, ChannelState, ListenContext, PageContext, PluginContext, RawDelivery } from '../index.ts';
 import { fail, type Subject } from './check.ts';
 import type { StandIn } from './samples.ts';
@@ -72,7 +73,11 @@ export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn
   const context = contextWith(
     channel,
     SAMPLE_NOW,
-    (input, init) => Promise.race([call(input, { ...init, signal: init?.signal ?? controller.signal }), late.promise]),
+    (input, init) => {
+      // What is asked after that still reaches the provider, as it would over a line with a limit for each request.
+      const end = controller.signal.aborted ? passed(A_MOMENT).then(() => late.promise) : late.promise;
+      return Promise.race([call(input, { ...init, signal: init?.signal ?? controller.signal }), end]);
+    },
     controller.signal,
   );
   return { ...context, webhookUrl: `${ORIGIN}/hooks/${channel.key}`, state: stateAt(provider) };

@@ -6,7 +6,7 @@ import { doorContext } from '../connected.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
 import { hasProvider, PROVIDER_FAULTS } from '../samples.ts';
 import { CODES } from './sending.ts';
-import { mustHaveTaken, withProvider } from './with-provider.ts';
+import { mustHaveSentOnce, mustHaveTaken, withProvider } from './with-provider.ts';
 
 /** What no provider's format takes as it stands. */
 const AWKWARD = 'Acme & Söhne: "press 1" <now> ]]> \'please\'';
@@ -88,6 +88,7 @@ export function callChecks(subject: Subject): ConformanceCheck[] {
             const context = providerContext(channel, provider, fault === 'silence' ? 'leave' : 'wait');
             const { failure } = await outcomeOf(`placeCall at "${fault}"`, () => placeCall(placed(1), context));
             const code = CODES[fault];
+            mustHaveSentOnce(provider, `placeCall at "${fault}"`);
             if (failure?.code !== code) fail(`placeCall at "${fault}" is ${failure?.code ?? 'a receipt'}, not ${code}`, `throw ${code}`);
           });
         }

@@ -5,7 +5,7 @@ import { same } from '../compare.ts';
 import { createHost } from '../host.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
 import { PROVIDER_FAULTS, type ProviderFault } from '../samples.ts';
-import { mustHaveTaken, shownBy, withProvider } from './with-provider.ts';
+import { mustHaveSentOnce, mustHaveTaken, shownBy, withProvider } from './with-provider.ts';
 
 /** What each fault of a provider is called. */
 export const CODES: Readonly<Record<ProviderFault, FailureCode>> = {
@@ -51,6 +51,7 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
             const outcome = await outcomeOf(`send at "${fault}"`, () =>
               send(outbound.message(0), providerContext(channel, provider, fault === 'silence' ? 'leave' : 'wait')),
             );
+            mustHaveSentOnce(provider, `send at "${fault}"`);
             if (outcome.failure === undefined) return fail(`send at "${fault}" gives a receipt`, `throw ${code}`);
             const { failure } = outcome;
             must(failure.code === code, `send at "${fault}" is ${failure.code}, not ${code}`, advice(code));

@@ -30,6 +30,12 @@ export function mustHaveTaken(provider: StandIn, count: number, what: string, me
   if (!OWN_PAGES.has(provider)) must(provider.taken() === count, what, mend);
 }
 
+/** Ends a check where the provider took it again, though the first try's outcome was open: that is how customers get everything twice. */
+export function mustHaveSentOnce(provider: StandIn, what: string): void {
+  const taken = provider.taken();
+  must(taken <= 1, `${what}: the provider took it ${taken} times`, "ask once, and repeat nothing: whether to try again is the engine's decision");
+}
+
 /** What its stand-in shows, by a member the samples must give. */
 export function shownBy<Name extends 'last' | 'subscriptions' | 'expire' | 'echo' | 'remember'>(
   provider: StandIn,
