@@ -1,5 +1,5 @@
 import type { Capabilities } from '@trunkline/channel-sdk';
-import { MAX_TEXT } from './said.ts';
+import { MAX_SAID_BYTES, MAX_TEXT } from './said.ts';
 
 /** What the engine may rely on. No HTML in either direction: what anybody writes is text, in the widget too. */
 export const CAPABILITIES: Capabilities = {
@@ -8,8 +8,7 @@ export const CAPABILITIES: Capabilities = {
   threading: 'participant',
   joinsParticipantsOnly: false,
   inbound: ['page'],
-  // 4,000 letters at six bytes each as JSON may write them, and what stands around them.
-  maxDeliveryBytes: 64 * 1024,
+  maxDeliveryBytes: MAX_SAID_BYTES,
   outbound: 'reply',
   outboundContent: { maxTextLength: MAX_TEXT, html: false, subject: false, attachments: null },
   receipts: ['read'],

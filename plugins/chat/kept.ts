@@ -4,7 +4,7 @@ import type { ChatSettings } from './settings.ts';
 /** What a stored delivery carries beside its body: whose it is, which the token proved, and what. */
 export const KEPT = { visitor: 'x-chat-visitor', what: 'x-chat-what' } as const;
 
-/** Takes in what a visitor's page sent, as it came. False: it could not be stored. */
+/** Takes in what was understood of what a visitor's page sent. False: it could not be stored. */
 export async function keep(context: PageContext<ChatSettings>, what: 'message' | 'read', visitorId: string, body: Uint8Array): Promise<boolean> {
   try {
     await context.deliver({

@@ -83,6 +83,8 @@ async function mailTranscript({ context, origin }: Visit, visitor: Identity): Pr
       return Response.json({}, { status: 202, headers: headersFor(origin) });
     case 'no-address':
       return refuse(origin, 'NoAddress');
+    case 'too-many':
+      return refuse(origin, 'TooManyTranscripts');
     default:
       return refuse(origin, 'NoConversation');
   }

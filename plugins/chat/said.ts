@@ -4,6 +4,10 @@ import { cleanLine, cleanText } from './clean.ts';
 
 /** Characters of one message. */
 export const MAX_TEXT = 4_000;
+/** Bytes of one: its letters at six bytes each, as JSON may write them, and what stands around them. */
+export const MAX_SAID_BYTES = 28 * 1024;
+/** Bytes of what tells how far somebody has read. */
+export const MAX_READ_BYTES = 1024;
 const MAX_CHOICE = 200;
 const MAX_NAME = 200;
 const MAX_ADDRESS = 2_000;
@@ -25,7 +29,7 @@ export interface Said {
   /** In its canonical form. */
   readonly email?: string;
   readonly name?: string;
-  /** The `ref` of the page's address. */
+  /** The page's `ref`. */
   readonly entryPoint?: string;
 }
 
@@ -56,7 +60,7 @@ const saidSchema = z.object({
   name: text('must be a text').nullish(),
   // Not typed by anybody: whatever is wrong with it, the message counts.
   page: z
-    .object({ url: z.string().max(MAX_ADDRESS) })
+    .object({ ref: z.string().max(MAX_ADDRESS).nullish().catch(null), url: z.string().max(MAX_ADDRESS).nullish().catch(null) })
     .nullish()
     .catch(null),
 });
@@ -68,7 +72,7 @@ export function readSaid(body: Uint8Array): { readonly said: Said } | { readonly
     return { problems: result.error.issues.map(({ path: [field], message }) => ({ field: field === undefined ? null : String(field), message })) };
   const { id, choice, email, page } = result.data;
   const name = cleanLine(result.data.name ?? '', MAX_NAME);
-  const entryPoint = refOf(page?.url ?? '');
+  const entryPoint = page?.ref == null ? refOf(page?.url ?? '') : cleanLine(page.ref, MAX_REF);
   return {
     said: {
       id,
@@ -79,6 +83,11 @@ export function readSaid(body: Uint8Array): { readonly said: Said } | { readonly
       ...(entryPoint === '' ? {} : { entryPoint }),
     },
   };
+}
+
+/** What was understood, and nothing besides, as bytes that `readSaid` reads again. */
+export function storedSaid({ entryPoint, ...said }: Said): Uint8Array {
+  return Buffer.from(JSON.stringify({ ...said, ...(entryPoint === undefined ? {} : { page: { ref: entryPoint } }) }));
 }
 
 const readSchema = z.object({ through: z.iso.datetime({ offset: true, error: 'must be a time like 2026-01-02T03:04:05Z' }) });

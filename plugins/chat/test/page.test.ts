@@ -93,13 +93,13 @@ describe('a visitor', () => {
 });
 
 describe('a message', () => {
-  it('is stored as it came, and answered once it is [CHAT-2]', async () => {
+  it('is stored and answered once it is, the same at every try [CHAT-2]', async () => {
     const it = chat();
     const visitor = await it.come();
-    const body = said({ text: 'It broke.', extra: [1] });
+    const body = said({ text: 'It broke.' });
     const response = await visitor.post('/messages', body);
     expect([response.status, await response.json()]).toEqual([202, { id: body['id'] }]);
-    expect(Buffer.from(it.delivered[0]?.body ?? []).toString()).toBe(JSON.stringify(body));
+    expect(it.delivered).toHaveLength(1);
     // Nobody who reads the stored delivery can come as this visitor.
     expect(JSON.stringify(it.delivered[0]?.headers)).not.toContain(visitor.token);
     expect((await visitor.post('/messages', body)).status).toBe(202);
@@ -139,6 +139,35 @@ describe('a message', () => {
     expect((await visitor.post('/messages', said({ text: 'x'.repeat(4_000) }))).status).toBe(202);
     // What nobody typed does not keep a message out.
     expect((await visitor.post('/messages', said({ page: { url: 7 }, email: '', name: null }))).status).toBe(202);
+  });
+
+  it('is stored as what was understood of it, and nothing else that was sent', async () => {
+    const it = chat();
+    const visitor = await it.come();
+    const junk = { extra: 'x'.repeat(500), html: '<p>', page: { ref: ' sale ', url: 'https://shop.acme.example/?reset=secret', title: 'Mine' } };
+    const body = said({ text: ' It broke.\r\n', email: 'Ada@Example.COM', name: '', choice: null, ...junk });
+    expect((await visitor.post('/messages', body)).status).toBe(202);
+    expect((await visitor.post('/read', { through: '2026-01-02T03:04:04+00:00', ...junk })).status).toBe(204);
+    const stored = it.delivered.map((raw): unknown => JSON.parse(Buffer.from(raw.body).toString()));
+    expect(stored).toEqual([{ id: body['id'], text: 'It broke.', email: 'ada@example.com', page: { ref: 'sale' } }, { through: '2026-01-02T03:04:04.000Z' }]);
+    expect(await it.parsed(0)).toMatchObject([{ text: 'It broke.', entryPoint: 'sale' }, { added: { value: 'ada@example.com' } }]);
+  });
+
+  it('that is larger than one can be is not read, nor is more than a time of what was read', async () => {
+    const it = chat();
+    const visitor = await it.come();
+    for (const [path, body] of [
+      ['/messages', said({ extra: 'x'.repeat(28 * 1024) })],
+      ['/read', { through: '2026-01-02T03:04:04Z', extra: 'x'.repeat(1024) }],
+    ] as const) {
+      const response = await visitor.post(path, body, { origin: SITE });
+      expect([response.status, response.headers.get('access-control-allow-origin')], path).toEqual([413, SITE]);
+      expect(await response.json()).toMatchObject({ code: 'TooLarge' });
+    }
+    expect(it.delivered).toEqual([]);
+    // The longest there is, each letter written as six bytes.
+    const longest = JSON.stringify(said({ text: '\u00e9'.repeat(4_000), choice: 'c'.repeat(200) })).replaceAll('\u00e9', '\\u00e9');
+    expect((await visitor.post('/messages', longest)).status).toBe(202);
   });
 
   it('to a channel that is off is taken in all the same [CH-9]', async () => {
@@ -190,6 +219,8 @@ describe('what else a page tells', () => {
     expect(await ask()).toEqual([409, 'NoAddress']);
     it.mails = 'no-conversation';
     expect(await ask()).toEqual([409, 'NoConversation']);
+    it.mails = 'too-many';
+    expect(await ask()).toEqual([429, 'TooManyTranscripts']);
     const none = chat({ transcript: { onRequest: false } });
     expect((await (await none.come()).post('/transcript', {})).status).toBe(409);
     expect(await (await none.ask('/config')).json()).toMatchObject({ transcript: false });

@@ -41,6 +41,10 @@ describe('what a visitor wrote', () => {
     expect(events).toMatchObject([{ choice: 'talk-to-a-person', entryPoint: 'spring sale', contact: { name: 'Ada Lovelace' } }]);
     // What else stands in the page's address is nobody's business.
     expect(JSON.stringify(events)).not.toContain('lamps');
+    const { events: told } = await written(chat(), { page: { ref: ' spring\n sale ' } });
+    expect(told).toMatchObject([{ entryPoint: 'spring sale' }]);
+    const { events: wrong } = await written(chat(), { page: { ref: 7, url: 'https://shop.acme.example/?ref=sale' } });
+    expect(wrong).toMatchObject([{ entryPoint: 'sale' }]);
   });
 
   it('with an address makes it known as theirs, in its canonical form [CHAT-3]', async () => {

@@ -30,7 +30,7 @@ export interface Chat extends PageContext<ChatSettings> {
   tooMany: boolean;
   away: boolean;
   agents: boolean;
-  mails: 'queued' | 'no-address' | 'no-conversation';
+  mails: 'queued' | 'no-address' | 'no-conversation' | 'too-many';
   /** How many pages listen. */
   listening(): number;
   /** Something is said in a visitor's conversation: kept, then told. */
