@@ -40,8 +40,11 @@ export interface PageContext<Settings> extends PluginContext<Settings> {
    * accord, for a page that was frozen or vanished keeps its stream. Whose page gave none for a minute has left (CHAT-6).
    */
   tell(visitor: Identity, what: 'typing' | 'here'): void;
-  /** Has the visitor's newest conversation mailed to them (CHAT-4). `no-address`: none is known; `no-conversation`: there is none. */
-  transcript(visitor: Identity): Promise<'queued' | 'no-address' | 'no-conversation'>;
+  /**
+   * Has the visitor's newest conversation mailed to them (CHAT-4). `no-address`: none is known; `no-conversation`: there is none, or nothing that may be sent to an address
+   * that was only typed, for no person has answered; `too-many`: that address, or this channel, has had its transcripts of the day: answer 429.
+   */
+  transcript(visitor: Identity): Promise<'queued' | 'no-address' | 'no-conversation' | 'too-many'>;
   /** Whether one of those whom the channel's rule names is available now; where it names nobody, anybody who works in its place (CHAT-3). */
   available(): Promise<boolean>;
   /** Counts a request against the limits of its origin. False: too many, answer 429. */

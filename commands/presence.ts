@@ -3,8 +3,10 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { transact, type EventKind, type Unit } from './unit.ts';
 
-/** A visitor without a connection for so long has left (CHAT-6). */
+/** A visitor whose page gave no sign of life for so long has left (CHAT-6). */
 export const GONE_AFTER_SECONDS = 60;
+/** A page gives one more often than this, also where one of them is late. */
+export const ALIVE_SECONDS = 45;
 
 export interface PresentVisitor {
   readonly channelId: string;
@@ -13,16 +15,20 @@ export interface PresentVisitor {
 }
 
 /**
- * Says that these visitors are here now. Who was not here until now came: their open conversations say so, once, however many processes hold
- * their pages, for each row is locked before it is changed. Rows are taken in one order, so that two processes never wait for each other.
+ * Says that these visitors gave a sign of life just now. Who was not here until now came: their open conversations say so, once, however many processes
+ * heard it, for each row is locked before it is changed. Rows are taken in one order, so that two processes never wait for each other. Who is not known as
+ * a contact leaves no row: nobody would ask for it. An identity that is being erased is left out, and one that is read here is erased afterwards.
  */
 export async function keepHere(db: Db, visitors: readonly PresentVisitor[]): Promise<void> {
   if (visitors.length === 0) return;
   await transact(db, { actor: 'CONTACT' }, async (unit) => {
     const { rows } = await sql<PresenceRow & { came: boolean }>`
+      with known as (
+        select i.kind, i.value from contact_identity i
+        where (i.kind, i.value) in (select n.kind, n.value from ${listed(visitors)}) for key share skip locked
+      )
       insert into visitor_presence (channel_id, kind, value)
-      select distinct channel_id, kind, value from json_to_recordset(${JSON.stringify(visitors.map(({ channelId, ...who }) => ({ channel_id: channelId, ...who })))}::json)
-        as n (channel_id uuid, kind text, value text) order by channel_id, kind, value
+      select distinct n.channel_id, n.kind, n.value from ${listed(visitors)} join known using (kind, value) order by n.channel_id, n.kind, n.value
       on conflict (channel_id, kind, value) do update set here = true, seen_at = now()
       returning channel_id, kind, value, old.here is distinct from true as came`.execute(unit.tx);
     await record(
@@ -31,6 +37,20 @@ export async function keepHere(db: Db, visitors: readonly PresentVisitor[]): Pro
       rows.filter(({ came }) => came),
     );
   });
+}
+
+/**
+ * The last page of these visitors was closed now: their minute begins, where a sign of life came so lately that they were there until then. A connection that
+ * ends long after its page fell silent says nothing.
+ */
+export async function keepUntilNow(db: Db, visitors: readonly PresentVisitor[]): Promise<void> {
+  if (visitors.length === 0) return;
+  await sql`
+    with theirs as (
+      select p.channel_id, p.kind, p.value from visitor_presence p join ${listed(visitors)} using (channel_id, kind, value)
+      where p.here and p.seen_at > now() - make_interval(secs => ${ALIVE_SECONDS}) order by p.channel_id, p.kind, p.value for no key update of p
+    )
+    update visitor_presence p set seen_at = now() from theirs t where p.channel_id = t.channel_id and p.kind = t.kind and p.value = t.value`.execute(db);
 }
 
 /** Marks those who have left, at most `limit` of them; resolves with how many. Each is marked once, whoever looks. */
@@ -70,6 +90,12 @@ interface PresenceRow {
   readonly channel_id: string;
   readonly kind: string;
   readonly value: string;
+}
+
+/** As a table `n`. */
+function listed(visitors: readonly PresentVisitor[]) {
+  const rows = visitors.map(({ channelId, kind, value }) => ({ channel_id: channelId, kind, value }));
+  return sql`json_to_recordset(${JSON.stringify(rows)}::json) as n (channel_id uuid, kind text, value text)`;
 }
 
 /** On the open conversations of these visitors that began on this channel or go on there. */

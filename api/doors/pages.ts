@@ -149,7 +149,7 @@ async function run(deps: PagesDeps, door: DoorChannel, request: Request, address
   });
   try {
     const answer = await Promise.race([door.plugin.page?.(request, pageContext(deps, door, request, address, mayWrite, late.signal)), timeIsUp]);
-    if (answer instanceof Response) return answer;
+    if (answer instanceof Response && !answer.bodyUsed) return answer;
     throw answer === 'late' ? new PageTooSlow() : new TypeError('the page gave no answer');
   } catch (error) {
     if (isChannelFailure(error) && (error.failure.code === 'Unavailable' || error.failure.code === 'RateLimited')) {
@@ -192,8 +192,9 @@ function pageContext(
       // Both: a page whose client went away ends also where its plugin does not notice.
       return opened(live).news(of(visitor), [signal, request.signal], address);
     },
-    tell: (visitor) => {
-      if (plugin.capabilities.typing) live?.visitorTypes(of(visitor));
+    tell: (visitor, what) => {
+      if (what === 'here' && plugin.capabilities.live === true) live?.visitorIsHere(of(visitor));
+      if (what === 'typing' && plugin.capabilities.typing) live?.visitorTypes(of(visitor));
     },
     transcript: (visitor) => transcript(of(visitor)),
     available: async () => channel.info.enabled && (await ruleAvailable(db, channel.id)),

@@ -1,5 +1,5 @@
 import { ChannelFailure, type Identity, type PageNews, type VisibleMessage } from '@trunkline/channel-sdk';
-import type { PresentVisitor } from '#commands/presence.ts';
+import { ALIVE_SECONDS, type PresentVisitor } from '#commands/presence.ts';
 import { openConversation, readVisitorNews, visitorHistory, type VisitorNews, type VisitorRef } from '#commands/visitor-messages.ts';
 import type { Db } from '#db/database.ts';
 import type { Feed } from '../feed.ts';
@@ -16,8 +16,10 @@ export interface Live {
   history(ref: VisitorRef, after?: string): Promise<readonly VisibleMessage[]>;
   /** As `PageContext.news`; begins with this call. `address`: of who has the page open. Throws `RateLimited` or `Unavailable`. */
   news(ref: VisitorRef, signals: readonly AbortSignal[], address: string): AsyncIterable<PageNews>;
-  /** The visitor is writing. */
+  /** The visitor is writing, which is a sign of life too. */
   visitorTypes(ref: VisitorRef): void;
+  /** A sign of life of a visitor's page, at whichever process it has its stream. */
+  visitorIsHere(ref: VisitorRef): void;
   /** A user is writing in a conversation; the channel is the one the visitor would read it on. */
   userTypes(typing: Typing & { readonly userId: string }): void;
   /** Who writes in a conversation, at whichever process; ends with what is returned. */
@@ -49,7 +51,7 @@ export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefi
   const onChannel = createCounter();
   const ofAddress = createCounter();
   const typingListeners = new Map<string, Set<(typing: Typing) => void>>();
-  const presence = createPresenceKeeper({ db, onProblem, held: visitors });
+  const presence = createPresenceKeeper({ db, onProblem });
   const signals = createSignals(db, feed);
   const mayAsk = createThrottle(TYPING_MS);
   const over = new AbortController();
@@ -59,10 +61,6 @@ export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefi
   let unhear: (() => void) | undefined;
   let typed: Typing[] = [];
   let tellingTyped = false;
-
-  function* visitors(): Generator<PresentVisitor> {
-    for (const { visitor } of pages.values()) yield visitor;
-  }
 
   /** At the first open page; then for as long as the process lasts. */
   function begin(): void {
@@ -114,13 +112,23 @@ export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefi
     const streams = streamsOf(channelId, of.get(conversationId) ?? []);
     if (MESSAGES.has(event.kind)) {
       const said = messages.get(conversationId) ?? [];
-      const arrival = said.find(({ message }) => message.id === event.message_id)?.arrival;
-      if (arrival === undefined) return;
+      const news = said.find(({ message }) => message.id === event.message_id);
+      if (news === undefined) return;
+      const { arrival, message } = news;
+      if (event.kind === 'MESSAGE_RECEIVED' && Date.now() - Date.parse(message.at) < ALIVE_SECONDS * 1_000) wrote(channelId, of.get(conversationId) ?? []);
       for (const one of said) if (one.channelId === channelId && one.arrival <= arrival) for (const stream of streams) stream.pushMessage(conversationId, one);
     } else if (isJoining(event)) {
       const author = names.get(event.user_id ?? '');
       if (author !== undefined) for (const stream of streams) stream.push({ type: 'joined', author });
     } else for (const stream of streams) stream.push({ type: 'closed' });
+  }
+
+  /** Who wrote with a page open here is here: with their first message they become somebody for whom that is kept. */
+  function wrote(channelId: string, identities: readonly Pick<Identity, 'kind' | 'value'>[]): void {
+    for (const identity of identities) {
+      const page = pages.get(visitorKey(channelId, identity));
+      if (page !== undefined) presence.came(page.visitor);
+    }
   }
 
   function streamsOf(channelId: string, identities: readonly Pick<Identity, 'kind' | 'value'>[]): readonly NewsStream[] {
@@ -183,19 +191,21 @@ export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefi
       const stream = createNewsStream(() => {
         for (const signal of ends) signal.removeEventListener('abort', end);
         page.streams.delete(stream);
-        if (page.streams.size === 0) pages.delete(key);
+        if (page.streams.size === 0) {
+          pages.delete(key);
+          // The minute begins now, and not with the last sign of life.
+          presence.closedPage(page.visitor);
+        }
         onChannel.less(channelId);
         ofAddress.less(address);
         size -= 1;
-        // The minute begins now, and not with the last refresh.
-        presence.seen(page.visitor);
       });
       pages.set(key, page);
       page.streams.add(stream);
       onChannel.more(channelId);
       ofAddress.more(address);
       size += 1;
-      presence.seen(page.visitor);
+      presence.came(page.visitor);
       begin();
       for (const signal of ends) {
         signal.addEventListener('abort', end, { once: true });
@@ -203,7 +213,10 @@ export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefi
       }
       return stream;
     },
+    visitorIsHere: ({ channelId, visitor: { kind, value } }) => presence.heard({ channelId, kind, value }),
     visitorTypes(ref) {
+      const { kind, value } = ref.visitor;
+      presence.heard({ channelId: ref.channelId, kind, value });
       if (!mayAsk(visitorKey(ref.channelId, ref.visitor))) return;
       openConversation(db, ref).then(
         (conversationId) => {

@@ -1,32 +1,38 @@
-import { keepHere, sweepGone, type PresentVisitor } from '#commands/presence.ts';
+import { keepHere, keepUntilNow, sweepGone, type PresentVisitor } from '#commands/presence.ts';
 import type { Db } from '#db/database.ts';
 import { visitorKey } from './visitor-key.ts';
 
 /** Milliseconds: who comes or goes within it is written together. */
 const GATHER_MS = 50;
-/** Milliseconds between two words that those whose pages are held here are here. */
-const REFRESH_MS = 15_000;
+/** Milliseconds in which signs of life of those who are here already are written together. */
+const REFRESH_MS = 5_000;
 /** Milliseconds between two looks for those who have left. */
 const SWEEP_MS = 5_000;
 /** Visitors written by one statement, or found gone by one look. */
 const AT_ONCE = 500;
 
 export interface PresenceKeeper {
-  /** A page of theirs is open, or was until now. */
-  seen(visitor: PresentVisitor): void;
+  /** A page of theirs was opened, or they wrote: told to the database at once. */
+  came(visitor: PresentVisitor): void;
+  /** A sign of life of a page of theirs. */
+  heard(visitor: PresentVisitor): void;
+  /** The last page of theirs that was open here is closed. */
+  closedPage(visitor: PresentVisitor): void;
   close(): Promise<void>;
 }
 
 export interface PresenceKeeperDeps {
   readonly db: Db;
-  /** Those whose pages are held by this process. */
-  readonly held: () => Iterable<PresentVisitor>;
   readonly onProblem: (what: string, error: unknown) => void;
 }
 
-/** Tells the database who is here (CHAT-6). What fails is told again with the next refresh; a process that dies is noticed by the others. */
-export function createPresenceKeeper({ db, held, onProblem }: PresenceKeeperDeps): PresenceKeeper {
-  const gathered = new Map<string, PresentVisitor>();
+/**
+ * Tells the database who is here (CHAT-6): those of whom something was heard, and never those whose connection is merely open, for a frozen or vanished page keeps one
+ * for minutes. What fails is told with the next sign of life; a process that dies is noticed by the others.
+ */
+export function createPresenceKeeper({ db, onProblem }: PresenceKeeperDeps): PresenceKeeper {
+  let heard = new Map<string, PresentVisitor>();
+  let ended = new Map<string, PresentVisitor>();
   let working: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -37,16 +43,18 @@ export function createPresenceKeeper({ db, held, onProblem }: PresenceKeeperDeps
     return working;
   }
 
-  async function write(visitors: readonly PresentVisitor[]): Promise<void> {
-    for (let at = 0; at < visitors.length; at += AT_ONCE) await keepHere(db, visitors.slice(at, at + AT_ONCE));
-  }
-
-  function flush(): Promise<void> {
+  async function write(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
-    const visitors = [...gathered.values()];
-    gathered.clear();
-    return after('keep', () => write(visitors));
+    const [here, gone] = [[...heard.values()], [...ended.values()]];
+    heard = new Map();
+    ended = new Map();
+    for (let at = 0; at < here.length; at += AT_ONCE) await keepHere(db, here.slice(at, at + AT_ONCE));
+    for (let at = 0; at < gone.length; at += AT_ONCE) await keepUntilNow(db, gone.slice(at, at + AT_ONCE));
+  }
+
+  function soon(): void {
+    timer ??= setTimeout(() => void after('keep', write), GATHER_MS);
   }
 
   /** A look that takes longer than the time between two is not begun again meanwhile. */
@@ -58,23 +66,31 @@ export function createPresenceKeeper({ db, held, onProblem }: PresenceKeeperDeps
       void after(what, work).finally(() => (busy = false));
     }, ms);
   }
-  const refreshing = every(REFRESH_MS, 'refresh', () => write([...held()]));
+  const refreshing = every(REFRESH_MS, 'keep', write);
   const sweeping = every(SWEEP_MS, 'sweep', async () => {
     while (!closed && (await sweepGone(db, AT_ONCE)) === AT_ONCE);
   });
   for (const one of [refreshing, sweeping]) one.unref();
 
   return {
-    seen(visitor) {
+    came(visitor) {
       if (closed) return;
-      gathered.set(visitorKey(visitor.channelId, visitor), visitor);
-      timer ??= setTimeout(() => void flush(), GATHER_MS);
+      heard.set(visitorKey(visitor.channelId, visitor), visitor);
+      soon();
+    },
+    heard(visitor) {
+      if (!closed) heard.set(visitorKey(visitor.channelId, visitor), visitor);
+    },
+    closedPage(visitor) {
+      if (closed) return;
+      ended.set(visitorKey(visitor.channelId, visitor), visitor);
+      soon();
     },
     async close() {
       clearInterval(refreshing);
       clearInterval(sweeping);
-      const last = flush();
       closed = true;
+      const last = after('keep', write);
       await last;
     },
   };

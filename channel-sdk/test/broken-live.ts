@@ -59,8 +59,18 @@ export const BROKEN_LIVE: Readonly<Record<string, Broken>> = {
     return { ...context, deliver: (raw) => context.deliver({ ...raw, body: renamed(raw.body) }) };
   }, /of 3 messages, one sent twice, 4 are there/),
   'tells at once that the visitor is writing, and stores nothing of it': asked(
-    (context) => ({ ...context, tell: (visitor) => context.tell({ ...visitor, value: 'somebody' }, 'typing') }),
+    (context) => ({ ...context, tell: (visitor, what) => context.tell(what === 'typing' ? { ...visitor, value: 'somebody' } : visitor, what) }),
     /nobody is told that the visitor is writing/,
+  ),
+  'tells that a page is there for each sign of life the page gives, and for nothing else': asked(
+    (context) => ({
+      ...context,
+      news(visitor, signal) {
+        context.tell(visitor, 'here');
+        return context.news(visitor, signal);
+      },
+    }),
+    /a page that gave no sign of life is there/,
   ),
   'shows what people wrote as text, never as HTML': live(
     {

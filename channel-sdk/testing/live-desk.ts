@@ -12,6 +12,8 @@ export interface LiveDesk {
   listening(visitor: Identity): number;
   /** Who was said to be writing, in order. */
   readonly typing: Identity[];
+  /** Whose page gave a sign of life, in order. */
+  readonly here: Identity[];
   /** Whose conversation was asked for: kind and value. */
   readonly asked: Set<string>;
   /** Called when somebody asks for history, before they get it: what is said then is no part of it. */
@@ -28,12 +30,14 @@ export function createLiveDesk(): LiveDesk {
   const said = new Map<string, VisibleMessage[]>();
   const lines = new Map<string, Set<Line>>();
   const typing: Identity[] = [];
+  const here: Identity[] = [];
   const asked = new Set<string>();
   const keyOf = ({ kind, value }: Identity) => `${kind} ${value}`;
   let count = 0;
 
   const desk: LiveDesk = {
     typing,
+    here,
     asked,
     meanwhile: () => undefined,
     say(visitor, message) {
@@ -83,7 +87,7 @@ export function createLiveDesk(): LiveDesk {
         signal.addEventListener('abort', end, { once: true });
         return listen(line, () => all.has(line) && !signal.aborted, end);
       },
-      tell: (visitor) => void typing.push(visitor),
+      tell: (visitor, what) => void (what === 'typing' ? typing : here).push(visitor),
     },
   };
   return desk;

@@ -32,6 +32,7 @@ async function visit(ask: (request: Request) => Promise<Response>, pageUrl: stri
     return {
       stream: (after?: string) => new Request(`${pageUrl}/stream`, { headers: { ...headers, ...(after === undefined ? {} : { 'last-event-id': after }) } }),
       write: (text: string, n: number) => post('/messages', { id: `said-${n}`, text }),
+      here: () => new Request(`${pageUrl}/here`, { headers }),
       typing: () => post('/typing', {}),
     };
   };
@@ -39,7 +40,7 @@ async function visit(ask: (request: Request) => Promise<Response>, pageUrl: stri
   return {
     visitor: { kind: 'visitor', value: id },
     ...by(proof),
-    forged: () => forgeries.map(by).flatMap(({ stream, write, typing }) => [stream(), write('Hello', 1), typing()]),
+    forged: () => forgeries.map(by).flatMap(({ stream, write, here, typing }) => [stream(), write('Hello', 1), here(), typing()]),
   };
 }
 
@@ -91,7 +92,7 @@ export const liveSamples: ConformanceSamples = {
     choice: (choice, n) => raw({ ...said(n), id: `choice-${n}`, choice }),
   },
   page: {
-    paths: ['/', '/visitor', '/stream', '/messages', '/typing'],
+    paths: ['/', '/visitor', '/stream', '/messages', '/typing', '/here'],
     visits: [
       { name: 'looks at it', request: (url) => new Request(`${url}/`), status: 200, delivers: false },
       {

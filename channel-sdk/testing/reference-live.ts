@@ -104,11 +104,11 @@ async function page(request: Request, context: Context): Promise<Response> {
     const visitor = provenBy(request, context);
     return visitor === undefined ? answer(401) : streamTo(visitor, request.headers.get('last-event-id') ?? undefined, context);
   }
-  if (asked !== 'POST /messages' && asked !== 'POST /typing') return answer(404);
+  if (asked !== 'POST /messages' && asked !== 'POST /typing' && asked !== 'GET /here') return answer(404);
   const visitor = provenBy(request, context);
   if (visitor === undefined) return answer(401);
   if (asked === 'POST /messages') return keep(visitor, request, context);
-  context.tell(visitor, 'typing');
+  context.tell(visitor, asked === 'GET /here' ? 'here' : 'typing');
   return answer(204);
 }
 

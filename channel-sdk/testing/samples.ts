@@ -130,6 +130,8 @@ export interface LiveVisit {
   stream(after?: string): Request;
   /** Says it. The same `n` is the same message once more. */
   write(text: string, n: number): Request;
+  /** Gives a sign of life, as its script does while the page is open. */
+  here(): Request;
   /** Is writing: called for by `typing`. */
   typing?(): Request;
   /** What somebody would ask for who makes up who they are: another's id, a proof cut short, none. */

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eraseContact } from '#commands/erasing.ts';
-import { GONE_AFTER_SECONDS, keepHere, presenceOf, sweepGone, type PresentVisitor } from '#commands/presence.ts';
+import { ALIVE_SECONDS, GONE_AFTER_SECONDS, keepHere, keepUntilNow, presenceOf, sweepGone, type PresentVisitor } from '#commands/presence.ts';
 import { removeExpired } from '#commands/retention.ts';
 import { close } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
@@ -108,6 +108,41 @@ describe('who is here', () => {
     await transact(db, { actor: 'SYSTEM' }, (unit) => close(unit, { conversationId: visitor.conversationId }));
     await keepHere(db, [who(visitor)]);
     expect(await told(visitor.conversationId)).toEqual([]);
+  });
+
+  it('of one who is no contact leaves no row, and none comes back while a contact is erased [CHAT-6, OPS-9]', async () => {
+    await keepHere(db, [{ channelId: channel.id, kind: 'visitor', value: 'nobody-known' }]);
+    const userId = await makeUser(db);
+    const all: string[] = ['nobody-known'];
+    for (let round = 0; round < 15; round += 1) {
+      const visitors = [await visitorWhoWrote(), await visitorWhoWrote()];
+      all.push(...visitors.map(({ value }) => value));
+      await keepHere(db, visitors.map(who));
+      const ids = visitors.map(({ conversationId }) => conversationId);
+      const contacts = await db.selectFrom('conversation').select('contact_id').where('id', 'in', ids).execute();
+      await Promise.all([
+        ...contacts.map(({ contact_id: contactId }) => transact(db, { actor: 'USER', userId }, (unit) => eraseContact(unit, { contactId: contactId ?? '' }))),
+        ...Array.from({ length: 8 }, (_, n) => keepHere(n % 2 === 0 ? db : other, (n % 3 === 0 ? visitors.toReversed() : visitors).map(who))),
+      ]);
+      await keepHere(db, visitors.map(who));
+    }
+    expect(await db.selectFrom('visitor_presence').select('value').where('value', 'in', all).execute()).toEqual([]);
+  });
+
+  it('begins its minute when the page is closed, unless it fell silent long before [CHAT-6]', async () => {
+    const [closes, silent, left] = [await visitorWhoWrote(), await visitorWhoWrote(), await visitorWhoWrote()];
+    await keepHere(db, [closes, silent, left].map(who));
+    await Promise.all([silentFor(closes, ALIVE_SECONDS - 5), silentFor(silent, ALIVE_SECONDS + 1), silentFor(left, GONE_AFTER_SECONDS + 1)]);
+    await sweepGone(db, 100);
+    await keepUntilNow(db, [closes, silent, left].map(who));
+    const { rows } = await sql<{ value: string; here: boolean; fresh: boolean }>`
+      select value, here, seen_at > now() - interval '10 s' as fresh from visitor_presence
+      where value in (${closes.value}, ${silent.value}, ${left.value}) order by seen_at desc`.execute(db);
+    expect(rows).toEqual([
+      { value: closes.value, here: true, fresh: true },
+      { value: silent.value, here: true, fresh: false },
+      { value: left.value, here: false, fresh: false },
+    ]);
   });
 
   it('stands on the conversation: here since they came, or when they were last known to be [CHAT-6]', async () => {

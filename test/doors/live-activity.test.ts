@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { globalId } from '#api/builder.ts';
 import { createThrottle } from '#api/live/signals.ts';
-import { GONE_AFTER_SECONDS, keepHere, sweepGone } from '#commands/presence.ts';
+import { ALIVE_SECONDS, GONE_AFTER_SECONDS, keepHere, sweepGone } from '#commands/presence.ts';
 import { setAccessList } from '#commands/places.ts';
 import { assign } from '#commands/owners.ts';
 import { hashToken } from '#commands/secrets.ts';
@@ -172,6 +172,53 @@ it('agents are told that the visitor left and came, and who joined, and go on be
   expect(await next(resumed, 'VISITOR_CAME')).toMatchObject({ event: { kind: 'VISITOR_CAME' } });
   resumed.close();
 });
+
+it('a page that is open and gives no sign of life has left, and comes back with one, at whichever process; a connection that ends long after says nothing [CHAT-6]', async () => {
+  const { v, page, url, id, channelId } = await begun(one);
+  const silent = await openPage(url, `never-wrote-${v}`);
+  const told = async () => {
+    const events = await database.db
+      .selectFrom('event')
+      .select('kind')
+      .where('conversation_id', '=', id)
+      .where('kind', 'like', 'VISITOR_%')
+      .orderBy('id')
+      .execute();
+    return events.map(({ kind }) => kind);
+  };
+  const row = () => database.db.selectFrom('visitor_presence').select(['here', 'seen_at']).where('value', '=', v).executeTakeFirst();
+  const age = (seconds: number) => sql`update visitor_presence set seen_at = now() - make_interval(secs => ${seconds}) where value = ${v}`.execute(database.db);
+  const sign = () => fetch(`${two.page(url.split('/').at(-1) ?? '')}/here?v=${v}`);
+  await eventually(async () => expect(await told()).toEqual(['VISITOR_CAME']));
+  await age(30);
+  const before = (await row())?.seen_at.getTime() ?? 0;
+  // Longer than it takes until what was heard is written: another visitor's sign of life, given after, is.
+  const { v: w, url: others, page: another } = await begun(one);
+  await sql`update visitor_presence set seen_at = now() - interval '50 s' where value = ${w}`.execute(database.db);
+  await fetch(`${others}/here?v=${w}`);
+  const aged = async () =>
+    Number(
+      (await sql<{ s: string }>`select extract(epoch from now() - seen_at) as s from visitor_presence where value = ${w}`.execute(database.db)).rows[0]?.s,
+    );
+  await eventually(async () => (await aged()) < 20);
+  expect((await row())?.seen_at.getTime()).toBe(before);
+  await age(GONE_AFTER_SECONDS + 1);
+  await eventually(async () => expect(await told()).toEqual(['VISITOR_CAME', 'VISITOR_LEFT']), { timeoutMs: 15_000 });
+  expect((await sign()).status).toBe(204);
+  await eventually(async () => expect(await told()).toEqual(['VISITOR_CAME', 'VISITOR_LEFT', 'VISITOR_CAME']), { timeoutMs: 15_000 });
+  await age(ALIVE_SECONDS + 5);
+  const silence = (await row())?.seen_at.getTime();
+  const { size } = one.live;
+  page.cut();
+  await eventually(() => one.live.size === size - 1);
+  // Written in one order: once a later end is, this one was looked at.
+  another.cut();
+  await eventually(async () => (await aged()) < 3);
+  expect((await row())?.seen_at.getTime()).toBe(silence);
+  silent.cut();
+  // Nobody's contact, nobody's row.
+  expect(await database.db.selectFrom('visitor_presence').select('value').where('channel_id', '=', channelId).execute()).toEqual([{ value: v }]);
+}, 60_000);
 
 it('a conversation that is not to be seen has no activity; access lost ends the stream, also where somebody only writes [API-6]', async () => {
   const { v, url, gid, page } = await begun(one);

@@ -74,6 +74,9 @@ export const talk: Plugin = definePlugin({
       case 'typing':
         context.tell(who, 'typing');
         return new Response(null, { status: 204, headers: OPEN });
+      case 'here':
+        context.tell(who, 'here');
+        return new Response(null, { status: 204, headers: OPEN });
       default:
         return new Response('hello', { headers: OPEN });
     }

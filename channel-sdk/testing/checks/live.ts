@@ -164,6 +164,24 @@ export function liveChecks(subject: Subject): ConformanceCheck[] {
           }
         }),
     },
+    {
+      name: 'tells that a page is there for each sign of life the page gives, and for nothing else',
+      rule: 'CHAT-6',
+      run: () =>
+        scene(async ({ ask, desk, open, visit, delivered }) => {
+          const [one, two] = [await visit(), await visit()];
+          await open(two.stream());
+          must((await ask(one.here())).status < 300, 'a sign of life is refused', 'mend page, or the sample');
+          const told = desk.here.some(({ kind, value }) => kind === one.visitor.kind && value === one.visitor.value);
+          must(told, 'nobody is told that the page is there', "call context.tell(visitor, 'here') for each sign of life");
+          must(
+            desk.here.every(({ value }) => value === one.visitor.value),
+            'a page that gave no sign of life is there',
+            'a stream that is open is no sign of life: it outlives a page that was frozen or has vanished',
+          );
+          must(delivered.length === 0, 'a sign of life is stored', "context.tell is enough: 'here' is never delivered");
+        }),
+    },
   ];
   if (capabilities.typing) {
     checks.push({
