@@ -13,6 +13,8 @@ export interface ChatStandIn {
   readonly script: string;
   /** What was asked of it: `POST messages`. */
   readonly asked: readonly string[];
+  /** What visitors' messages came as. */
+  readonly bodies: readonly string[];
   /** Of all visitors, in order of arrival. */
   readonly stored: readonly VisibleMessage[];
   /** Addresses that came with messages. */
@@ -39,6 +41,7 @@ export async function startChat(typed: Readonly<Record<string, unknown>>): Promi
   if (settings.issues !== undefined) throw new Error(`the settings of the look are wrong: ${JSON.stringify(settings.issues)}`);
   const { value } = settings;
   const asked: string[] = [];
+  const bodies: string[] = [];
   const stored: VisibleMessage[] = [];
   const owners = new Map<string, string>();
   const emails: string[] = [];
@@ -108,6 +111,7 @@ export async function startChat(typed: Readonly<Record<string, unknown>>): Promi
   async function answerTo(request: Request): Promise<Response> {
     const { origin, pathname } = new URL(request.url);
     const path = pathname.split('/').at(-1) ?? '';
+    if (request.method === 'POST' && path === 'messages') bodies.push(await request.clone().text());
     if (request.method !== 'OPTIONS') asked.push(`${request.method} ${path}`);
     const other = request.method === 'OPTIONS' ? undefined : prepared.get(path)?.shift();
     if (other !== undefined) {
@@ -126,6 +130,7 @@ export async function startChat(typed: Readonly<Record<string, unknown>>): Promi
         origin,
         script: `${origin}/pages/${plugin.key}/${KEY}/widget.js`,
         asked,
+        bodies,
         stored,
         emails,
         reads,

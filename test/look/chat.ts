@@ -53,7 +53,7 @@ async function visiting(browser: Browser, look: Look, settings: Readonly<Record<
 async function byMouse({ browser, look, chat, site }: Visit): Promise<void> {
   const page = await browser.newPage({ viewport: DESKTOP });
   const said = complaints(page);
-  await page.goto(`${site.url}trusted`);
+  await page.goto(`${site.url}trusted?reset=secret&ref=sale`);
   await launcher(page).waitFor();
   look.see('before it is opened only its file and its settings are asked for', chat.asked, ['GET widget.js', 'GET config']);
   look.see('the closed widget is accessible', await violations(page), []);
@@ -67,6 +67,7 @@ async function byMouse({ browser, look, chat, site }: Visit): Promise<void> {
   await arrived(chat, 1);
   await page.getByText('is broken.').waitFor();
   look.see('writing is told', chat.typed() > 0, true);
+  look.see('of the page around it only its ref is told', /sale/.test(chat.bodies.join()) && !/secret|Acme lamps|127/.test(chat.bodies.join()), true);
   chat.tell({ type: 'joined', author: 'Ada' });
   await page.getByText('Ada joined').waitFor();
   chat.tell({ type: 'typing', author: 'Ada' });
@@ -549,7 +550,8 @@ async function startSite({ origin, script }: ChatStandIn): Promise<Site> {
   const rules = `default-src 'none'; script-src ${origin}; connect-src ${origin}; img-src data:`;
   const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Acme lamps</title><link rel="icon" href="data:,"><script async src="${script}"></script></head><body><h1>Acme lamps</h1><p>Light for every room. <a href="#more">More about us</a></p></body></html>`;
   const server = createServer((request, response) => {
-    const more = request.url === '/sandboxed' ? '; sandbox allow-scripts' : request.url === '/trusted' ? "; require-trusted-types-for 'script'" : '';
+    const more =
+      request.url === '/sandboxed' ? '; sandbox allow-scripts' : request.url?.startsWith('/trusted') === true ? "; require-trusted-types-for 'script'" : '';
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': rules + more });
     response.end(html);
   });

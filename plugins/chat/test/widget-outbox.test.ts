@@ -118,7 +118,7 @@ test('a refused message stays with its reason, holds nothing up and can be remov
 
 test('what was written before a reload goes out after it, with all that belongs to it [CHAT-2]', async () => {
   const { time, posted, tab } = browser([OFFLINE]);
-  const said = { text: 'one', choice: 'a', email: 'ada@example.com', page: { url: 'https://example.com/', title: 'Lamps' } };
+  const said = { text: 'one', choice: 'a', email: 'ada@example.com', page: { ref: 'sale' } };
   const written = tab().add(said);
   await settled();
   const reloaded = tab();

@@ -1,6 +1,7 @@
 import { aloneAs } from './alone.ts';
 import { createConnection } from './connection.ts';
 import { createConversation, type QuickReply, type Row } from './conversation.ts';
+import { entryPointOf } from './entry-point.ts';
 import { keepIn } from './keep.ts';
 import { createOutbox, type Hold } from './outbox.ts';
 import { type Config, readNews } from './protocol.ts';
@@ -40,8 +41,6 @@ const TYPING_SHOWN_MS = 6_000;
 const READ_AFTER_MS = 800;
 /** So old, what the server said of the channel is asked for anew. */
 const FRESH_MS = 60_000;
-const MAX_URL = 2_000;
-const MAX_TITLE = 300;
 
 /** The widget without its looks: what was said, what waits, who is there. `null`: the server knows no such channel. */
 export async function createChat(base: string, changed: () => void): Promise<Chat | null> {
@@ -245,8 +244,7 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
     say(said) {
       keep.set('wrote', '1');
       toldTyping = 0;
-      const page = { url: (location.origin + location.pathname + location.search).slice(0, MAX_URL), title: document.title.slice(0, MAX_TITLE) };
-      outbox.add({ ...said, page });
+      outbox.add({ ...said, ...entryPointOf(location.search) });
     },
     drop: outbox.drop,
     writes() {

@@ -8,7 +8,7 @@ export interface Said {
   readonly text: string;
   readonly choice?: string;
   readonly email?: string;
-  readonly page?: { readonly url: string; readonly title: string };
+  readonly page?: { readonly ref: string };
 }
 
 /** `sent`: the server has it, and the stream has not brought it back yet. `refused`: it never will go out as it is. */
@@ -175,7 +175,7 @@ function read(stored: string | null): Outgoing | null {
   if (state !== 'waiting' && state !== 'sent' && state !== 'refused') return null;
   const page = typeof value === 'object' && value !== null && 'page' in value ? value.page : null;
   const [choice, email, problem] = ['choice', 'email', 'problem'].map((name) => textOf(value, name));
-  const [url, title] = [textOf(page, 'url'), textOf(page, 'title') ?? ''];
+  const ref = textOf(page, 'ref');
   return {
     id,
     text,
@@ -184,6 +184,6 @@ function read(stored: string | null): Outgoing | null {
     ...(typeof choice === 'string' && { choice }),
     ...(typeof email === 'string' && { email }),
     ...(typeof problem === 'string' && { problem }),
-    ...(url !== null && { page: { url, title } }),
+    ...(ref !== null && { page: { ref } }),
   };
 }
