@@ -113,6 +113,7 @@ export class NotPossible extends Refusal {
     | 'RECIPIENT_GONE'
     | 'NO_TRANSCRIPT'
     | 'NO_ADDRESS'
+    | 'TOO_MANY_TRANSCRIPTS'
     | 'NO_CHATFLOWS'
     | 'CHATFLOW_IS_PRIMARY'
     | 'CHATFLOW_WAS_USED'

@@ -1,6 +1,8 @@
 import type { Identity, Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
+import { lockTranscripts } from '#db/locks.ts';
+import type { StoredIdentity } from '#db/schema.ts';
 import { transcriptMail, type Transcript, type TranscriptLine } from '#domain/transcript.ts';
 import { canStartWith } from './channel-settings.ts';
 import { holdContactOf } from './contacts.ts';
@@ -14,10 +16,17 @@ import type { Unit } from './unit.ts';
 export const ASK_AGAIN_SECONDS = 60;
 /** The newest so many messages are told. */
 export const TRANSCRIPT_MESSAGES = 500;
+/** In a day, to one address, whatever conversations and channels they are of: whoever types a stranger's address can not fill their mailbox. */
+export const TRANSCRIPTS_TO_ADDRESS = 3;
+/** In a day, of one channel. */
+export const TRANSCRIPTS_OF_CHANNEL = 200;
 
-export type TranscriptAnswer = 'queued' | 'no-address' | 'no-conversation';
+export type TranscriptAnswer = 'queued' | 'no-address' | 'no-conversation' | 'too-many';
 
-/** A visitor wishes their newest conversation on this channel mailed to the address that is known of them (CHAT-4). */
+/**
+ * A visitor wishes their newest conversation on this channel mailed to the address that is known of them (CHAT-4). To one that was only typed goes what a person
+ * has answered, nothing before: else it would be a mail of anybody's words to anybody's address.
+ */
 export async function requestTranscript(
   unit: Unit,
   plugins: readonly Plugin[],
@@ -33,29 +42,36 @@ export async function requestTranscript(
   if (newest === undefined) return 'no-conversation';
   const source = await lockSource(unit.tx, plugins, newest.id, channelId);
   if (source === undefined) return 'no-conversation';
-  return mailOnce(unit, plugins, source);
+  const answer = await mailOnce(unit, plugins, source, 'VISITOR');
+  return answer === 'unanswered' ? 'no-conversation' : answer;
 }
 
-/** An agent has a conversation's transcript mailed to its visitor. Throws `NotFound`, `NotPossible` (`NO_TRANSCRIPT`: nothing of it is such a chat; `NO_ADDRESS`). */
+/** An agent has a conversation's transcript mailed to its visitor. Throws `NotFound`, `NotPossible` (`NO_TRANSCRIPT`: nothing of it is such a chat; `NO_ADDRESS`; `TOO_MANY_TRANSCRIPTS`). */
 export async function sendTranscript(unit: Unit, plugins: readonly Plugin[], input: { readonly conversationId: string }): Promise<{ conversationId: string }> {
   const { conversationId } = input;
   const found = await unit.tx.selectFrom('conversation').select('id').where('id', '=', conversationId).executeTakeFirst();
   if (found === undefined) throw new NotFound('conversation', conversationId);
   const source = await lockSource(unit.tx, plugins, conversationId);
   if (source === undefined) throw new NotPossible('NO_TRANSCRIPT');
-  if ((await mailOnce(unit, plugins, source)) === 'no-address') throw new NotPossible('NO_ADDRESS');
+  const answer = await mailOnce(unit, plugins, source, 'AGENT');
+  if (answer === 'too-many') throw new NotPossible('TOO_MANY_TRANSCRIPTS');
+  if (answer !== 'queued') throw new NotPossible('NO_ADDRESS');
   return { conversationId };
 }
 
 /**
  * A conversation was just closed: where its channel's settings say so, its transcript is mailed, once for each closing. Not where the channel is off (CH-9).
- * The caller holds the contact, and the conversation's lock.
+ * What is left out for other reasons than an unknown address is told. The caller holds the contact, and the conversation's lock.
  */
 export async function transcriptOnClose(unit: Unit, plugins: readonly Plugin[], subject: Pick<Subject, 'conversationId'>): Promise<void> {
   if (subject.conversationId === null) return;
   const source = await readSource(unit.tx, plugins, subject.conversationId);
   if (source === undefined || !source.onClose || !source.enabled) return;
-  await mail(unit, plugins, source, 'CLOSED');
+  const answer = await mail(unit, plugins, source, 'CLOSED');
+  if (answer !== 'unanswered' && answer !== 'too-many') return;
+  const { conversationId, ticketId, placeId, channelId } = source;
+  const why = answer === 'unanswered' ? 'TRANSCRIPT_UNANSWERED' : 'TOO_MANY_TRANSCRIPTS';
+  unit.record({ kind: 'MESSAGE_LEFT_OUT', by: { actor: 'SYSTEM' }, channelId, conversationId, ticketId, placeId, why });
 }
 
 /** The chat that a conversation is, or began as. */
@@ -63,6 +79,7 @@ interface Source {
   readonly conversationId: string;
   readonly contactId: string;
   readonly ticketId: string | null;
+  readonly placeId: string;
   readonly channelId: string;
   readonly channelName: string;
   readonly enabled: boolean;
@@ -81,13 +98,14 @@ async function readSource(tx: Tx, plugins: readonly Plugin[], conversationId: st
   const { rows } = await sql<{
     contact_id: string;
     ticket_id: string | null;
+    place_id: string;
     id: string;
     name: string;
     enabled: boolean;
     plugin: string;
     settings: Record<string, unknown>;
   }>`
-    select c.contact_id, c.ticket_id, h.id, h.name, h.enabled, h.plugin, h.settings
+    select c.contact_id, c.ticket_id, c.place_id, h.id, h.name, h.enabled, h.plugin, h.settings
     from conversation c join contact p on p.id = c.contact_id and p.erased_at is null
     join channel h on h.id in (c.channel_id, c.origin_channel_id) and h.disconnected_at is null
     where c.id = ${conversationId} and h.id = coalesce(${channelId}::uuid, h.id) order by h.id = c.channel_id desc`.execute(tx);
@@ -95,26 +113,33 @@ async function readSource(tx: Tx, plugins: readonly Plugin[], conversationId: st
     const wanted = plugins.find(({ key }) => key === row.plugin)?.transcripts?.(row.settings);
     if (wanted === undefined) continue;
     const { onClose, from } = wanted;
-    const { contact_id: contactId, ticket_id: ticketId, id, name, enabled } = row;
-    return { conversationId, contactId, ticketId, channelId: id, channelName: name, enabled, onClose, from };
+    const { contact_id: contactId, ticket_id: ticketId, place_id: placeId, id, name, enabled } = row;
+    return { conversationId, contactId, ticketId, placeId, channelId: id, channelName: name, enabled, onClose, from };
   }
   return undefined;
 }
 
-async function mailOnce(unit: Unit, plugins: readonly Plugin[], source: Source): Promise<'queued' | 'no-address'> {
+/** `unanswered`: the address was only typed, and no person has answered yet. */
+type Mailed = 'queued' | 'no-address' | 'unanswered' | 'too-many';
+
+async function mailOnce(unit: Unit, plugins: readonly Plugin[], source: Source, by: 'VISITOR' | 'AGENT'): Promise<Mailed> {
   // Seen by whoever comes next, for the conversation is locked.
   const { rows } = await sql`
     select 1 from system_mail where kind = 'TRANSCRIPT' and conversation_id = ${source.conversationId}
       and created_at > clock_timestamp() - make_interval(secs => ${ASK_AGAIN_SECONDS}) limit 1`.execute(unit.tx);
-  return rows.length > 0 ? 'queued' : mail(unit, plugins, source, 'ASKED');
+  return rows.length > 0 ? 'queued' : mail(unit, plugins, source, 'ASKED', by);
 }
 
-async function mail(unit: Unit, plugins: readonly Plugin[], source: Source, why: Transcript['why']): Promise<'queued' | 'no-address'> {
+async function mail(unit: Unit, plugins: readonly Plugin[], source: Source, why: Transcript['why'], by: 'VISITOR' | 'AGENT' = 'VISITOR'): Promise<Mailed> {
   const { tx } = unit;
   const to = await reachedAt(tx, source.conversationId, ['email-address']);
   if (to === null) return 'no-address';
+  // An agent who sends it has read it.
+  if (by === 'VISITOR' && !(await isAnsweredOrProven(tx, source, to))) return 'unanswered';
   const { lines, shortened } = await readLines(tx, source);
   if (lines.length === 0) return 'no-address';
+  await lockTranscripts(tx);
+  if (await isEnough(tx, source.channelId, to.value)) return 'too-many';
   await queueSystemMail(unit, [
     {
       kind: 'TRANSCRIPT',
@@ -127,6 +152,27 @@ async function mail(unit: Unit, plugins: readonly Plugin[], source: Source, why:
     },
   ]);
   return 'queued';
+}
+
+/** A person has answered in it, or the address is one by which its contact is recognised: mail came from there. */
+async function isAnsweredOrProven(tx: Tx, { conversationId, contactId }: Source, { kind, value }: StoredIdentity): Promise<boolean> {
+  const { rows } = await sql<{ holds: boolean }>`
+    select exists (select 1 from contact_identity where contact_id = ${contactId} and kind = ${kind} and value = ${value})
+      or exists (select 1 from message where conversation_id = ${conversationId} and direction = 'OUTBOUND' and author_user_id is not null) as holds`.execute(
+    tx,
+  );
+  return rows[0]?.holds === true;
+}
+
+/** Whether a day's transcripts to that address, or of that channel, have gone out. All of them count, whoever had them sent; the caller holds the lock. */
+async function isEnough(tx: Tx, channelId: string, address: string): Promise<boolean> {
+  const { rows } = await sql<{ to_address: number; of_channel: number }>`
+    select count(*) filter (where m.recipient = ${address}) as to_address,
+      count(*) filter (where ${channelId}::uuid in (c.channel_id, c.origin_channel_id)) as of_channel
+    from system_mail m left join conversation c on c.id = m.conversation_id
+    where m.kind = 'TRANSCRIPT' and m.created_at > clock_timestamp() - interval '1 day'`.execute(tx);
+  const [row] = rows;
+  return Number(row?.to_address) >= TRANSCRIPTS_TO_ADDRESS || Number(row?.of_channel) >= TRANSCRIPTS_OF_CHANNEL;
 }
 
 /** The channel the settings name, where it is connected and can begin with an address; null: the system sender. */

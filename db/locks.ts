@@ -10,6 +10,7 @@ const INTAKE = 2;
 const ROUTING = 3;
 const IMPORT = 4;
 const UPLOADS = 5;
+const TRANSCRIPTS = 6;
 
 /** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
 export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
@@ -46,4 +47,9 @@ export async function lockRouting(tx: Tx): Promise<void> {
 /** One upload of a user's is stored at a time, so that they can be counted. Nothing but a blob is locked after it. */
 export async function lockUploads(tx: Tx, userId: string): Promise<void> {
   await sql`select pg_advisory_xact_lock(${UPLOADS}, hashtext(${userId}))`.execute(tx);
+}
+
+/** Transcripts are queued one after the other, so that they can be counted. Taken last: nothing else is locked after it. */
+export async function lockTranscripts(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${TRANSCRIPTS}, 0)`.execute(tx);
 }

@@ -8,7 +8,7 @@ import { comment, reply } from '#commands/conversations.ts';
 import { eraseContact } from '#commands/erasing.ts';
 import { NotPossible } from '#commands/refusals.ts';
 import { close, reopen } from '#commands/tickets.ts';
-import { requestTranscript, sendTranscript, TRANSCRIPT_MESSAGES } from '#commands/transcripts.ts';
+import { requestTranscript, sendTranscript, TRANSCRIPT_MESSAGES, TRANSCRIPTS_OF_CHANNEL, TRANSCRIPTS_TO_ADDRESS } from '#commands/transcripts.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
@@ -68,7 +68,8 @@ interface Chat {
   readonly id: string;
   readonly channel: MadeChannel;
 }
-async function chat(channel: MadeChannel, address?: string): Promise<Chat> {
+/** With an address: given, and a person has answered. */
+async function chat(channel: MadeChannel, address?: string, answered = address !== undefined): Promise<Chat> {
   const who: Identity = { kind: 'visitor', value: `v-${(visitors += 1)}`, name: 'Ben' };
   await say(channel, who, 'My lamp is broken.');
   if (address !== undefined) await give(channel, who, address);
@@ -78,8 +79,11 @@ async function chat(channel: MadeChannel, address?: string): Promise<Chat> {
     .select('conversation.id')
     .where('contact_identity.value', '=', who.value)
     .executeTakeFirstOrThrow();
+  if (answered) await answer({ id: row.id, channel }, 'One moment.');
   return { who, id: row.id, channel };
 }
+const answer = ({ id, channel }: Pick<Chat, 'id' | 'channel'>, text: string) =>
+  run((unit) => reply(unit, plugins, { conversationId: id, text, channelId: channel.id }));
 const say = (channel: MadeChannel, who: Identity, text: string) =>
   take(db, channel, [{ ...inbound('x', { contact: who, text }), thread: { joins: [who.value], keys: [who.value] } }], pageCapabilities);
 const give = (channel: MadeChannel, contact: Identity, value: string) => {
@@ -89,11 +93,13 @@ const give = (channel: MadeChannel, contact: Identity, value: string) => {
 const wish = ({ who, channel }: Chat) => run((unit) => requestTranscript(unit, plugins, { channelId: channel.id, visitor: who }));
 const closeIt = (id: string) => run((unit) => close(unit, { conversationId: id }, 'BY_HAND', plugins));
 const mails = (id: string) => db.selectFrom('system_mail').selectAll().where('conversation_id', '=', id).orderBy('created_at').execute();
+const leftOut = async (id: string) =>
+  (await db.selectFrom('event').select('why').where('conversation_id', '=', id).where('kind', '=', 'MESSAGE_LEFT_OUT').execute()).map((row) => row.why);
 const later = (id: string) => sql`update system_mail set created_at = created_at - interval '61 seconds' where conversation_id = ${id}`.execute(db);
 
 it('mails what was said in the chat, without comments and without what went by mail [CHAT-4]', async () => {
-  const one = await chat(await talk({ onClose: false }), 'ben@out.example');
-  await run((unit) => reply(unit, plugins, { conversationId: one.id, text: 'We send a new one.', channelId: one.channel.id }));
+  const one = await chat(await talk({ onClose: false }), 'ben@out.example', false);
+  await answer(one, 'We send a new one.');
   await run((unit) => comment(unit, { conversationId: one.id, text: 'He is always late with paying.' }));
   await run((unit) => reply(unit, plugins, { conversationId: one.id, text: 'The code is 4711.', channelId: mail.id }));
   expect(await wish(one)).toBe('queued');
@@ -112,8 +118,78 @@ it('only where an address is known, and a conversation is there [CHAT-4]', async
   expect(await wish({ ...one, who: { kind: 'visitor', value: 'nobody' } })).toBe('no-conversation');
   // A visitor of another widget of ours has none on this one.
   expect(await wish({ ...one, channel: await talk({ onClose: false }) })).toBe('no-conversation');
+  await answer(one, 'Where are you?');
   await give(channel, one.who, 'late@out.example');
   expect(await wish(one)).toBe('queued');
+});
+
+it('an address that was only typed gets nothing before a person has answered, and the timeline of a close says so [CHAT-4]', async () => {
+  const channel = await talk({ onClose: true });
+  const one = await chat(channel, 'stranger@out.example', false);
+  expect(await wish(one)).toBe('no-conversation');
+  // What a machine says is no answer.
+  await sql`insert into message (conversation_id, channel_id, direction, automatic, text, occurred_at) values (${one.id}, ${channel.id}, 'OUTBOUND', true, 'Welcome', now())`.execute(
+    db,
+  );
+  expect(await wish(one)).toBe('no-conversation');
+  await closeIt(one.id);
+  expect(await mails(one.id)).toEqual([]);
+  expect(await leftOut(one.id)).toEqual(['TRANSCRIPT_UNANSWERED']);
+  await run((unit) => reopen(unit, { conversationId: one.id }));
+  await answer(one, 'Good morning.');
+  await closeIt(one.id);
+  expect(await mails(one.id)).toHaveLength(1);
+});
+
+it('one that mail came from needs no answer, nor does an agent who sends it [CHAT-4]', async () => {
+  const channel = await talk({ onClose: false });
+  const proven = await chat(channel, 'proven@out.example', false);
+  await db
+    .insertInto('thread_key')
+    .values({ channel_id: mail.id, key: `signed ${proven.id}`, conversation_id: proven.id })
+    .execute();
+  const message = inbound('proven@out.example');
+  await take(db, mail, [{ ...message, thread: { ...message.thread, proven: [`signed ${proven.id}`] } }]);
+  expect(await wish(proven)).toBe('queued');
+  const sent = await chat(channel, 'by-hand@out.example', false);
+  await run((unit) => sendTranscript(unit, plugins, { conversationId: sent.id }));
+  expect(await mails(sent.id)).toHaveLength(1);
+});
+
+it('three a day to one address, however many visitors typed it at once, wherever, and whoever asks [CHAT-4]', async () => {
+  const channels = await Promise.all([talk({ onClose: false }), talk({ onClose: true }), talk({ onClose: false })]);
+  const chats: Chat[] = [];
+  for (let index = 0; index < 30; index += 1) chats.push(await chat(channels[index % 3] ?? mail, 'victim@out.example'));
+  const answers = await Promise.all(chats.map((one, index) => (index % 3 === 1 ? closeIt(one.id).then(() => 'closed') : wish(one))));
+  const sent = () => db.selectFrom('system_mail').select('id').where('recipient', '=', 'victim@out.example').execute();
+  expect(await sent()).toHaveLength(TRANSCRIPTS_TO_ADDRESS);
+  const closed = chats.filter((_, index) => index % 3 === 1);
+  const left = (await Promise.all(closed.map((one) => leftOut(one.id)))).flat();
+  expect(new Set(left)).toEqual(new Set(['TOO_MANY_TRANSCRIPTS']));
+  expect(answers.filter((one) => one === 'queued').length + closed.length - left.length).toBe(TRANSCRIPTS_TO_ADDRESS);
+  expect(answers.filter((one) => one === 'too-many').length).toBe(20 - answers.filter((one) => one === 'queued').length);
+  const refused = chats.find((_, index) => answers[index] === 'too-many');
+  await expect(run((unit) => sendTranscript(unit, plugins, { conversationId: refused?.id ?? '' }))).rejects.toMatchObject(
+    new NotPossible('TOO_MANY_TRANSCRIPTS'),
+  );
+  // A day later it may be another.
+  await sql`update system_mail set created_at = created_at - interval '25 hours' where recipient = 'victim@out.example'`.execute(db);
+  if (refused !== undefined) expect(await wish(refused)).toBe('queued');
+});
+
+it('two hundred a day of one channel, to whatever addresses [CHAT-4]', async () => {
+  const channel = await talk({ onClose: false });
+  const one = await chat(channel, 'last@out.example');
+  const other = await chat(channel, 'too-late@out.example');
+  const fill = (count: number) =>
+    sql`insert into system_mail (kind, recipient, subject, text, conversation_id, state, reason)
+    select 'TRANSCRIPT', 'x' || n || '@out.example', '', '', ${one.id}, 'UNSENT', 'none' from generate_series(1, ${count}::int) n`.execute(db);
+  await fill(TRANSCRIPTS_OF_CHANNEL - 1);
+  expect(await wish(other)).toBe('queued');
+  await later(one.id);
+  expect(await wish(one)).toBe('too-many');
+  // Another channel has its own.
+  expect(await wish(await chat(await talk({ onClose: false }), 'elsewhere@out.example'))).toBe('queued');
 });
 
 it('fifty wishes at once are one mail; a minute later it is another [CHAT-4]', async () => {
