@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { isChannelFailure, type RawDelivery, type Verdict } from '@trunkline/channel-sdk';
 import type { DoorChannel } from './channel-cache.ts';
-import type { Doorkeeper } from './doorkeeper.ts';
 import { rawOf, refuse, UNREAD, verified, type WebhooksDeps } from './webhooks.ts';
 
 /**
@@ -32,7 +31,8 @@ export async function receiveShared(
 }
 
 /** Those that are being connected first: a handshake is most often theirs. */
-async function askEach({ keeper }: WebhooksDeps, plugin: string, raw: RawDelivery): Promise<Response> {
+async function askEach(deps: WebhooksDeps, plugin: string, raw: RawDelivery): Promise<Response> {
+  const { keeper } = deps;
   for (const door of await keeper.findConnecting({ plugin })) {
     const answered = await answerOf(door);
     if (answered !== undefined) return answered;
@@ -45,18 +45,19 @@ async function askEach({ keeper }: WebhooksDeps, plugin: string, raw: RawDeliver
   return unauthentic();
 
   async function answerOf(door: DoorChannel): Promise<Response | undefined> {
-    const verdict = await verdictOf(keeper, door, raw);
+    const verdict = await verdictOf(deps, door, raw);
     if (verdict?.store === true) await keeper.store(door, raw);
     return verdict?.answer;
   }
 }
 
-async function takeForAll({ keeper }: WebhooksDeps, plugin: string, addresses: readonly string[], raw: RawDelivery): Promise<Response> {
+async function takeForAll(deps: WebhooksDeps, plugin: string, addresses: readonly string[], raw: RawDelivery): Promise<Response> {
+  const { keeper } = deps;
   const taking: DoorChannel[] = [];
   let answer: Response | undefined;
   for (const key of await keeper.keysOf(plugin, addresses)) {
     const door = await keeper.find(key);
-    const verdict = door === undefined ? undefined : await verdictOf(keeper, door, raw);
+    const verdict = door === undefined ? undefined : await verdictOf(deps, door, raw);
     if (door === undefined || verdict === undefined) continue;
     answer ??= verdict.answer;
     if (verdict.store) taking.push(door);
@@ -67,9 +68,9 @@ async function takeForAll({ keeper }: WebhooksDeps, plugin: string, addresses: r
 }
 
 /** Undefined: not authentic for this channel, whose secret may be another app's. What else goes wrong is nobody's no, and is thrown. */
-async function verdictOf(keeper: Doorkeeper, door: DoorChannel, raw: RawDelivery): Promise<Verdict | undefined> {
+async function verdictOf({ keeper, verifyMs }: WebhooksDeps, door: DoorChannel, raw: RawDelivery): Promise<Verdict | undefined> {
   try {
-    return await verified(keeper, door, raw);
+    return await verified(keeper, door, raw, verifyMs);
   } catch (error) {
     if (isChannelFailure(error) && error.failure.code === 'Unauthentic') return undefined;
     throw new DoorFailure(door, error);

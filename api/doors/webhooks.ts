@@ -8,11 +8,15 @@ import type { Doorkeeper } from './doorkeeper.ts';
 
 /** Seconds after which a provider may come again. */
 const RETRY_AFTER = '5';
+/** Milliseconds `verify` may take: it calls nobody. Beyond it the provider is told to come again. */
+export const VERIFY_MS = 10_000;
 
 export interface WebhooksDeps {
   readonly keeper: Doorkeeper;
   readonly bodies: Bodies;
   readonly clientAddress: ClientAddress;
+  /** Milliseconds in place of `VERIFY_MS`. */
+  readonly verifyMs?: number;
 }
 
 /**
@@ -20,7 +24,7 @@ export interface WebhooksDeps {
  * nothing but the database is waited for.
  */
 export async function receiveWebhook(
-  { keeper, bodies, clientAddress }: WebhooksDeps,
+  { keeper, bodies, clientAddress, verifyMs }: WebhooksDeps,
   request: Request,
   path: { readonly plugin: string; readonly channelKey: string; readonly pathAndQuery: string },
   incoming: IncomingMessage | undefined,
@@ -38,7 +42,7 @@ export async function receiveWebhook(
   if ('refused' in body) return new Response(null, UNREAD[body.refused]);
   const raw = rawOf(keeper, request, incoming, path.pathAndQuery, body.bytes);
   try {
-    const verdict = await verified(keeper, door, raw);
+    const verdict = await verified(keeper, door, raw, verifyMs);
     if (verdict.store) await keeper.store(door, raw);
     return verdict.answer;
   } catch (error) {
@@ -49,14 +53,26 @@ export async function receiveWebhook(
 }
 
 /** What the plugin says of a delivery. One that it can not judge yet has what it lacks renewed, for the provider comes again. */
-export async function verified(keeper: Doorkeeper, door: DoorChannel, raw: RawDelivery): Promise<Verdict> {
+export async function verified(keeper: Doorkeeper, door: DoorChannel, raw: RawDelivery, verifyMs = VERIFY_MS): Promise<Verdict> {
   if (door.plugin.verify === undefined) throw new ChannelFailure({ code: 'Unauthentic' });
+  const timeUp = Promise.withResolvers<never>();
+  // Its body is held in memory meanwhile, which is everybody's.
+  const timer = setTimeout(() => timeUp.reject(new VerifyTimedOut()), verifyMs);
   try {
-    return await door.plugin.verify(raw, verifyContext(door));
+    const verdict = await Promise.race([door.plugin.verify(raw, verifyContext(door)), timeUp.promise]);
+    // One that was given before is of no more use, and what is no answer would fail only once the delivery is stored.
+    if (!(verdict?.answer instanceof Response) || verdict.answer.bodyUsed) throw new TypeError('verify gave no answer');
+    return verdict;
   } catch (error) {
     if (isChannelFailure(error) && error.failure.code === 'Unavailable') keeper.askRenewal(door);
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
+}
+
+class VerifyTimedOut extends Error {
+  override readonly name = 'VerifyTimedOut';
 }
 
 /** What a plugin verifies with: the channel's state is only to be read. */
@@ -102,7 +118,7 @@ function headersOf(request: Request, incoming: IncomingMessage | undefined): Rec
 
 /** What a provider is told of a delivery that was not taken. */
 export function refuse(keeper: Doorkeeper, error: unknown, named: Readonly<Record<string, string>>): Response {
-  const code = isChannelFailure(error) ? error.failure.code : 'Unexpected';
+  const code = isChannelFailure(error) ? error.failure.code : error instanceof VerifyTimedOut ? 'TimedOut' : 'Unexpected';
   keeper.log('a delivery was not taken', { ...named, code });
   switch (code) {
     case 'Unauthentic':
@@ -112,6 +128,7 @@ export function refuse(keeper: Doorkeeper, error: unknown, named: Readonly<Recor
       return new Response(null, { status: 400 });
     case 'Unavailable':
     case 'RateLimited':
+    case 'TimedOut':
       return unavailable();
     default:
       return new Response(null, { status: 500 });
