@@ -22,18 +22,55 @@ export type FailureCode = Failure['code'];
 export class ChannelFailure extends Error {
   readonly failure: Failure;
   constructor(failure: Failure, options?: { readonly cause?: unknown }) {
-    super(describeFailure(failure), options);
+    const kept = shortened(failure);
+    super(describeFailure(kept), options);
     this.name = 'ChannelFailure';
-    this.failure = failure;
+    this.failure = kept;
   }
 }
 
-/** Whether an error is a `ChannelFailure`. By name too: a plugin may bring its own copy of this package, whose class is another. */
+/** Characters of a reason that are kept: it is a code or a fixed phrase. */
+const REASON_CHARACTERS = 500;
+
+/** As it can be stored and logged, whatever a provider put into it. */
+function shortened(failure: Failure): Failure {
+  const short = (text: string): string => text.slice(0, REASON_CHARACTERS).replaceAll('\0', '').toWellFormed();
+  if ('reason' in failure && typeof failure.reason === 'string') return { ...failure, reason: short(failure.reason) };
+  if ('where' in failure && typeof failure.where === 'string') return { ...failure, where: short(failure.where) };
+  return failure;
+}
+
+/**
+ * Whether an error is a `ChannelFailure` that says what its code promises; one that does not is as unexpected as any other error. By name too: a
+ * plugin may bring its own copy of this package, whose class is another.
+ */
 export function isChannelFailure(error: unknown): error is ChannelFailure {
-  if (error instanceof ChannelFailure) return true;
   if (!(error instanceof Error) || error.name !== 'ChannelFailure' || !('failure' in error)) return false;
-  const { failure } = error;
-  return typeof failure === 'object' && failure !== null && 'code' in failure && typeof failure.code === 'string';
+  return isFailure(error.failure);
+}
+
+function isFailure(failure: unknown): failure is Failure {
+  if (typeof failure !== 'object' || failure === null || !('code' in failure)) return false;
+  const field = (name: string): unknown => Reflect.get(failure, name);
+  const isText = (given: unknown): boolean => typeof given === 'string' && given.length <= REASON_CHARACTERS;
+  switch (failure.code) {
+    case 'Unauthentic':
+      return true;
+    case 'Malformed':
+      return isText(field('where'));
+    case 'RateLimited':
+      // Within a year: PostgreSQL reckons with it.
+      return typeof field('retryAfterSeconds') === 'number' && Math.abs(Number(field('retryAfterSeconds'))) <= 366 * 86_400;
+    case 'OutsideWindow':
+      return isText(field('closedAt'));
+    case 'Unavailable':
+    case 'Rejected':
+    case 'Disconnected':
+    case 'MaybeSent':
+      return isText(field('reason'));
+    default:
+      return false;
+  }
 }
 
 /** Whether trying again, by itself or by hand, can help. */
