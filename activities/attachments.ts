@@ -178,10 +178,10 @@ async function fail(round: Round, file: FetchedFile, reason: string): Promise<vo
   count(round, file, await failFetch(round.engine.db, file, reason));
 }
 
-function count({ engine, tally }: Round, file: FetchedFile, { value }: Awaited<ReturnType<typeof storeFetched | typeof failFetch>>): void {
+function count({ engine, channel, tally }: Round, file: FetchedFile, { value }: Awaited<ReturnType<typeof storeFetched | typeof failFetch>>): void {
   if (value === null) return;
   tally[value] += 1;
-  engine.log.info({ attachmentId: file.attachmentId, messageId: file.messageId, state: value }, 'an attachment was settled');
+  engine.log.info({ channel: channel.key, attachmentId: file.attachmentId, messageId: file.messageId, state: value }, 'an attachment was settled');
 }
 
 /** At most `fetchSeconds`, whether or not the plugin heeds its signal. */

@@ -67,7 +67,7 @@ export async function sendFirst(engine: Engine, conversationId: string, stopped:
     (channelKey, message) => {
       if (channelKey !== channel.key) throw new ChannelChanged();
       try {
-        return channel.reserve(message);
+        return checkedIds(channel.reserve(message));
       } catch (error) {
         // It must not hold the conversation for ever: claimed all the same, and failed without being sent.
         refused = error ?? new Error('reserve threw');
@@ -105,7 +105,7 @@ export async function sendFirst(engine: Engine, conversationId: string, stopped:
   );
   await wake(engine, settled.wakes);
   const code = outcome.kind === 'sent' ? 'SENT' : outcome.failure.code;
-  engine.log.info({ messageId, conversationId, attempt: claimed.attempt, outcome: code }, 'a message was tried');
+  engine.log.info({ messageId, conversationId, channel: channel.key, attempt: claimed.attempt, outcome: code }, 'a message was tried');
   return result(outcome.kind === 'sent' ? 'SENT' : 'FAILED', { messageId, heldBy: outcome.kind === 'sent' ? null : inWords(code) });
 }
 
@@ -236,10 +236,25 @@ async function askAgain({ db, now }: Engine, { message, attempt }: Claimed, seco
 
 /** A receipt without an id is worse than none: nothing would ever be matched with it. */
 function checkedReceipt(receipt: SendReceipt): SendReceipt {
-  if (typeof receipt?.providerMessageId !== 'string' || receipt.providerMessageId === '' || !Array.isArray(receipt.keys)) {
+  if (!areIds(receipt) || (receipt.state !== 'sent' && receipt.state !== 'delivered')) {
     throw new ChannelFailure({ code: 'MaybeSent', reason: 'the plugin gave no receipt' });
   }
   return receipt;
+}
+
+/** What can not be stored would hold the conversation for ever. */
+function checkedIds(reserved: ReservedIds | undefined): ReservedIds | undefined {
+  if (reserved !== undefined && !areIds(reserved)) throw new ChannelFailure({ code: 'Malformed', where: 'reserve' });
+  return reserved;
+}
+
+function areIds(given: ReservedIds | undefined): boolean {
+  return isId(given?.providerMessageId) && Array.isArray(given?.keys) && given.keys.length <= LIMITS.threadKeys && given.keys.every(isId);
+}
+
+/** As a thread key that comes in: PostgreSQL indexes them. */
+function isId(given: unknown): boolean {
+  return typeof given === 'string' && given !== '' && Buffer.byteLength(given) <= 2_000 && !given.includes('\0');
 }
 
 class TimeUp extends Error {}
