@@ -9,9 +9,11 @@ import { openDatabase } from '#db/database.ts';
 import { pendingMigrations } from '#db/migrate.ts';
 import { createDns } from '#runtime/dns.ts';
 import { environmentOrExit } from '#runtime/environment.ts';
+import { guarded } from '#runtime/guarded-plugin.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
 import { createPluginContext, webhookUrlOf } from '#runtime/plugin-context.ts';
+import { outliveStrayRejections } from '#runtime/stray-failures.ts';
 import { createDevMailPage } from './dev-mail.ts';
 import { createDevTryPage } from './dev-try.ts';
 import { createFileDoors } from './doors/files.ts';
@@ -31,6 +33,8 @@ const KEEP_ALIVE_MS = 75_000;
 
 const env = environmentOrExit();
 const log = createLogger({ service: 'api', level: env.logLevel });
+outliveStrayRejections((message, fields) => log.error(fields, message));
+const plugins = config.plugins.map((plugin) => guarded(plugin, (message, fields) => log.error(fields, message)));
 const lifecycle = createLifecycle({ onMessage: (message) => log.info(message) });
 
 const db = openDatabase(env.databaseUrl, { name: 'trunkline-api', max: 20 });
@@ -65,7 +69,7 @@ const gate = createGate({
 const graphql = createGraphqlHandler({
   db,
   keys,
-  plugins: config.plugins,
+  plugins,
   publicUrl: env.publicUrl,
   feed,
   live,
@@ -74,7 +78,7 @@ const graphql = createGraphqlHandler({
     createPluginContext(channel, {
       sign: (text) => keys.signFor(channel.key, text),
       log: (message, fields) => log.info({ ...fields, plugin }, message),
-      webhookUrl: webhookUrlOf(env.publicUrl, config.plugins.find(({ key }) => key === plugin) ?? { key: plugin }, channel.key),
+      webhookUrl: webhookUrlOf(env.publicUrl, plugins.find(({ key }) => key === plugin) ?? { key: plugin }, channel.key),
     }),
   graphiql: env.mode === 'development',
   gate,
@@ -85,7 +89,7 @@ const graphql = createGraphqlHandler({
 const doors = createDoors({
   db,
   keys,
-  plugins: config.plugins,
+  plugins,
   waker,
   resolveDns: createDns(env.dnsServers),
   rates,
@@ -106,7 +110,7 @@ app.route('/', doors.app);
 app.route('/', createFileDoors({ db, keys, gate, corsOrigins: env.corsOrigins }));
 if (env.mode === 'development') {
   app.route('/', createDevMailPage(db, env.publicUrl));
-  app.route('/', createDevTryPage({ db, plugins: config.plugins, publicUrl: env.publicUrl }));
+  app.route('/', createDevTryPage({ db, plugins, publicUrl: env.publicUrl }));
 }
 app.onError((error, context) => {
   return context.json({ error: 'unexpected', errorId: unexpected(error) }, 500);
@@ -115,7 +119,7 @@ app.onError((error, context) => {
 /** As `LISTEN_PORTS` says; without it, a single plugin with a server of its own gets the mail port. */
 function listenPorts(): ReadonlyMap<string, number> {
   if (env.listenPorts !== undefined) return env.listenPorts;
-  const [only, ...others] = config.plugins.filter((plugin) => plugin.listen !== undefined);
+  const [only, ...others] = plugins.filter((plugin) => plugin.listen !== undefined);
   return new Map(only === undefined || others.length > 0 ? [] : [[only.key, env.smtpPort]]);
 }
 
@@ -136,7 +140,7 @@ const server = await listen();
 lifecycle.onShutdown('server', () => close(server));
 await doors.listen();
 lifecycle.onShutdown('doors', () => doors.close());
-log.info({ host: env.host, port: env.port, mode: env.mode, plugins: config.plugins.map((plugin) => plugin.key) }, 'api listens');
+log.info({ host: env.host, port: env.port, mode: env.mode, plugins: plugins.map((plugin) => plugin.key) }, 'api listens');
 
 function listen(): Promise<ServerType> {
   return new Promise((resolve, reject) => {

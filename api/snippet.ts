@@ -7,5 +7,5 @@ export function snippetOf(
   channel: { readonly key: string; readonly plugin: string; readonly settings: unknown },
 ): string | null {
   const plugin = plugins.find(({ key }) => key === channel.plugin);
-  return plugin?.snippet?.(channel.settings, `${publicUrl}/pages/${plugin.key}/${channel.key}`) ?? null;
+  return plugin?.snippet?.(channel.settings, `${publicUrl}/pages/${plugin.key}/${channel.key}`) || null;
 }

@@ -7,8 +7,10 @@ import { createActivities } from '#activities/index.ts';
 import { keysFrom } from '#commands/secrets.ts';
 import { openDatabase } from '#db/database.ts';
 import { environmentOrExit, type Environment } from '#runtime/environment.ts';
+import { guarded } from '#runtime/guarded-plugin.ts';
 import { createLifecycle } from '#runtime/lifecycle.ts';
 import { createLogger } from '#runtime/log.ts';
+import { outliveStrayRejections } from '#runtime/stray-failures.ts';
 import { missingTemporalSetup } from '#runtime/temporal-setup.ts';
 import { createWaker } from '#runtime/temporal-waker.ts';
 import { connectClient, nativeConnectionOptions, TemporalTooOld } from '#runtime/temporal.ts';
@@ -29,6 +31,8 @@ async function main(): Promise<void> {
   const environment = environmentOrExit();
   const log = createLogger({ service: 'worker', level: environment.logLevel });
   installRuntime(log);
+  outliveStrayRejections((message, fields) => log.error(fields, message));
+  const plugins = config.plugins.map((plugin) => guarded(plugin, (message, fields) => log.error(fields, message)));
   const lifecycle = createLifecycle({ onMessage: (message) => log.info(message), timeoutMs: 25_000 });
   const db = openDatabase(environment.databaseUrl, { max: CONNECTIONS, name: 'trunkline-worker' });
   lifecycle.onShutdown('PostgreSQL', () => db.destroy());
@@ -71,7 +75,7 @@ async function main(): Promise<void> {
     const set = createActivities({
       db,
       keys: keysFrom(environment.secret),
-      plugins: config.plugins,
+      plugins,
       configUrl,
       publicUrl: environment.publicUrl,
       waker: createWaker(client),
@@ -84,7 +88,7 @@ async function main(): Promise<void> {
     try {
       if (lifecycle.stopping()) break;
       workers = await runWorkers({ connection: native, namespace: environment.temporal.namespace, bundle, activities: set.activities, log });
-      log.info({ namespace: environment.temporal.namespace, plugins: config.plugins.map((one) => one.key) }, 'the worker runs');
+      log.info({ namespace: environment.temporal.namespace, plugins: plugins.map((one) => one.key) }, 'the worker runs');
       await workers.done;
     } catch (error) {
       log.error({ err: error }, 'the worker ended; it is started anew');
