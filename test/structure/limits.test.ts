@@ -10,7 +10,7 @@ import { HTML_LIMITS } from '#commands/safe-html.ts';
 import { HELD_SECONDS, TELL_SECONDS } from '#commands/provider-calls.ts';
 import { RENEW_AFTER_HOURS, RENEW_AGAIN_MINUTES, RENEW_ASK_SECONDS } from '#commands/renewals.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
-import { ASK_AGAIN_SECONDS, TRANSCRIPT_MESSAGES } from '#commands/transcripts.ts';
+import { ASK_AGAIN_SECONDS, TRANSCRIPT_MESSAGES, TRANSCRIPTS_OF_CHANNEL, TRANSCRIPTS_TO_ADDRESS } from '#commands/transcripts.ts';
 import { TEMPLATES_REMEMBERED_SECONDS, TEMPLATES_SECONDS } from '#commands/templates.ts';
 import { UNUSED_UPLOADS } from '#commands/uploads.ts';
 import { HISTORY_PAGE } from '#commands/visitor-messages.ts';
@@ -38,6 +38,8 @@ const constants = new Map<string, number>([
   ['commands.UNUSED_UPLOADS', UNUSED_UPLOADS],
   ['commands.ASK_AGAIN_SECONDS', ASK_AGAIN_SECONDS],
   ['commands.TRANSCRIPT_MESSAGES', TRANSCRIPT_MESSAGES],
+  ['commands.TRANSCRIPTS_TO_ADDRESS', TRANSCRIPTS_TO_ADDRESS],
+  ['commands.TRANSCRIPTS_OF_CHANNEL', TRANSCRIPTS_OF_CHANNEL],
   ['commands.GONE_AFTER_SECONDS', GONE_AFTER_SECONDS],
   ['commands.HISTORY_PAGE', HISTORY_PAGE],
   ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
