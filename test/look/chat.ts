@@ -409,8 +409,23 @@ async function away({ browser, look, chat, site }: Visit): Promise<void> {
   await page.keyboard.press('Enter');
   await arrived(chat, 1);
   look.see('the address goes with the message, and nothing stays behind', [chat.emails, await page.inputValue('textarea')], [['ada@example.com'], '']);
-  await page.getByText('Our answer also goes').waitFor();
+  await page.getByText('answers go to the email address you gave').waitFor();
   await look.shot(page, 'chat-away-given');
+  await page.getByRole('button', { name: 'Change' }).click();
+  look.see('the address can be changed, from an empty field', [await focused(page), await page.inputValue('#email')], ['Your email address', '']);
+  look.see('and that is accessible', [await violations(page), await tooSmall(page)], [[], []]);
+  await look.shot(page, 'chat-away-change');
+  await page.getByRole('button', { name: 'Keep the one I gave' }).click();
+  look.see('or kept after all', await page.getByLabel('Your email address').isVisible(), false);
+  await page.getByRole('button', { name: 'Change' }).click();
+  await say(page, 'Another thing');
+  await arrived(chat, 2);
+  look.see('who leaves it empty writes all the same', chat.emails, ['ada@example.com']);
+  await page.getByLabel('Your email address').fill('ada.l@example.com');
+  await say(page, 'That was mistyped');
+  await arrived(chat, 3);
+  await page.getByText('answers go to the email address you gave').waitFor();
+  look.see('the other one goes with the next message', chat.emails, ['ada@example.com', 'ada.l@example.com']);
   await page.reload();
   await page.getByText('My lamp is broken').waitFor();
   look.see(
@@ -428,8 +443,8 @@ async function away({ browser, look, chat, site }: Visit): Promise<void> {
   await look.shot(dark, 'chat-away-phone-dark');
   await say(dark, 'No address from me');
   await dark.getByRole('button', { name: 'Send without it' }).click();
-  await arrived(chat, 2);
-  look.see('nobody has to give one', [chat.stored.at(-1)?.text, chat.emails.length], ['No address from me', 1]);
+  await arrived(chat, 4);
+  look.see('nobody has to give one', [chat.stored.at(-1)?.text, chat.emails.length], ['No address from me', 2]);
   await other.close();
 }
 

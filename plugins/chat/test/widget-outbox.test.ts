@@ -129,6 +129,20 @@ test('what was written before a reload goes out after it, with all that belongs 
   expect(posted.at(-1)).toBe('id1 one');
 });
 
+test('an address is kept as long as its message may go out again, and no longer [CHAT-3]', async () => {
+  const { storage, time, posted, tab } = browser([OFFLINE, TAKEN, { type: 'refused', problem: 'No.' }]);
+  const outbox = tab();
+  const kept = (): string => Array.from({ length: storage.length }, (_one, at) => storage.getItem(storage.key(at) ?? '')).join();
+  outbox.add({ text: 'one', email: 'ada@example.com' });
+  await time.pass(0);
+  expect(kept()).toContain('ada@example.com');
+  await time.pass(60_000);
+  outbox.add({ text: 'two', email: 'ben@example.com' });
+  await time.pass(60_000);
+  expect([posted.length, states(outbox)]).toEqual([3, ['one sent', 'two refused']]);
+  expect(kept()).not.toContain('example.com');
+});
+
 test('two tabs that send at once send everything once and in order [CHAT-2]', async () => {
   const { time, posted, tab, most } = browser([TAKEN, OFFLINE, TAKEN, { type: 'later', why: 'busy', ms: 1_000 }]);
   const tabs = [tab(), tab(), tab()];

@@ -22,7 +22,10 @@ export interface Chat {
   connection(): 'live' | 'connecting' | 'offline' | 'none';
   /** The history is there: what comes from now on is new. */
   settled(): boolean;
-  email(): 'wanted' | 'given' | 'not-asked';
+  /** `changed`: one was given, and another is wanted in its place. */
+  email(): 'wanted' | 'given' | 'changed' | 'not-asked';
+  /** Whether another address is wanted in place of the one that was given. */
+  changeEmail(wanted: boolean): void;
   isOpen(): boolean;
   open(): void;
   close(): void;
@@ -53,6 +56,8 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
 
   const talk = createTalk(base, token, aloneAs(`${prefix}:visitor`, locks), () => {
     connection.forget();
+    // Of somebody else now, as far as the server knows.
+    keep.set('email', null);
     for (const { id, state } of outbox.items()) if (state === 'sent') outbox.drop(id);
   });
   const found = await talk.config();
@@ -72,6 +77,7 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
   let told = keep.get('read');
   let open = tab.get('open') !== null;
   let emailWanted = false;
+  let emailChanges = false;
 
   const outbox = createOutbox({
     keep,
@@ -220,8 +226,12 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
     settled: () => settled,
     email() {
       const given = keep.get('email') !== null || outbox.items().some(({ email, state }) => email !== undefined && state !== 'refused');
-      if (given) return 'given';
+      if (given) return emailChanges ? 'changed' : 'given';
       return emailWanted || (config.asksEmail && !(available && config.enabled)) ? 'wanted' : 'not-asked';
+    },
+    changeEmail(now) {
+      emailChanges = now;
+      changed();
     },
     isOpen: () => open,
     open() {
@@ -244,6 +254,7 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
     say(said) {
       keep.set('wrote', '1');
       toldTyping = 0;
+      if (said.email !== undefined) emailChanges = false;
       outbox.add({ ...said, ...entryPointOf(location.search) });
     },
     drop: outbox.drop,

@@ -113,10 +113,9 @@ export function createOutbox({ keep, post, alone, now, random, newId, later, cha
     keep.set(HOLD, null);
     // The stream may have brought it before this answer came.
     if (keep.get(head.name) === null) return true;
-    keep.set(
-      head.name,
-      JSON.stringify(outcome.type === 'taken' ? { ...head.item, state: 'sent' } : { ...head.item, state: 'refused', problem: outcome.problem }),
-    );
+    // It will not go out again, so nothing has to know the address any longer.
+    const { email: _told, ...rest } = head.item;
+    keep.set(head.name, JSON.stringify(outcome.type === 'taken' ? { ...rest, state: 'sent' } : { ...rest, state: 'refused', problem: outcome.problem }));
     return true;
   }
 
