@@ -1,11 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
-import { isChannelFailure, type Failure, type Plugin } from '@trunkline/channel-sdk';
-import { applyPage, failCatchUp, finishCatchUp, nextCatchUpStep, type CatchUpPlace, type CheckedPage } from '#commands/catch-up.ts';
+import { isChannelFailure, type Failure, type InboundEvent, type Plugin } from '@trunkline/channel-sdk';
+import {
+  applyPage,
+  failCatchUp,
+  finishCatchUp,
+  nextCatchUpStep,
+  UNUSABLE_THRICE,
+  type CatchUpPlace,
+  type CheckedPage,
+  type PageApplied,
+  type SetAsideEvent,
+} from '#commands/catch-up.ts';
 import { loadChannel, type LoadedChannel } from '#commands/channel-settings.ts';
 import { checkPage } from './catch-up-schema.ts';
+import { undeclared } from './declared.ts';
 import type { Engine } from './dependencies.ts';
-import { inCodes } from './failures.ts';
+import { classAndCode, inCodes, isOfTheValue } from './failures.ts';
 import { LIMITS } from './limits.ts';
 import { contextOf } from './plugin-context.ts';
 import { wake } from './wakes.ts';
@@ -86,17 +97,69 @@ async function fetchOne(engine: Engine, channelKey: string, from: CatchUpPlace, 
     return null;
   }
   if (plugin === undefined) return null;
-  for (;;) {
-    const { value, wakes } = await applyPage(engine.db, { keys: engine.keys, capabilities: plugin.capabilities }, from, page.page);
-    if (value.outcome === 'busy') {
-      if (stopped()) return null;
-      await sleep(BUSY_MS);
-      continue;
-    }
-    await wake(engine, wakes);
+  const turn: Turn = { engine, plugin, from, stopped };
+  try {
+    const value = await writePage(turn, page.page);
+    if (value === null) return null;
     if (value.leftOut > 0) engine.log.warn({ channel: channelKey, leftOut: value.leftOut }, 'a provider holds events that are not taken in yet');
+    const aside = page.page.setAside ?? [];
+    if (aside.length > 0) engine.log.warn({ channel: channelKey, setAside: aside.length }, 'a provider holds events that cannot be kept');
     return value.outcome === 'applied' ? value.fresh : null;
+  } catch (error) {
+    if (!isOfTheValue(error)) throw error;
+    engine.log.warn({ channel: channelKey, ...inCodes(error) }, 'a page could not be written');
+    // Like a delivery it is tried three times; then what is at fault is set aside, and the rest goes on (PLUG-11).
+    if (from.tries + 1 >= UNUSABLE_THRICE) return writeEach(turn, page.page);
+    await wake(engine, (await failCatchUp(engine.db, from, { code: 'Malformed', where: 'page' })).wakes);
+    return null;
   }
+}
+
+/** What one page is written with. */
+interface Turn {
+  readonly engine: Engine;
+  readonly plugin: Plugin;
+  readonly from: CatchUpPlace;
+  readonly stopped: () => boolean;
+}
+
+/** Null: nobody waits for it any more. */
+async function writePage({ engine, plugin, from, stopped }: Turn, page: CheckedPage): Promise<PageApplied | null> {
+  for (;;) {
+    const { value, wakes } = await applyPage(engine.db, { keys: engine.keys, capabilities: plugin.capabilities }, from, page);
+    if (value.outcome !== 'busy') {
+      await wake(engine, wakes);
+      return value;
+    }
+    if (stopped()) return null;
+    await sleep(BUSY_MS);
+  }
+}
+
+/** Each event in a transaction of its own, from which the cursor stays where it is; then the rest of the page moves it. Begun anew, what is in already is known. */
+async function writeEach(turn: Turn, page: CheckedPage): Promise<number | null> {
+  const { engine, from, stopped } = turn;
+  const setAside: SetAsideEvent[] = [...(page.setAside ?? [])];
+  let fresh = 0;
+  for (const [at, event] of page.events.entries()) {
+    if (stopped()) return null;
+    try {
+      const value = await writePage(turn, { events: [event], safe: [page.safe[at] ?? null], deliveries: [], cursor: from.cursor ?? undefined, more: true });
+      if (value?.outcome !== 'applied') return null;
+      fresh += value.fresh;
+    } catch (error) {
+      if (!isOfTheValue(error)) throw error;
+      setAside.push({ ...nameOf(event), code: 'NotApplied', reason: classAndCode(error) });
+    }
+  }
+  const value = await writePage(turn, { ...page, events: [], safe: [], setAside });
+  if (value?.outcome !== 'applied') return null;
+  engine.log.warn({ channel: from.channelId, setAside: setAside.length }, 'a provider holds events that cannot be kept');
+  return fresh;
+}
+
+function nameOf(event: Partial<InboundEvent>): Pick<SetAsideEvent, 'type' | 'providerId'> {
+  return { type: event.type ?? '', providerId: 'providerMessageId' in event && typeof event.providerMessageId === 'string' ? event.providerMessageId : null };
 }
 
 type Fetched = { readonly page: CheckedPage } | { readonly failure: Failure };
@@ -119,8 +182,23 @@ async function fetchPage(engine: Engine, plugin: Plugin | undefined, channel: Lo
   if ('where' in checked) return { failure: { code: 'Malformed', where: checked.where } };
   const { events, ...rest } = checked.page;
   if (events.length === 0) return { page: { ...rest, events: [], safe: [] } };
-  const parsed = await engine.pool.check(plugin.key, channel.info, events);
-  return parsed.ok ? { page: { ...rest, events: parsed.events, safe: parsed.safe } } : { failure: { code: 'Malformed', where: parsed.reason } };
+  let parsed = await engine.pool.check(plugin.key, channel.info, events);
+  const oversized = new Set(parsed.ok ? [] : parsed.oversized);
+  const setAside = events.flatMap((event, at) =>
+    oversized.has(at) ? [{ ...nameOf(asEvent(event)), code: 'Malformed' as const, reason: 'too large to be kept' }] : [],
+  );
+  if (oversized.size > 0) {
+    const rest = events.filter((_, at) => !oversized.has(at));
+    parsed = rest.length === 0 ? { ok: true, events: [], safe: [] } : await engine.pool.check(plugin.key, channel.info, rest);
+  }
+  const where = parsed.ok ? undeclared(plugin.capabilities, parsed.events) : undefined;
+  if (where !== undefined) return { failure: { code: 'Malformed', where } };
+  return parsed.ok ? { page: { ...rest, events: parsed.events, safe: parsed.safe, setAside } } : { failure: { code: 'Malformed', where: parsed.reason } };
+}
+
+/** Only of what passed as one but for its size. */
+function asEvent(given: unknown): Partial<InboundEvent> {
+  return typeof given === 'object' && given !== null ? given : {};
 }
 
 function unavailable(reason: string): Fetched {

@@ -72,6 +72,11 @@ export function isConnectionTrouble(error: unknown): boolean {
   return isAway(error) || (code !== undefined && (code.startsWith('40') || code === '25P04' || code === '55P03'));
 }
 
+/** Whether PostgreSQL would not have a value: too large for an index, no such moment, against a constraint. Another one may well be kept. */
+export function isOfTheValue(error: unknown): boolean {
+  return /^(22|23|54)/.test(stateOf(error) ?? '') || error instanceof RangeError;
+}
+
 const NETWORK = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH']);
 
 function stateOf(error: unknown): string | undefined {
@@ -92,6 +97,12 @@ export async function throughTrouble<Value>(work: () => Promise<Value>, goOn: (f
       await sleep(Math.min(FIRST_WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS));
     }
   }
+}
+
+/** The same in words, for a row. Never the message: PostgreSQL's holds the values. */
+export function classAndCode(error: unknown): string {
+  const { code } = codeOf(error);
+  return code === undefined ? classOf(error) : `${classOf(error)} ${code}`;
 }
 
 /** What a log may say of an error: its class and its code. */

@@ -3,12 +3,23 @@ import { z } from 'zod';
 import type { SafeParts } from '#commands/safe-html.ts';
 import { LIMITS } from './limits.ts';
 
-const moment = z.string().refine((text) => !Number.isNaN(Date.parse(text)), 'not a moment');
-const key = z.string().min(1).max(2_000);
+/** A moment that a calendar of four digits has: PostgreSQL reads no other the way JavaScript writes it. */
+const moment = z
+  .string()
+  .refine((text) => !Number.isNaN(Date.parse(text)), { error: 'not a moment', params: { fault: 'shape' }, abort: true })
+  .refine((text) => Date.parse(text) >= FIRST_MOMENT && Date.parse(text) <= LAST_MOMENT, 'before the year 1 or after the year 9999');
+const FIRST_MOMENT = Date.parse('0001-01-01T00:00:00Z');
+const LAST_MOMENT = Date.parse('9999-12-31T23:59:59.999Z');
+/** What stands in an index: PostgreSQL takes so many bytes there, and a character may have four. */
+const indexed = z
+  .string()
+  .min(1)
+  .refine((text) => Buffer.byteLength(text) <= LIMITS.keyBytes, 'too long');
+const key = indexed;
 /** Characters of a text or of HTML: more than any delivery that a door takes can hold. */
 const body = z.string().max(LIMITS.bodyCharacters);
 const keys = z.array(key).max(LIMITS.threadKeys);
-const identity = z.object({ kind: z.enum(IDENTITY_KINDS), value: z.string().min(1).max(2_000), name: z.string().exactOptional() });
+const identity = z.object({ kind: z.enum(IDENTITY_KINDS), value: indexed, name: z.string().exactOptional() });
 const attachment = z.object({
   ref: z.string(),
   fileName: z.string(),
@@ -89,10 +100,20 @@ export function checkSafe(given: unknown): readonly (SafeParts | null)[] {
   return result.success ? result.data : [];
 }
 
-/** What a plugin gave, if it is what the contract says; else where it is not: a path, never a value. */
-export function checkEvents(given: unknown): { readonly events: readonly InboundEvent[] } | { readonly where: string } {
+/**
+ * What a plugin gave, if it is what the contract says; else where it is not: a path, never a value. `oversized`: the positions of those events that have the
+ * right shape and hold something too large or too far away to be kept, which is whoever wrote it, and no fault of the plugin.
+ */
+export function checkEvents(given: unknown): { readonly events: readonly InboundEvent[] } | { readonly where: string; readonly oversized: readonly number[] } {
   const result = events.safeParse(given);
   if (result.success) return { events: result.data };
-  const path = result.error.issues[0]?.path.map(String).join('.') ?? '';
-  return { where: path === '' ? 'events' : `events.${path}` };
+  const { issues } = result.error;
+  const path = issues[0]?.path.map(String).join('.') ?? '';
+  const positions = (some: typeof issues): Set<number> => new Set(some.flatMap(({ path: [at] }) => (typeof at === 'number' ? [at] : [])));
+  const misshapen = positions(issues.filter((issue) => !isOfSize(issue)));
+  return { where: path === '' ? 'events' : `events.${path}`, oversized: [...positions(issues)].filter((at) => !misshapen.has(at)) };
+}
+
+function isOfSize(issue: z.core.$ZodIssue): boolean {
+  return issue.code === 'too_big' || (issue.code === 'custom' && issue.params?.['fault'] !== 'shape');
 }

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { Plugin } from '@trunkline/channel-sdk';
 import { loadChannel } from '#commands/channel-settings.ts';
+import { tellTyping } from '#commands/contact-typing.ts';
 import {
   applyDeliveries,
   failDelivery,
@@ -12,8 +13,9 @@ import {
   type TakenDeliveries,
 } from '#commands/intake.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { undeclared } from './declared.ts';
 import type { Engine } from './dependencies.ts';
-import { isConnectionTrouble, throughTrouble } from './failures.ts';
+import { classAndCode, isConnectionTrouble, throughTrouble } from './failures.ts';
 import { LIMITS } from './limits.ts';
 import { decideConversations } from './routing.ts';
 import { wake } from './wakes.ts';
@@ -156,10 +158,13 @@ async function takeIn(engine: Engine, taken: TakenDeliveries, unsettled: Set<num
     if (watch.stopped()) break;
     const result = await results[index];
     if (result === undefined) break;
-    if (result.ok) {
+    const where = result.ok ? undeclared(plugin.capabilities, result.events) : undefined;
+    if (where !== undefined) {
+      await fail(engine, taken, id, 'Malformed', where, unsettled, sum);
+    } else if (result.ok) {
       parsed.push({ deliveryId: id, receivedAt: raw.receivedAt, events: result.events, safe: result.safe });
     } else {
-      await fail(engine, id, result.code, result.reason, unsettled, sum);
+      await fail(engine, taken, id, result.code, result.reason, unsettled, sum);
     }
     if (parsed.length >= LIMITS.deliveriesPerBatch || now() - writtenAt > WRITE_AFTER_MS) await write();
   }
@@ -188,21 +193,33 @@ async function apply(
       }
       sum.processed += value.applied;
       for (const { deliveryId } of parsed) unsettled.delete(deliveryId);
-      return await wake(engine, wakes);
+      await wake(engine, wakes);
+      await tellTyping(db, plugin.capabilities, taken.channelId, parsed, engine.now());
+      return;
     }
   } catch (error) {
     if (isConnectionTrouble(error)) throw error;
     const [only] = parsed;
-    if (parsed.length === 1 && only !== undefined) return fail(engine, only.deliveryId, 'NotApplied', classAndCode(error), unsettled, sum);
+    if (parsed.length === 1 && only !== undefined) {
+      return fail(engine, taken, only.deliveryId, 'NotApplied', classAndCode(error), unsettled, sum);
+    }
     for (const one of parsed) await apply(engine, plugin, taken, [one], unsettled, watch, sum);
   }
 }
 
-async function fail(engine: Engine, deliveryId: number, code: string, reason: string, unsettled: Set<number>, sum: Tally): Promise<void> {
+async function fail(
+  engine: Engine,
+  { channelKey }: TakenDeliveries,
+  deliveryId: number,
+  code: string,
+  reason: string,
+  unsettled: Set<number>,
+  sum: Tally,
+): Promise<void> {
   const { value, wakes } = await failDelivery(engine.db, deliveryId, code, reason);
   unsettled.delete(deliveryId);
   if (value.setAside) sum.setAside += 1;
-  engine.log.warn({ deliveryId, code, setAside: value.setAside }, 'a delivery could not be taken in');
+  engine.log.warn({ channel: channelKey, deliveryId, code, setAside: value.setAside }, 'a delivery could not be taken in');
   await wake(engine, wakes);
 }
 
@@ -212,10 +229,4 @@ class PluginMissing extends Error {
     super(`the config names no plugin "${plugin}"`);
     this.name = 'PluginMissing';
   }
-}
-
-/** Never the message: PostgreSQL's holds the values. */
-function classAndCode(error: unknown): string {
-  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
-  return `${error instanceof Error ? error.name : typeof error}${typeof code === 'string' ? ` ${code}` : ''}`;
 }

@@ -21,6 +21,8 @@ export const LIMITS = {
   bodyCharacters: 100_000_000,
   /** Thread keys of one kind of a message. */
   threadKeys: 1_000,
+  /** Bytes, as UTF-8, of an identity, a thread key, a dedupe key or a provider's message id: they stand in indexes, which hold 2,704 a row. */
+  keyBytes: 2_600,
   /** Checks of one sender's authentication. */
   authenticationChecks: 20,
   /** Tries of a delivery; after the last it is set aside and listed. */
@@ -49,6 +51,8 @@ export const LIMITS = {
   checksPerCall: 50,
   /** Channels renewed by one call. */
   renewalsPerCall: 50,
+  /** What waited for somebody to become free, read at once to be decided again one by one. */
+  retriesAtOnce: 50,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
   /** Rows of each kind that are removed in one run of the guardian once they are past their time. */

@@ -3,10 +3,10 @@ import type { SafeParts } from '#commands/safe-html.ts';
 import { LIMITS } from './limits.ts';
 import { failed, startThread, type Answered, type Question, type ThreadHandle } from './thread-handle.ts';
 
-/** What became of one delivery's parsing; `safe` is what may be shown of each event's HTML, empty where none brings any. `code` and `reason` hold no content. */
+/** What became of one delivery's parsing; `safe` is what may be shown of each event's HTML, empty where none brings any. `code` and `reason` hold no content; `oversized`: as `checkEvents` has it. */
 export type Parsed =
   | { readonly ok: true; readonly events: readonly InboundEvent[]; readonly safe: readonly (SafeParts | null)[] }
-  | { readonly ok: false; readonly code: string; readonly reason: string };
+  | { readonly ok: false; readonly code: string; readonly reason: string; readonly oversized?: readonly number[] };
 
 /** What was taken out of a delivery, in the order that was asked for; null: it has none such. */
 export type Extracted =

@@ -167,7 +167,9 @@ function readAnswer(answer: Exclude<ParseAnswer, { type: 'ready' | 'safe' }>): A
       return isFiles(answer.files) ? { ok: true, files: answer.files } : failed('Malformed', 'attachments');
     case 'events': {
       const checked = checkEvents(answer.events);
-      return 'events' in checked ? { ok: true, events: checked.events, safe: [] } : failed('Malformed', checked.where);
+      return 'events' in checked
+        ? { ok: true, events: checked.events, safe: [] }
+        : { ok: false, code: 'Malformed', reason: checked.where, oversized: checked.oversized };
     }
   }
 }

@@ -5,7 +5,7 @@ import { backOffSeconds } from '#domain/outbox.ts';
 import { setHealth } from './channel-health.ts';
 import { takePageIn, type IntakeDeps } from './intake.ts';
 import type { SafeParts } from './safe-html.ts';
-import { transact, type Committed } from './unit.ts';
+import { transact, type Committed, type Unit } from './unit.ts';
 
 /** What a channel's catching up is to do next. */
 export type CatchUpStep =
@@ -22,6 +22,8 @@ export interface CatchUpPlace {
   readonly channelId: string;
   readonly cursor: string | null;
   readonly asked: number;
+  /** How often in a row a page from here could not be used. */
+  readonly tries: number;
 }
 
 /** Seconds between two looks at whether what was fetched has been taken in. */
@@ -38,8 +40,9 @@ export async function nextCatchUpStep(db: Db, channelKey: string, seconds: numbe
     waits: boolean;
     held_by: string | null;
     parsing: boolean;
+    tries: number;
   }>`
-    select id, cursor, catch_up_asked as asked, catch_up_fetched as fetched, catch_up_after as after, catch_up_after > now() as waits, catch_up_held_by as held_by,
+    select id, cursor, catch_up_tries as tries, catch_up_asked as asked, catch_up_fetched as fetched, catch_up_after as after, catch_up_after > now() as waits, catch_up_held_by as held_by,
       exists (select 1 from raw_delivery r where r.channel_id = channel.id and r.recovered and r.state = 'WAITING') as parsing
     from channel where key = ${channelKey} and catch_up_since is not null and disconnected_at is null`.execute(db);
   const [row] = rows;
@@ -49,7 +52,7 @@ export async function nextCatchUpStep(db: Db, channelKey: string, seconds: numbe
   }
   if (row.waits) return { kind: 'wait', until: row.after, why: row.held_by ?? 'BACK_OFF' };
   await sql`update channel set catch_up_until = now() + make_interval(secs => ${seconds}) where id = ${row.id}::uuid`.execute(db);
-  return { kind: 'fetch', from: { channelId: row.id, cursor: row.cursor, asked: row.asked } };
+  return { kind: 'fetch', from: { channelId: row.id, cursor: row.cursor, asked: row.asked, tries: row.tries } };
 }
 
 /** A page as it was checked: `safe` is what may be shown of each event's HTML. */
@@ -59,6 +62,17 @@ export interface CheckedPage {
   readonly deliveries: readonly RawDelivery[];
   readonly cursor: string | undefined;
   readonly more: boolean;
+  /** What cannot be kept, and is passed over with this page. */
+  readonly setAside?: readonly SetAsideEvent[];
+}
+
+/** An event that was given and cannot be kept. `reason` holds no content. */
+export interface SetAsideEvent {
+  readonly type: string;
+  /** Its provider's id, by which it is found there; null: it has none. */
+  readonly providerId: string | null;
+  readonly code: 'Malformed' | 'NotApplied';
+  readonly reason: string;
 }
 
 export interface PageApplied {
@@ -100,6 +114,7 @@ export async function applyPage(db: Db, deps: IntakeDeps, from: CatchUpPlace, pa
         .returning(['key', 'plugin'])
         .executeTakeFirst();
       if (moved === undefined) throw new Overtaken();
+      for (const event of page.setAside ?? []) await setEventAside(unit, from.channelId, event);
       if (page.deliveries.length > 0) unit.wake({ kind: 'intake', channelKey: moved.key, plugin: moved.plugin });
       return { outcome: 'applied', fresh: taken.fresh, leftOut: taken.leftOut };
     });
@@ -107,6 +122,32 @@ export async function applyPage(db: Db, deps: IntakeDeps, from: CatchUpPlace, pa
     if (error instanceof Overtaken) return { value: { outcome: 'overtaken', fresh: 0, leftOut: 0 }, wakes: [] };
     throw error;
   }
+}
+
+/** Characters kept of a provider's id by which an event set aside is found there. */
+const PROVIDER_ID_LENGTH = 200;
+
+/** Listed as a delivery that was set aside is, by its provider's id and without content: there is nothing to redeliver, and its provider still has it. */
+async function setEventAside(unit: Unit, channelId: string, { type, providerId, code, reason }: SetAsideEvent): Promise<void> {
+  const name = (providerId ?? '').slice(0, PROVIDER_ID_LENGTH).replaceAll('\0', '').toWellFormed();
+  const { id } = await unit.tx
+    .insertInto('raw_delivery')
+    .values({
+      channel_id: channelId,
+      method: 'CATCH-UP',
+      url: `${type}:${name}`,
+      headers: '{}',
+      body: Buffer.alloc(0),
+      received_at: sql<Date>`now()`,
+      recovered: true,
+      state: 'SET_ASIDE',
+      settled_at: sql<Date>`now()`,
+      failure_code: code,
+      failure_reason: reason,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  unit.record({ kind: 'DELIVERY_SET_ASIDE', channelId, why: code, data: { deliveryId: id } });
 }
 
 /** Ends a channel's catching up where everything was fetched and taken in and nothing was asked for meanwhile. How many messages a gap gave back is an event (EMAIL-9). */
@@ -129,8 +170,8 @@ export async function finishCatchUp(db: Db, channelKey: string): Promise<Committ
 
 /** Seconds until a channel whose provider is lost is asked again; a check that succeeds has it asked at once. */
 const LOST_SECONDS = 300;
-/** Pages in a row that could not be used, after which that is trouble of the channel. */
-const UNUSABLE_THRICE = 3;
+/** Pages in a row that could not be used, after which that is trouble of the channel, and what of them cannot be written is passed over. */
+export const UNUSABLE_THRICE = 3;
 
 /** A page that could not be had: the channel waits, and where its provider is lost, its health says so (CH-4). */
 export async function failCatchUp(db: Db, from: CatchUpPlace, failure: Failure): Promise<Committed<void>> {

@@ -12,7 +12,7 @@ import { keptIds } from './intake-known.ts';
 import { applyMessages, type Taken, threadKeys } from './intake-messages.ts';
 import { ownId } from './own-ids.ts';
 import { applyReceipts } from './receipts.ts';
-import { NotFound } from './refusals.ts';
+import { NotFound, NotPossible } from './refusals.ts';
 import type { SafeParts } from './safe-html.ts';
 import type { Keys } from './secrets.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
@@ -207,7 +207,7 @@ async function takeEvents(
     addedBy(events),
   );
   await applyIdentities(unit, channelId, events);
-  await applyReceipts(unit, channelId, events);
+  await applyReceipts(unit, channelId, deps.capabilities.live === true, events);
   // What a page of catching up says of there being more is asked for anyway.
   const told = fresh.flatMap((one) => (one.deliveryId === null ? [] : one.events.flatMap((event) => (event.type === 'catch-up' ? [event.why] : []))));
   if (told.length > 0) await askCatchUp(unit, channelId, told.includes('gap') ? 'gap' : 'news');
@@ -318,15 +318,16 @@ export async function untake(db: Db, deliveryIds: readonly number[]): Promise<vo
   await sql`update raw_delivery set tries = tries - 1 where id = any(${deliveryIds}::bigint[]) and state = 'WAITING' and tries > 0`.execute(db);
 }
 
-/** Lets a delivery that was set aside be taken in again, once its plugin is mended (PLUG-11). Throws `NotFound`. */
+/** Lets a delivery that was set aside be taken in again, once its plugin is mended (PLUG-11). Throws `NotFound`; `NotPossible` for an event of catching up, of which nothing was kept. */
 export async function redeliver(unit: Unit, input: { readonly deliveryId: number }): Promise<{ deliveryId: number }> {
   const row = await unit.tx
     .updateTable('raw_delivery')
     .set({ state: 'WAITING', settled_at: null, tries: 0, failure_code: null, failure_reason: null })
     .where('id', '=', input.deliveryId)
     .where('state', '=', 'SET_ASIDE')
-    .returning('channel_id')
+    .returning(['channel_id', sql<boolean>`recovered and body = ''`.as('empty')])
     .executeTakeFirst();
+  if (row?.empty === true) throw new NotPossible('DELIVERY_NOT_KEPT');
   if (row === undefined) throw new NotFound('delivery set aside', String(input.deliveryId));
   const channel = await unit.tx.selectFrom('channel').select(['key', 'plugin']).where('id', '=', row.channel_id).executeTakeFirstOrThrow();
   unit.wake({ kind: 'intake', channelKey: channel.key, plugin: channel.plugin });

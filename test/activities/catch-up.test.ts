@@ -7,7 +7,7 @@ import { createActivities, type ActivitySet } from '#activities/index.ts';
 import { drain } from '#activities/intake.ts';
 import { connectChannel, disconnectChannel } from '#commands/channels.ts';
 import { findStuck } from '#commands/guardian.ts';
-import { storeDelivery } from '#commands/intake.ts';
+import { redeliver, storeDelivery } from '#commands/intake.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import type { StartRequest } from '#workflows/contract.ts';
@@ -157,11 +157,57 @@ it('the cursor moves with the messages or not at all [PLUG-7]', async () => {
   const channel = await connect();
   const refused = sql.lit(ids[4] ?? '');
   await sql`alter table message add constraint not_this_one check (provider_message_id <> ${refused})`.execute(db);
-  await expect(goOn(channel)).rejects.toThrow();
+  expect(await goOn(channel)).toMatchObject({ more: true, heldBy: 'Malformed' });
   expect([await messages(channel), (await row(channel)).cursor]).toEqual([ids.slice(0, 3), '3']);
   await sql`alter table message drop constraint not_this_one`.execute(db);
+  await soon(channel);
   expect(await goOn(channel)).toMatchObject({ pages: 1, fresh: 3, more: false });
   expect(await messages(channel)).toEqual(ids);
+});
+
+const asides = async ({ channelId }: Channel) =>
+  db.selectFrom('raw_delivery').select(['id', 'url', 'body', 'state', 'failure_code', 'failure_reason']).where('channel_id', '=', channelId).execute();
+/** Nothing of it repeats, so PostgreSQL cannot make it smaller. */
+const dense = (characters: number): string =>
+  Array.from({ length: characters }, (_, at) => String.fromCharCode(0x4e00 + ((at * at * 7919 + at * 104_729) % 20_000))).join('');
+
+it('an event that is too large to be kept is set aside by its id, and the others come in [PLUG-7, PLUG-11]', async () => {
+  const [first = '', huge = '', last = '', alone = ''] = [...hold(1), ...hold(1, { from: dense(900) }), ...hold(1), ...hold(1, { from: dense(900) })];
+  const channel = await connect();
+  expect(await goOn(channel)).toMatchObject({ pages: 2, fresh: 2, more: false, heldBy: null });
+  expect(await messages(channel)).toEqual([first, last]);
+  expect(await row(channel)).toMatchObject({ cursor: '4', catch_up_since: null, health: 'CONNECTED' });
+  const kept = await asides(channel);
+  expect(kept.map(({ url, state, failure_code: code }) => ({ url, state, code }))).toEqual(
+    [huge, alone].map((id) => ({ url: `message:${id}`, state: 'SET_ASIDE', code: 'Malformed' })),
+  );
+  // Of its content nothing is kept, so there is nothing to redeliver.
+  expect(kept.map(({ body }) => body.length)).toEqual([0, 0]);
+  await expect(run((unit) => redeliver(unit, { deliveryId: kept[0]?.id ?? 0 }))).rejects.toMatchObject({ reason: 'DELIVERY_NOT_KEPT' });
+  expect(await db.selectFrom('event').select('why').where('channel_id', '=', channel.channelId).where('kind', '=', 'DELIVERY_SET_ASIDE').execute()).toEqual([
+    { why: 'Malformed' },
+    { why: 'Malformed' },
+  ]);
+});
+
+it('an event that PostgreSQL would not write is set aside at the third try, and the others come in [PLUG-7, PLUG-11]', async () => {
+  const ids = hold(7);
+  const channel = await connect();
+  const refused = ids[4] ?? '';
+  await sql`alter table message add constraint nor_this_one check (provider_message_id <> ${sql.lit(refused)})`.execute(db);
+  try {
+    for (let tries = 1; tries <= 2; tries += 1) {
+      expect(await goOn(channel)).toMatchObject({ more: true, heldBy: 'Malformed' });
+      expect(await row(channel)).toMatchObject({ cursor: '3', catch_up_tries: tries });
+      await soon(channel);
+    }
+    expect(await goOn(channel)).toMatchObject({ pages: 2, fresh: 3, more: false });
+  } finally {
+    await sql`alter table message drop constraint nor_this_one`.execute(db);
+  }
+  expect(await messages(channel)).toEqual(ids.filter((id) => id !== refused));
+  expect(await row(channel)).toMatchObject({ cursor: '7', catch_up_since: null, catch_up_tries: 0 });
+  expect(await asides(channel)).toMatchObject([{ url: `message:${refused}`, state: 'SET_ASIDE', failure_code: 'NotApplied', failure_reason: 'error 23514' }]);
 });
 
 it('what is asked for while a page is fetched is fetched after it [PLUG-7]', async () => {

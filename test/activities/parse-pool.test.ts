@@ -103,6 +103,21 @@ test('a text longer than any door takes is refused, and so are words that are no
   expect(where({ authentication: { verdict: 'pass', by: 'direct', checks: many } })).toBe('events.0.authentication.checks');
 });
 
+test('what would not fit into an index, or into a calendar, is refused by its bytes and its year, and told from what has another shape [PLUG-11]', () => {
+  const typing = (value: string, more: object = {}) => ({ type: 'typing', dedupeKey: 'k', contact: { kind: 'scoped-id', value }, ...more });
+  const at = (occurredAt: string) => checkEvents([typing('v', { occurredAt })]);
+  const han = (bytes: number) => '\u6f22'.repeat(Math.floor(bytes / 3));
+  expect(checkEvents([typing(han(LIMITS.keyBytes))])).toHaveProperty('events');
+  expect(checkEvents([typing('v'), typing(han(LIMITS.keyBytes + 3))])).toEqual({ where: 'events.1.contact.value', oversized: [1] });
+  expect(checkEvents([typing('v', { dedupeKey: han(LIMITS.keyBytes + 3) })])).toEqual({ where: 'events.0.dedupeKey', oversized: [0] });
+  for (const far of ['-000044-03-15T00:00:00.000Z', '0000-12-31T23:59:59.999Z', '+010000-01-01T00:00:00.000Z'])
+    expect(at(far)).toMatchObject({ oversized: [0] });
+  expect(at('0001-01-01T00:00:00.000Z')).toHaveProperty('events');
+  expect(at('soon')).toEqual({ where: 'events.0.occurredAt', oversized: [] });
+  // Too long and of another shape as well: the plugin's fault.
+  expect(checkEvents([typing(han(LIMITS.keyBytes + 3), { contact: { kind: 'none', value: han(LIMITS.keyBytes + 3) } })])).toMatchObject({ oversized: [] });
+});
+
 test('more channels than threads take turns', async () => {
   const results = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map((channel) => parse(channel, message)));
   expect(results.every((result) => result.ok)).toBe(true);
@@ -125,9 +140,10 @@ test('what PostgreSQL can not keep is taken out of every text', () => {
 test('a wrong event is named by its path, never by its value', () => {
   expect(checkEvents([{ type: 'typing', dedupeKey: 'k', contact: { kind: 'nonsense-ada@customer.example', value: 'v' } }])).toEqual({
     where: 'events.0.contact.kind',
+    oversized: [],
   });
-  expect(checkEvents('nothing')).toEqual({ where: 'events' });
+  expect(checkEvents('nothing')).toEqual({ where: 'events', oversized: [] });
   expect(
     checkEvents(Array.from({ length: LIMITS.eventsPerDelivery + 1 }, () => ({ type: 'typing', dedupeKey: 'k', contact: { kind: 'visitor', value: 'v' } }))),
-  ).toEqual({ where: 'events' });
+  ).toEqual({ where: 'events', oversized: [] });
 });
