@@ -78,9 +78,9 @@ export async function advanceOnce(engine: Pick<Engine, 'db' | 'plugins' | 'waker
 }
 
 /** Should it fail, the open decision stays, and the guardian finds it. */
-async function decideNow(engine: Pick<Engine, 'db' | 'waker' | 'log'>, conversationId: string): Promise<void> {
+async function decideNow(engine: Pick<Engine, 'db' | 'plugins' | 'waker' | 'log'>, conversationId: string): Promise<void> {
   try {
-    const decided = await decide(engine.db, { conversationId }, Math.random);
+    const decided = await decide(engine.db, { conversationId }, Math.random, engine.plugins);
     await wake(engine, decided.wakes);
   } catch (error) {
     if (!(error instanceof NotFound)) throw error;

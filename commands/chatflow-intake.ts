@@ -1,5 +1,5 @@
 import type { Capabilities, InboundMessage } from '@trunkline/channel-sdk';
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { ChatflowKind } from '#db/schema.ts';
 import { PERSON_CHOICE, PERSON_LABEL } from '#domain/chatflow.ts';
@@ -122,7 +122,7 @@ export class ChatflowBatch {
       where r.conversation_id = any(${ids}::uuid[]) and r.state = 'ENDED' and c.id = r.conversation_id and c.status = 'OPEN'
         and r.definition -> 'steps' is not null and coalesce(c.owner_id, t.owner_id, c.team_id, t.team_id) is null
         and exists (select 1 from message m where m.conversation_id = c.id and m.arrival > r.seen_arrival and m.direction = 'INBOUND'
-          and (m.choice = ${PERSON_CHOICE} or lower(btrim(m.text)) = lower(coalesce(r.definition ->> 'personLabel', ${PERSON_LABEL}))))
+          and (m.choice = ${PERSON_CHOICE} or ${asLabel(sql`m.text`)} = ${asLabel(sql`coalesce(r.definition ->> 'personLabel', ${PERSON_LABEL})`)}))
       returning r.conversation_id, c.ticket_id`.execute(unit.tx);
     for (const row of anew) this.#started(unit, row.conversation_id, row.ticket_id, 'PERSON_WANTED');
     const { rows } = await sql<{ conversation_id: string }>`
@@ -146,4 +146,9 @@ export class ChatflowBatch {
   #wakeOne(unit: Unit, conversationId: string): void {
     unit.wake({ kind: 'chatflow', conversationId, channelKey: this.#channel.key, plugin: this.#channel.plugin });
   }
+}
+
+/** As `labelKey` compares: without regard to case and space. */
+function asLabel(text: RawBuilder<unknown>): RawBuilder<string> {
+  return sql<string>`lower(btrim(regexp_replace(${text}, '\\s+', ' ', 'g')))`;
 }

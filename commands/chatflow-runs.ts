@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelShared } from '#db/locks.ts';
 import type { ChatflowKind, ChatflowState } from '#db/schema.ts';
-import { GIVE_UP_MINUTES, PERSON_CHOICE, type BotDefinition, type LiveDefinition, type StepType } from '#domain/chatflow.ts';
+import { CHATFLOW_LIMITS, GIVE_UP_MINUTES, PERSON_CHOICE, type BotDefinition, type LiveDefinition, type StepType } from '#domain/chatflow.ts';
 import type { Answers } from '#domain/chatflow-answers.ts';
 import { wantsPerson, type Said } from '#domain/chatflow-replies.ts';
 import { advance, advanceLive, type Advanced, type RunInput, type RunState } from '#domain/chatflow-run.ts';
@@ -104,6 +104,10 @@ interface Row {
   readonly may: boolean;
   readonly other_channel: boolean;
   readonly unseen: readonly Unseen[];
+  /** The arrival of the newest message of the contact; they may be more than `unseen` holds. */
+  readonly newest_arrival: number;
+  /** How often an automation has spoken since it began. */
+  readonly spoken: number;
 }
 
 interface Unseen extends Said {
@@ -118,7 +122,9 @@ async function readRow(db: Db | Tx, conversationId: string): Promise<Row | undef
     select r.*, case when r.definition -> 'steps' is null then 'LIVE' else 'BOT' end as kind, r.wait_until <= now() as late, h.enabled and h.disconnected_at is null and h.id = f.channel_id as may, h.id <> f.channel_id as other_channel,
       coalesce((select jsonb_agg(jsonb_build_object('arrival', m.arrival, 'text', m.text, 'choice', m.choice) order by m.arrival) from (
         select arrival, text, choice from message
-        where conversation_id = r.conversation_id and direction = 'INBOUND' and not automatic and arrival > r.seen_arrival order by arrival limit ${UNSEEN}) m), '[]') as unseen
+        where conversation_id = r.conversation_id and direction = 'INBOUND' and not automatic and arrival > r.seen_arrival order by arrival limit ${UNSEEN}) m), '[]') as unseen,
+      (select coalesce(max(m.arrival), 0) from message m where m.conversation_id = r.conversation_id and m.direction = 'INBOUND') as newest_arrival,
+      (select count(*) from outbound o where o.conversation_id = r.conversation_id and o.sender = 'AUTOMATION' and o.queued_at >= r.started_at) as spoken
     from chatflow_run r join chatflow f on f.id = r.chatflow_id join conversation c on c.id = r.conversation_id join channel h on h.id = c.channel_id
     where r.conversation_id = ${conversationId}`.execute(db);
   return rows[0];
@@ -132,7 +138,9 @@ function dueOf(row: Row): { readonly due: ChatflowDue | null; readonly said: Uns
   if (kind === 'LIVE') return { due: 'say', said: undefined };
   const step = definition.steps.find(({ id }) => id === row.step);
   const wish = unseen.find((said) => wantsPerson(definition, state === 'WAITING' ? step : undefined, said));
-  if (wish !== undefined || step === undefined) return { due: 'person', said: wish };
+  // Two machines would talk to each other for ever: where it would speak once too often, a person does.
+  if (wish !== undefined || step === undefined || (state === 'RUNNING' && row.spoken >= CHATFLOW_LIMITS.spoken && step.type !== 'hand-off'))
+    return { due: 'person', said: wish };
   if (state === 'RUNNING') return { due: step.type, said: undefined };
   if (unseen[0] !== undefined) return { due: 'answer', said: unseen[0] };
   return { due: row.late ? 'give-up' : null, said: undefined };
@@ -203,7 +211,7 @@ async function write(tx: Tx, row: Row, state: RunState, said: Unseen | undefined
   const asks = row.state === 'RUNNING' && state.state === 'WAITING';
   const minutes = row.definition.giveUpMinutes ?? GIVE_UP_MINUTES;
   // What came before a question is no answer to it.
-  const seen = asks || over(state) ? (row.unseen.at(-1)?.arrival ?? 0) : (said?.arrival ?? 0);
+  const seen = asks || over(state) ? row.newest_arrival : (said?.arrival ?? 0);
   await sql`
     update chatflow_run set state = ${state.state}, step = ${state.step}, answers = ${JSON.stringify(state.answers)}::jsonb, tries = ${state.tries},
       seen_arrival = greatest(seen_arrival, ${seen}::bigint),

@@ -23,6 +23,9 @@ export interface ChatflowInput {
   readonly definition: unknown;
 }
 
+/** Chatflows of one channel: every first message looks among them. */
+export const CHATFLOWS_PER_CHANNEL = 50;
+
 /** The chatflow every channel of such a plugin begins with: people answer (FB-2). */
 export async function insertPrimary(unit: Unit, channelId: string): Promise<void> {
   await unit.tx.insertInto('chatflow').values({ channel_id: channelId, name: 'Live chat', kind: 'LIVE', definition: '{}' }).execute();
@@ -48,6 +51,7 @@ export async function saveChatflow(
   const entryPoint = checkEntryPoint(input.entryPoint, before);
   const problems = chatflowProblems(plugin.capabilities, input.kind, input.definition);
   if (problems.length > 0) throw new InvalidInput(problems.map(({ path, message }) => ({ path: path === '' ? 'definition' : `definition.${path}`, message })));
+  if (before === undefined) await requireRoom(tx, channel.id);
   const definition = await withRules(unit, channel, input, before?.definition);
   const values = { name, kind: input.kind, entry_point: entryPoint, definition: JSON.stringify(definition), changed_at: sql<Date>`now()` };
   const saved =
@@ -108,6 +112,17 @@ export async function deleteChatflow(unit: Unit, { chatflowId }: { readonly chat
   await unit.tx.deleteFrom('chatflow').where('id', '=', flow.id).execute();
   await recordChange(unit, flow, 'REMOVED');
   return { channelId: flow.channel_id };
+}
+
+/** The channel's row is locked: nobody else adds one meanwhile. */
+async function requireRoom(tx: Tx, channelId: string): Promise<void> {
+  const { count } = await tx
+    .selectFrom('chatflow')
+    .select(sql<number>`count(*)`.as('count'))
+    .where('channel_id', '=', channelId)
+    .executeTakeFirstOrThrow();
+  if (count < CHATFLOWS_PER_CHANNEL) return;
+  throw new InvalidInput([{ path: 'channelId', message: `a channel has at most ${CHATFLOWS_PER_CHANNEL} chatflows` }]);
 }
 
 interface FlowChannel {

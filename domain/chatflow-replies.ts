@@ -39,6 +39,11 @@ export function chosen(step: Step, said: Said): number | undefined {
   return number >= 1 && number <= replies.length ? number - 1 : undefined;
 }
 
+/** Whether a choice of another message was pressed: it says nothing to what is asked now. */
+export function isOfAnotherMessage(step: Step, { choice }: Said): boolean {
+  return choice !== null && choice !== PERSON_CHOICE && !ownReplies(step).some((reply) => reply.choice === choice);
+}
+
 /** Whether they want a person: by choice, by the label, or by its number where the step offers a numbered list. */
 export function wantsPerson(definition: BotDefinition, step: Step | undefined, said: Said): boolean {
   if (said.choice === PERSON_CHOICE || labelKey(said.text) === labelKey(definition.personLabel ?? PERSON_LABEL)) return true;

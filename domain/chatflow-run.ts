@@ -10,7 +10,7 @@ import {
   type Step,
 } from './chatflow.ts';
 import { holds, readAnswer, type Answers, type AnswerValue } from './chatflow-answers.ts';
-import { chosen, offered, wantsPerson, type QuickReply, type Said } from './chatflow-replies.ts';
+import { chosen, isOfAnotherMessage, offered, wantsPerson, type QuickReply, type Said } from './chatflow-replies.ts';
 
 /** Where a conversation stands in a chatflow. */
 export interface RunState {
@@ -61,6 +61,8 @@ export function advance(definition: BotDefinition, at: RunState, input: RunInput
   }
   if (at.state !== 'WAITING' || input.kind === 'go') return { state: at, effects: [] };
   if (input.kind === 'give-up') return { state: { ...at, state: 'ABANDONED' }, effects: [] };
+  // The buttons of earlier messages stay there with some providers.
+  if (step !== undefined && isOfAnotherMessage(step, input.said)) return { state: at, effects: [] };
   if (step?.type === 'ask') return answered(definition, step, at, input.said);
   return step?.type === 'say' ? goOn(replied(step, input.said), at) : toPerson(definition, at);
 }

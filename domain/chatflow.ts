@@ -132,6 +132,8 @@ export const CHATFLOW_LIMITS = {
   giveUpMinutes: 43_200,
   /** How often a question is asked again before its visitor is led to a person. */
   askedAgain: 3,
+  /** Messages of one run before its visitor is led to a person: two machines would talk to each other for ever. */
+  spoken: 100,
 } as const;
 
 /** A day. */

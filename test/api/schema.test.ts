@@ -75,6 +75,9 @@ const SHORT_LISTS = new Set([
   // A plugin's own fixed phrases; what one provider lets be sent.
   'Channel.migrationProblems',
   'ChannelTemplates.items',
+  // At most as many as docs/limits.md says; of one definition as it is typed.
+  'Channel.chatflows',
+  'ChatflowCheck.problems',
   'InvalidInput.problems',
   // Of one user, at most as many as docs/limits.md says.
   'User.workingHours',

@@ -263,11 +263,20 @@ describe('a bot', () => {
     const one = visitor(channel);
     await one.says('Hi');
     const id = await one.conversation();
-    for (let turn = 0; turn < 110; turn += 1) {
-      await settleRun(db, id);
-      await one.says('Pong');
-    }
     await settleRun(db, id);
+    await sql`
+      with more as (
+        insert into message (conversation_id, channel_id, direction, automatic, text, occurred_at, received_at)
+        select conversation_id, channel_id, direction, true, text, occurred_at, received_at from message, generate_series(1, 98)
+        where conversation_id = ${id} and direction = 'OUTBOUND' returning id, arrival)
+      insert into outbound (message_id, conversation_id, channel_id, arrival, kind, sender, recipient)
+      select more.id, o.conversation_id, o.channel_id, more.arrival, o.kind, o.sender, o.recipient from more, outbound o where o.conversation_id = ${id}`.execute(
+      db,
+    );
+    await one.says('Pong');
+    expect(await settleRun(db, id)).toEqual(['answer', 'say']);
+    await one.says('Pong');
+    expect(await settleRun(db, id)).toEqual(['answer', 'person', 'hand-off']);
     expect(await state(id)).toBe('HANDED_OFF');
     expect((await written(id)).length).toBe(100);
   });

@@ -83,6 +83,17 @@ describe('saving', () => {
     expect(await flowsOf(channel.id)).toMatchObject([{ version: 1, definition: {} }]);
   });
 
+  it('has room for fifty of one channel, also where many are saved at once', async () => {
+    const channel = await makeFlowChannel(db, {});
+    for (let at = 1; at < 45; at += 1) await makeFlow(db, channel.id, {}, `ref-${at}`);
+    const tries = await Promise.allSettled(
+      Array.from({ length: 12 }, (_, at) => save({ channelId: channel.id, name: 'One more', kind: 'LIVE', entryPoint: `more-${at}`, definition: {} })),
+    );
+    expect(tries.filter(({ status }) => status === 'fulfilled').length).toBe(5);
+    for (const one of tries) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(InvalidInput);
+    expect(await flowsOf(channel.id)).toHaveLength(50);
+  });
+
   it('of many at once who saw the same version, one wins', async () => {
     const channel = await makeFlowChannel(db, {});
     const tries = Array.from({ length: 20 }, (_, at) =>

@@ -339,7 +339,7 @@ describe('running', () => {
     expect(advance(definition, { ...at, answers: {} }, { kind: 'go' }).effects).toEqual([{ kind: 'create-ticket' }]);
   });
 
-  it('a menu leads by what is chosen, by its label or its number, and by anything else to the next step', () => {
+  it('a menu leads by what is chosen, by its label or its number, and by anything else that is said to the next step; another message’s button leads nowhere', () => {
     const menu: Step = {
       id: 'menu',
       type: 'say',
@@ -353,7 +353,7 @@ describe('running', () => {
     const definition = bot([menu, say('orders', 'end'), say('bills', 'end'), end]);
     const waiting: RunState = { ...begin(definition), state: 'WAITING' };
     const to = (text: string, choice: string | null = null) => advance(definition, waiting, { kind: 'said', said: { text, choice } }).state.step;
-    expect([to('', 'menu/1'), to('orders'), to('2'), to('something else'), to('x', 'other/1')]).toEqual(['bills', 'orders', 'bills', 'end', 'end']);
+    expect([to('', 'menu/1'), to('orders'), to('2'), to('something else'), to('x', 'other/1')]).toEqual(['bills', 'orders', 'bills', 'end', 'menu']);
     expect(advance(definition, waiting, { kind: 'said', said: { text: '3', choice: null } }).effects).toEqual([{ kind: 'leave' }]);
   });
 

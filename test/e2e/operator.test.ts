@@ -1,10 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import chat from '@trunkline/plugin-chat';
 import { tryLockIntake } from '#db/locks.ts';
-import { apiClient } from '#scripts/demo/graphql.ts';
+import { apiClient, nodes, type Edges } from '#scripts/demo/graphql.ts';
 import { read } from '../structure/source.ts';
 import { eventually } from '../support/wait.ts';
 import { hire, openGround, openRefusing, run, type Ground } from './ground.ts';
@@ -26,6 +28,8 @@ let key: string;
 let number: number;
 let stuckConversation: string;
 let stuckKey: string;
+/** A conversation whose bot waits for an answer. */
+let askedConversation: string;
 /** A provider that takes nothing for now. */
 let later: Awaited<ReturnType<typeof openRefusing>>;
 const bin = mkdtempSync(join(tmpdir(), 'trunkline-bin-'));
@@ -61,12 +65,49 @@ beforeAll(async () => {
   );
   stuckConversation = stuck.conversation_id;
   await eventually(() => ground.outside.received('carla@home.example').length === 1);
+  askedConversation = await askVisitor(ground);
 }, 120_000);
 afterAll(async () => {
   await ground?.close();
   await later?.close();
   rmSync(bin, { recursive: true, force: true });
 }, 60_000);
+
+/** Connects a chat whose bot asks for an address; the conversation of a visitor who has not answered yet. */
+async function askVisitor({ admin, db, stack }: Ground): Promise<string> {
+  const { places } = await admin.run<{ places: Edges<{ id: string; kind: string }> }>('{ places(first: 10) { edges { node { kind ... on Node { id } } } } }');
+  const { id, primaryChatflow } = await admin.do<{ id: string; primaryChatflow: { id: string } }>(
+    'connectChannel',
+    '... on Channel { id primaryChatflow { id } }',
+    {
+      plugin: chat.key,
+      name: 'Chat',
+      placeId: nodes(places).find((one) => one.kind === 'HELP_DESK')?.id,
+      settings: { title: 'Acme' },
+    },
+  );
+  const steps = [
+    { id: 'email', type: 'ask', text: 'Your address?', of: 'contact', property: 'email', answer: { type: 'email' }, next: 'end' },
+    { id: 'end', type: 'end' },
+  ];
+  const input = { channelId: id, chatflowId: primaryChatflow.id, kind: 'BOT', definition: { start: 'email', steps } };
+  await admin.do('saveChatflow', '... on Chatflow { id }', input);
+  const channel = await db.selectFrom('channel').select(['id', 'key']).where('name', '=', 'Chat').executeTakeFirstOrThrow();
+  const page = `${stack.addresses.web}/pages/${chat.key}/${channel.key}/`;
+  const { token } = (await (await fetch(`${page}visitor`, { method: 'POST' })).json()) as { readonly token: string };
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  await fetch(`${page}messages`, { method: 'POST', headers, body: JSON.stringify({ id: randomUUID(), text: 'Hello' }) });
+  const { conversation_id: conversationId } = await eventually(() =>
+    db
+      .selectFrom('chatflow_run')
+      .innerJoin('conversation', 'conversation.id', 'chatflow_run.conversation_id')
+      .select('conversation_id')
+      .where('channel_id', '=', channel.id)
+      .where('state', '=', 'WAITING')
+      .executeTakeFirstOrThrow(),
+  );
+  return conversationId;
+}
 
 interface Conversation {
   readonly id: string;
@@ -157,6 +198,7 @@ function fill(
     .replaceAll(/"(support|<channel key>)"/g, `"${channelKey}"`)
     .replaceAll('<user id>', ownerId)
     .replaceAll('<activity id>', activityId)
+    .replaceAll('chatflow/<conversation id>', `chatflow/${askedConversation}`)
     .replaceAll('<conversation id>', stuckConversation)
     .replaceAll(/<(channel )?key>/g, channelKey)
     .replaceAll('<id>', workflow);
