@@ -8,13 +8,13 @@ import type { Unit } from './unit.ts';
 
 const STATES = { sent: 'SENT', delivered: 'DELIVERED', read: 'READ', failed: 'FAILED' } as const;
 
-/** What providers say of messages already sent, and of the channel itself. Receipts never lead back (CH-5). */
-export async function applyReceipts(unit: Unit, channelId: string, events: readonly InboundEvent[]): Promise<void> {
+/** What providers say of messages already sent, and of the channel itself. Receipts never lead back (CH-5). `live`: as the channel's plugin declares it. */
+export async function applyReceipts(unit: Unit, channelId: string, live: boolean, events: readonly InboundEvent[]): Promise<void> {
   for (const event of events) {
     if (event.type === 'receipt') await applyReceipt(unit, channelId, event);
     if (event.type === 'health') await setHealth(unit, channelId, event.health, event.reason);
     // Watermarks name no message: they move everything sent to that contact before their moment.
-    if (event.type === 'watermark') await applyWatermark(unit, channelId, event.contact, STATES[event.state], event.through);
+    if (event.type === 'watermark') await applyWatermark(unit, { channelId, live }, event.contact, STATES[event.state], event.through);
   }
 }
 
@@ -38,15 +38,28 @@ async function applyReceipt(unit: Unit, channelId: string, event: ReceiptEvent):
   );
 }
 
-async function applyWatermark(unit: Unit, channelId: string, contact: { kind: string; value: string }, to: DeliveryState, through: string): Promise<void> {
+/**
+ * A live page shows a message from the moment it is written, sent or not, and names that moment. Elsewhere the provider names its own, which is never before we began to send:
+ * when the row last changed says nothing, for that is later than what it is told of.
+ */
+async function applyWatermark(
+  unit: Unit,
+  { channelId, live }: { readonly channelId: string; readonly live: boolean },
+  contact: { kind: string; value: string },
+  to: DeliveryState,
+  through: string,
+): Promise<void> {
+  const states = live ? ['QUEUED', 'SENDING', 'SENT', 'DELIVERED'] : ['SENT', 'DELIVERED'];
+  const begun = live ? sql`m.occurred_at` : sql`coalesce(o.claimed_at, m.occurred_at)`;
   const { rows } = await sql<{ message_id: string; conversation_id: string; ticket_id: string | null; place_id: string; state: string }>`
     select o.message_id, c.id as conversation_id, c.ticket_id, c.place_id, o.state
     from contact_identity i join conversation c on c.contact_id = i.contact_id
-    join outbound o on o.conversation_id = c.id and o.channel_id = ${channelId}
-    where i.kind = ${contact.kind} and i.value = ${contact.value} and o.state in ('SENT', 'DELIVERED') and o.updated_at <= ${through}
+    join outbound o on o.conversation_id = c.id and o.channel_id = ${channelId} join message m on m.id = o.message_id
+    -- What it names was shown to it in milliseconds.
+    where i.kind = ${contact.kind} and i.value = ${contact.value} and o.state = any(${states}::text[]) and date_trunc('milliseconds', ${begun}) <= ${through}
     order by o.arrival for no key update of o`.execute(unit.tx);
   for (const row of rows) {
-    if (to === 'DELIVERED' && row.state !== 'SENT') continue;
+    if (to === 'DELIVERED' && row.state === 'DELIVERED') continue;
     await moveTo(unit, { messageId: row.message_id, conversationId: row.conversation_id, ticketId: row.ticket_id, placeId: row.place_id, channelId }, to, null);
   }
 }

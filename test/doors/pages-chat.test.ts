@@ -165,6 +165,38 @@ describe('a chat', () => {
     });
   });
 
+  it('is read to the last answer as the page says it, whether that was still queued, being sent or sent long after it was shown [CH-5, CHAT-2]', async () => {
+    const visitor = await come();
+    await visitor.post('/messages', { id: randomUUID(), text: 'Are you there?' });
+    const conversationId = await conversationOf(visitor);
+    const stream = await visitor.stream();
+    const stateOf = async (messageId: string) =>
+      (await database.db.selectFrom('outbound').select('state').where('message_id', '=', messageId).executeTakeFirstOrThrow()).state;
+    const claim = async () => {
+      const { value } = await claimNext(database.db, conversationId, () => undefined);
+      if (value.kind !== 'send') throw new Error(`nothing to send: ${value.kind}`);
+      return value.claimed;
+    };
+    const sent = ({ message: { id }, attempt }: Awaited<ReturnType<typeof claim>>) =>
+      settleSend(database.db, id, attempt, { kind: 'sent', receipt: { providerMessageId: id, keys: [], state: 'sent' } });
+    for (const state of ['QUEUED', 'SENDING', 'SENT'] as const) {
+      const { value } = await answer(conversationId, `read while ${state}`);
+      const shown = (await readTo(stream, `read while ${state}`)).at(-1)?.data;
+      const through = typeof shown === 'object' && shown !== null && 'at' in shown ? String(shown.at) : '';
+      const later = (await answer(conversationId, `written after ${state}`)).value;
+      const being = state === 'QUEUED' ? undefined : await claim();
+      if (state === 'SENT' && being !== undefined) await sent(being);
+      expect(await stateOf(value.messageId)).toBe(state);
+      expect((await visitor.post('/read', { through })).status).toBe(204);
+      await eventually(async () => expect(await stateOf(value.messageId)).toBe('READ'));
+      // What comes of the sending is no step back, and what was written later was not read.
+      if (state === 'SENDING' && being !== undefined) await sent(being);
+      expect([await stateOf(value.messageId), await stateOf(later.messageId)]).toEqual(['READ', 'QUEUED']);
+      await sent(await claim());
+    }
+    await stream.cut();
+  });
+
   it('is shown to nobody with another channel’s token, a made one, or another visitor’s [CHAT-2]', async () => {
     const [eva, ben] = [await come(), await come()];
     await eva.post('/messages', { id: randomUUID(), text: 'for us alone' });
