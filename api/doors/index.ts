@@ -16,7 +16,7 @@ import { startListeners, type ListenSettings } from './listeners.ts';
 import { servePage } from './pages.ts';
 import { createMailTranscript } from './transcript.ts';
 import { receiveShared } from './shared-door.ts';
-import { receiveWebhook } from './webhooks.ts';
+import { receiveWebhook, VERIFY_MS } from './webhooks.ts';
 
 /** Node's own request is there when Node's server serves the app, and not in a test that calls `app.request`. */
 type Bindings = { readonly incoming?: IncomingMessage } | undefined;
@@ -33,6 +33,8 @@ export interface DoorsDeps {
   readonly clientAddress?: ClientAddress;
   /** What strangers send, in memory; with the limits of `LIMITS` unless given. */
   readonly bodies?: Bodies;
+  /** Milliseconds in place of `VERIFY_MS`. */
+  readonly verifyMs?: number;
   /** What visitors' open pages are told. */
   readonly live?: Live;
   /** Gets ids and codes only. */
@@ -63,6 +65,7 @@ export function createDoors({
   rates = createRateLimits(db),
   clientAddress = createClientAddress([]),
   bodies = createBodies(),
+  verifyMs = VERIFY_MS,
   live,
   log,
   env,
@@ -78,12 +81,12 @@ export function createDoors({
   app.on(['GET', 'POST'], '/hooks/:plugin/:channelKey', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return receiveWebhook({ keeper, bodies, clientAddress }, c.req.raw, path, env?.incoming);
+    return receiveWebhook({ keeper, bodies, clientAddress, verifyMs }, c.req.raw, path, env?.incoming);
   });
   app.on(['GET', 'POST'], '/hooks/:plugin', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return receiveShared({ keeper, bodies, clientAddress }, c.req.raw, path, env?.incoming);
+    return receiveShared({ keeper, bodies, clientAddress, verifyMs }, c.req.raw, path, env?.incoming);
   });
   app.all('/pages/:plugin/:channelKey/*', (c) => {
     const env: Bindings = c.env;
