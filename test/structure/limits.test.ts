@@ -7,6 +7,7 @@ import { STATE_BYTES } from '#commands/channel-state.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
 import { GONE_AFTER_SECONDS } from '#commands/presence.ts';
 import { HTML_LIMITS } from '#commands/safe-html.ts';
+import { CHATFLOWS_PER_CHANNEL } from '#commands/chatflows.ts';
 import { HELD_SECONDS, TELL_SECONDS } from '#commands/provider-calls.ts';
 import { RENEW_AFTER_HOURS, RENEW_AGAIN_MINUTES, RENEW_ASK_SECONDS } from '#commands/renewals.ts';
 import { RETENTION_DAYS } from '#commands/retention.ts';
@@ -44,6 +45,7 @@ const constants = new Map<string, number>([
   ['commands.HISTORY_PAGE', HISTORY_PAGE],
   ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
   ...named('domain.AVAILABILITY_LIMITS', AVAILABILITY_LIMITS),
+  ['commands.CHATFLOWS_PER_CHANNEL', CHATFLOWS_PER_CHANNEL],
   ['domain.GIVE_UP_MINUTES', GIVE_UP_MINUTES],
   ['domain.FETCH_TRIES', FETCH_TRIES],
   ['domain.MAX_FILE_NAME_BYTES', MAX_FILE_NAME_BYTES],
