@@ -17,6 +17,7 @@ import {
 } from '../index.ts';
 import { reference, SIGNATURE } from '../testing/reference.ts';
 import { referenceSamples } from '../testing/reference-samples.ts';
+import type { ConformanceSamples } from '../testing/index.ts';
 import { there, type Broken } from './broken.ts';
 import { ALSO_BROKEN_LIVE, BROKEN_LIVE } from './broken-live.ts';
 import { ALSO_BROKEN_VOICE, BROKEN_VOICE } from './broken-voice.ts';
@@ -34,6 +35,8 @@ const listTemplates = there(reference.listTemplates);
 const page = there(reference.page);
 const { validate } = settings['~standard'];
 
+const OF_THREADS = 'leads all messages of a contact to one conversation, and nobody else to it';
+
 /** By the name of the check that must find it, and no other may. */
 export const BROKEN: Readonly<Record<string, Broken>> = {
   'keeps the contract': { plugin: { ...reference, capabilities: { ...capabilities, templates: false } }, says: /listTemplates: is there, but/ },
@@ -41,6 +44,11 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     samples: { ...referenceSamples, deliveries: referenceSamples.deliveries.filter(({ name }) => name !== 'what became of a message') },
     says: /receipt "delivered"[^]*receipt "failed"/,
   },
+  'takes deliveries as large as those of its samples': {
+    plugin: { ...reference, capabilities: { ...capabilities, maxDeliveryBytes: 1 } },
+    says: /"a message" has \d+ bytes, and maxDeliveryBytes is 1/,
+  },
+  'counts among its secrets what its settings call so': { plugin: { ...reference, secrets: ['appSecret'] }, says: /not among the secrets: token/ },
   'tells channels apart by their address': { plugin: { ...reference, address: () => 'the same' }, says: /one address/ },
   'names every wrong setting by its path': {
     plugin: validating(async (typed) => {
@@ -142,6 +150,18 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     }))(reference),
     says: /two messages have one providerMessageId/,
   },
+  'sends what was written to whom it was written to': {
+    plugin: sending((message, context) => send(isPlain(message) ? { ...message, to: { ...message.to, value: 'contact-9' } } : message, context)),
+    says: /another recipient/,
+  },
+  'sends the first message of a conversation': {
+    plugin: sending((message, context) => {
+      if (message.kind === 'start') throw new ChannelFailure({ code: 'Rejected', reason: 'nothing to answer to' });
+      return send(message, context);
+    }),
+    says: /first message \(kind "start"\) failed: Rejected/,
+  },
+  [OF_THREADS]: threading(() => ({ joins: ['all'], keys: ['all'] }), /"a message": messages of two contacts join one conversation/),
   'calls the provider\'s fault "rate-limit" RateLimited': {
     plugin: failing('RateLimited', { code: 'Unavailable', reason: 'http 429' }),
     says: /is Unavailable, not RateLimited/,
@@ -319,6 +339,26 @@ export const ALSO_BROKEN: readonly (readonly [string, Broken])[] = [
   ...ALSO_BROKEN_VOICE,
   ...ALSO_BROKEN_LIVE,
   [
+    'sends what was written to whom it was written to',
+    {
+      plugin: sending((message, context) => send(isPlain(message) && message.text.length < 100 ? { ...message, text: 'Hello' } : message, context)),
+      says: /another text/,
+    },
+  ],
+  [
+    'sends the first message of a conversation',
+    {
+      plugin: sending((message, context) => send(message.kind === 'start' ? { ...message, to: { ...message.to, value: 'contact-9' } } : message, context)),
+      says: /another recipient/,
+    },
+  ],
+  ...[
+    ({ providerMessageId }: InboundMessage) => ({ joins: [], keys: [providerMessageId] }),
+    ({ providerMessageId }: InboundMessage) => ({ joins: [providerMessageId], keys: [providerMessageId] }),
+    ({ contact }: InboundMessage) => ({ joins: [], keys: [`with:${contact?.value}`] }),
+  ].map((own): readonly [string, Broken] => [OF_THREADS, threading(own, /two messages of one contact do not join one conversation/)]),
+  [OF_THREADS, { ...threading(byContact, /no contact of the samples writes twice/), samples: writingOnce() }],
+  [
     'calls the provider\'s fault "garbage" MaybeSent',
     { plugin: sendingAgainWhere('can not be read', 'garbage'), says: /at "garbage": the provider took it 2 times/ },
   ],
@@ -441,6 +481,36 @@ function sendingAgainWhere(reason: string, answer?: 'garbage' | 'huge'): Plugin 
       throw error;
     });
   });
+}
+
+/** The whole of what is sent in words alone. */
+function isPlain({ kind, template, quickReplies }: OutboundMessage): boolean {
+  return kind === 'reply' && template === undefined && quickReplies === undefined;
+}
+
+/** A channel with one conversation for each contact, whose messages have these keys beside those of answers. */
+function threading(own: (event: InboundMessage) => InboundMessage['thread'], says: RegExp): Broken {
+  const plugin = changing((event) => {
+    const { joins, keys } = own(event);
+    return { ...event, thread: { joins: [...event.thread.joins, ...joins], keys } };
+  });
+  return { plugin: { ...plugin, capabilities: { ...capabilities, threading: 'participant' } }, says };
+}
+
+function byContact({ contact }: InboundMessage): InboundMessage['thread'] {
+  return { joins: [`with:${contact?.value}`], keys: [`with:${contact?.value}`] };
+}
+
+/** Each kind of message is of other contacts. */
+function writingOnce(): ConformanceSamples {
+  const { deliveries, outbound = there(referenceSamples.outbound) } = referenceSamples;
+  const choice = there(outbound.choice);
+  const apart = deliveries.map((sample, index): (typeof deliveries)[number] => ({
+    ...sample,
+    raw: (n, channel) => sample.raw(n + index * 5_000, channel),
+    gives: (n) => sample.gives(n + index * 5_000),
+  }));
+  return { ...referenceSamples, deliveries: apart, outbound: { ...outbound, choice: (one, n, channel) => choice(one, n + 100_000, channel) } };
 }
 
 function forgettingTheWindow(sender: OutboundMessage['sender']): Plugin {

@@ -115,7 +115,13 @@ export const ALSO_BROKEN_VOICE: readonly (readonly [string, Broken])[] = [
   [
     'calls back once, and says by a typed failure why not',
     voice(
-      { placeCall: (call, context) => placeCall(call, context).catch((error: unknown) => (isOpen(error) ? placeCall(call, context) : Promise.reject(error))) },
+      {
+        placeCall: (call, context) =>
+          placeCall(call, context).catch((error: unknown) => {
+            if (isOpen(error)) return placeCall(call, context);
+            throw error;
+          }),
+      },
       /placeCall at "garbage": the provider took it 2 times/,
     ),
   ],

@@ -20,6 +20,7 @@ import { sendingChecks } from './checks/sending.ts';
 import { settingsChecks } from './checks/settings.ts';
 import { sharedDoorChecks } from './checks/shared-door.ts';
 import { templateChecks } from './checks/templates.ts';
+import { threadingChecks } from './checks/threading.ts';
 import { webhookChecks } from './checks/webhook.ts';
 import type { ConformanceSamples } from './samples.ts';
 
@@ -32,6 +33,7 @@ const GROUPS: readonly ((subject: Subject) => ConformanceCheck[])[] = [
   webhookChecks,
   sharedDoorChecks,
   deliveryChecks,
+  threadingChecks,
   anyBytesChecks,
   attachmentChecks,
   sendingChecks,

@@ -94,8 +94,8 @@ export function createReferenceProvider(event: (n: number) => unknown, files: Re
     last() {
       const message = messages.at(-1);
       if (message === undefined) return undefined;
-      const { text, template, choices } = message;
-      return { text, ...(template === undefined ? {} : { template }), ...(choices === undefined ? {} : { quickReplies: choices }) };
+      const { to, text, template, choices } = message;
+      return { to, text, ...(template === undefined ? {} : { template }), ...(choices === undefined ? {} : { quickReplies: choices }) };
     },
     remember: (n) => void history.push(n),
   };

@@ -26,7 +26,7 @@ const capabilities: Capabilities = {
   joinsParticipantsOnly: false,
   inbound: ['webhook', 'catch-up', 'page'],
   maxDeliveryBytes: 10 * 1024 * 1024,
-  outbound: 'reply',
+  outbound: 'start',
   outboundContent: {
     maxTextLength: 1_000,
     html: false,

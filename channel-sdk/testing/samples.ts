@@ -40,6 +40,9 @@ export type ProviderFault = (typeof PROVIDER_FAULTS)[number];
 
 /** A message as the provider understood it. */
 export interface TakenMessage {
+  /** Whom it goes to, written as `OutboundMessage.to.value`: the provider's own way of writing a number or an id is undone. Several: the first. */
+  readonly to: string;
+  /** What the recipient reads; what the plugin adds to it (a signature) may stand there too. */
   readonly text: string;
   readonly template?: OutboundMessage['template'];
   readonly quickReplies?: OutboundMessage['quickReplies'];
@@ -56,7 +59,7 @@ export interface StandIn {
   taken(): number;
   /** Called when it has taken a message and before it answers. */
   onTaken(listener: () => Promise<void>): void;
-  /** The message it took last: called for by templates, quick replies and consent. */
+  /** The message it took last: called for by `send`. */
   last?(): TakenMessage | undefined;
   /** The message it took last, sent back as the provider sends it, unsigned. */
   echo?(): RawDelivery;
@@ -75,6 +78,8 @@ export interface OutboundSamples {
   provider?(channel: 'valid' | 'second'): StandIn | Promise<StandIn>;
   /** Another `n` is another message to another contact; the last message of the contact is a minute old. */
   message(n: number): OutboundMessage;
+  /** A message to contact `n` that begins a conversation, where it needs more than `message(n)` without what came before (and `template`, where only that may be sent). */
+  start?(n: number): OutboundMessage;
   /** A template the provider knows: called for by templates, and by windows that leave only those. */
   readonly template?: NonNullable<OutboundMessage['template']>;
   /** Faults this provider does not have, each with the reason. */
@@ -157,6 +162,8 @@ export interface ConformanceSamples {
     readonly valid: unknown;
     /** Another channel of the same plugin: another address, other secrets. */
     readonly second: unknown;
+    /** Settings that are called a token, a secret, a password or a key and are none, each with the reason. */
+    readonly open?: Readonly<Record<string, string>>;
     /** Each with the field that is wrong: 'smtp.host'. */
     readonly invalid: readonly { readonly name: string; readonly settings: unknown; readonly path: string }[];
   };

@@ -84,7 +84,7 @@ function shownAsChoices(subject: Subject, outbound: OutboundSamples, quickReplie
 }
 
 function lastOf(provider: StandIn): TakenMessage {
-  return shownBy(provider, 'last', 'where quickReplies or consent is declared')() ?? { text: '' };
+  return shownBy(provider, 'last', 'where quickReplies or consent is declared')() ?? { to: '', text: '' };
 }
 
 function choices(count: number, length: number): QuickReplies {

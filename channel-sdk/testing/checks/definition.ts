@@ -6,7 +6,7 @@ import { hasProvider, isRecord, PROVIDER_FAULTS } from '../samples.ts';
 
 /** The plugin as a thing, and whether its samples are complete. */
 export function definitionChecks(subject: Subject): ConformanceCheck[] {
-  const { plugin } = subject;
+  const { plugin, samples } = subject;
   return [
     {
       name: 'keeps the contract',
@@ -27,6 +27,29 @@ export function definitionChecks(subject: Subject): ConformanceCheck[] {
       },
     },
     {
+      name: 'takes deliveries as large as those of its samples',
+      rule: 'PLUG-3',
+      async run() {
+        const channel = await channelOf(subject);
+        const { maxDeliveryBytes } = plugin.capabilities;
+        for (const { name, raw } of samples.deliveries) {
+          const { length } = (await raw(0, channel)).body;
+          must(length <= maxDeliveryBytes, `"${name}" has ${length} bytes, and maxDeliveryBytes is ${maxDeliveryBytes}`, 'declare what the provider may send');
+        }
+      },
+    },
+    {
+      name: 'counts among its secrets what its settings call so',
+      rule: 'CH-8',
+      async run() {
+        const { settings } = await channelOf(subject);
+        const { open = {} } = samples.settings;
+        const found = Object.entries(isRecord(settings) ? settings : {}).filter(([, value]) => typeof value === 'string' && value !== '');
+        const bare = found.map(([name]) => name).filter((name) => soundsSecret(name) && !plugin.secrets.includes(name) && (open[name] ?? '').trim() === '');
+        must(bare.length === 0, `not among the secrets: ${bare.join(', ')}`, 'name them in secrets; what is none goes into settings.open, with the reason');
+      },
+    },
+    {
       name: 'tells channels apart by their address',
       rule: 'CH-2',
       async run() {
@@ -37,6 +60,20 @@ export function definitionChecks(subject: Subject): ConformanceCheck[] {
       },
     },
   ];
+}
+
+/** Words that name a secret at the end of a setting's name: `apiToken`, `smtp_password`. A key is one only by the word before it, for many are public. */
+const SECRET_WORDS = new Set(['token', 'secret', 'password', 'passphrase']);
+const SECRET_KEYS = new Set(['access', 'api', 'auth', 'encryption', 'private', 'secret', 'service', 'signing', 'webhook']);
+const PUBLIC = new Set(['public', 'publishable', 'site']);
+
+function soundsSecret(name: string): boolean {
+  const words = name
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .toLowerCase()
+    .split(/[^a-z0-9]+/);
+  const [before = '', last = ''] = [words.at(-2), words.at(-1)];
+  return SECRET_WORDS.has(last) ? !PUBLIC.has(before) : last === 'key' && (before === '' || SECRET_KEYS.has(before));
 }
 
 function missingSamples({ plugin, samples }: Subject): string[] {

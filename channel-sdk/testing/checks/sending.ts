@@ -1,11 +1,11 @@
-import type { FailureCode } from '../../index.ts';
+import type { FailureCode, OutboundMessage } from '../../index.ts';
 import { providerContext, quietContext } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { same } from '../compare.ts';
 import { createHost } from '../host.ts';
 import { outcomeOf, valueOf } from '../outcome.ts';
-import { PROVIDER_FAULTS, type ProviderFault } from '../samples.ts';
-import { mustHaveSentOnce, mustHaveTaken, shownBy, withProvider } from './with-provider.ts';
+import { PROVIDER_FAULTS, type OutboundSamples, type ProviderFault, type StandIn } from '../samples.ts';
+import { isOwnPage, mustHaveSentOnce, mustHaveTaken, shownBy, withProvider } from './with-provider.ts';
 
 /** What each fault of a provider is called. */
 export const CODES: Readonly<Record<ProviderFault, FailureCode>> = {
@@ -40,6 +40,18 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
           must(receipt.providerMessageId !== other.providerMessageId, 'two messages have one providerMessageId', "give the provider's id of the message");
         }),
     },
+    {
+      name: 'sends what was written to whom it was written to',
+      rule: 'PLUG-4',
+      run: () =>
+        withProvider(subject, 'valid', async (provider, channel) => {
+          for (const n of [0, 1]) {
+            const message = outbound.message(n);
+            await valueOf('send', () => send(message, providerContext(channel, provider)));
+            mustHaveUnderstood(provider, message);
+          }
+        }),
+    },
     ...faults.map((fault): ConformanceCheck => {
       const code = CODES[fault];
       return {
@@ -61,6 +73,21 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
       };
     }),
   ];
+  if (plugin.capabilities.outbound === 'start') {
+    checks.push({
+      name: 'sends the first message of a conversation',
+      rule: 'PLUG-3',
+      run: () =>
+        withProvider(subject, 'valid', async (provider, channel) => {
+          for (const n of [0, 1]) {
+            const message = outbound.start?.(n) ?? firstOf(subject, outbound, n);
+            await valueOf('send of a first message (kind "start")', () => send(message, providerContext(channel, provider)));
+            mustHaveTaken(provider, n + 1, 'the first message of a conversation did not go out', 'send it: capabilities.outbound is "start"');
+            mustHaveUnderstood(provider, message);
+          }
+        }),
+    });
+  }
   if (findSent !== undefined && faults.includes('silence')) {
     checks.push({
       name: 'finds out what became of a send without an answer',
@@ -143,6 +170,25 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
     });
   }
   return checks;
+}
+
+/** The same contact is written to, who has never written here. */
+function firstOf({ plugin }: Subject, { message, template }: OutboundSamples, n: number): OutboundMessage {
+  const { lastInboundAt: _never, ...first } = message(n);
+  const { windows, outboundContent } = plugin.capabilities;
+  const onlyTemplates = template !== undefined && windows.some(({ sender, afterwards }) => sender === first.sender && afterwards === 'template');
+  const subject = outboundContent.subject ? (first.subject ?? 'A question') : null;
+  return { ...first, kind: 'start', subject, precedingIds: [], inReplyTo: null, ...(onlyTemplates ? { template } : {}) };
+}
+
+/** Ends a check unless the provider was given this text for this recipient. Space and line ends are the plugin's to set. */
+function mustHaveUnderstood(provider: StandIn, message: OutboundMessage): void {
+  if (isOwnPage(provider)) return;
+  const last = shownBy(provider, 'last', 'so that it shows what went out')();
+  must(last?.to === message.to.value, 'the provider got another recipient', 'send to message.to; the stand-in writes it as message.to.value');
+  const wrapped = (text: string) => text.replace(/\s+/g, ' ').trim();
+  const said = wrapped(last?.text ?? '').includes(wrapped(message.text));
+  must(message.template !== undefined || said, 'the provider got another text', 'send message.text; the stand-in undoes how the provider writes it');
 }
 
 function advice(code: FailureCode): string {

@@ -25,9 +25,14 @@ export async function withStranger<Value>(subject: Subject, which: Which, run: D
   }
 }
 
+/** Whether nobody else is asked: the channel's own page shows what is sent. */
+export function isOwnPage(provider: StandIn): boolean {
+  return OWN_PAGES.has(provider);
+}
+
 /** Ends a check unless the provider took that many messages. What a page of the channel's own shows is handed to nobody, so nobody counts it. */
 export function mustHaveTaken(provider: StandIn, count: number, what: string, mend: string): void {
-  if (!OWN_PAGES.has(provider)) must(provider.taken() === count, what, mend);
+  if (!isOwnPage(provider)) must(provider.taken() === count, what, mend);
 }
 
 /** Ends a check where the provider took it again, though the first try's outcome was open: that is how customers get everything twice. */

@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net';
-import type { StandIn } from '@trunkline/channel-sdk/testing';
+import PostalMime from 'postal-mime';
+import type { StandIn, TakenMessage } from '@trunkline/channel-sdk/testing';
 import { rawServer } from './smtp-fake.ts';
 
 /** An account's SMTP server that fails as it is told. Its refusals hold what must not get out. */
 export async function smtpStandIn(settingsFor: (port: number) => unknown): Promise<StandIn> {
   let how: Parameters<StandIn['behave']>[0] = 'well';
   let taken = 0;
+  let last: TakenMessage | undefined;
   const listeners: (() => Promise<void>)[] = [];
 
   const answers: Readonly<Record<string, () => string>> = {
@@ -17,7 +19,9 @@ export async function smtpStandIn(settingsFor: (port: number) => unknown): Promi
     QUIT: () => '221 bye',
   };
 
-  async function confirm(socket: Socket): Promise<void> {
+  async function confirm(socket: Socket, to: string, mail: string): Promise<void> {
+    const { text = '' } = await PostalMime.parse(Buffer.from(mail, 'latin1'));
+    last = { to, text };
     taken += 1;
     for (const listener of listeners) await listener();
     if (how === 'garbage') socket.end('what a nice mail\r\n');
@@ -28,18 +32,23 @@ export async function smtpStandIn(settingsFor: (port: number) => unknown): Promi
   const server = await rawServer((socket) => {
     let rest = '';
     let body = false;
+    let to = '';
+    let mail = '';
     socket.write('220 ready\r\n');
     socket.on('data', (data) => {
       const lines = (rest + data.toString('latin1')).split('\r\n');
       rest = lines.pop() ?? '';
       for (const line of lines) {
         if (body) {
-          if (line !== '.') continue;
-          body = false;
-          void confirm(socket);
+          if (line !== '.') mail += `${line}\r\n`;
+          else {
+            body = false;
+            void confirm(socket, to, mail);
+          }
           continue;
         }
         const command = line.slice(0, 4).toUpperCase();
+        if (command === 'RCPT' && to === '') to = /<(.*)>/.exec(line)?.[1] ?? '';
         body = command === 'DATA';
         socket.write(`${answers[command]?.() ?? '250 ok'}\r\n`);
       }
@@ -49,6 +58,7 @@ export async function smtpStandIn(settingsFor: (port: number) => unknown): Promi
     settings: settingsFor(server.port),
     behave: (fault) => void (how = fault),
     taken: () => taken,
+    last: () => last,
     onTaken: (listener) => void listeners.push(listener),
     close: () => server.close(),
   };

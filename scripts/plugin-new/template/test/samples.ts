@@ -28,6 +28,11 @@ export const samples: ConformanceSamples = {
       gives: (n) => [{ type: 'message', direction: 'inbound', providerMessageId: `in-${n}`, contact: { value: `person-${n}` }, text: `Hello, number ${n}` }],
     },
     {
+      name: 'what the same person says next',
+      raw: (n) => raw([{ ...said(n), id: `next-${n}`, text: 'Anybody there?' }]),
+      gives: (n) => [{ type: 'message', providerMessageId: `next-${n}`, contact: { value: `person-${n}` } }],
+    },
+    {
       name: 'what became of a message of ours',
       raw: (n) => raw(['delivered', 'failed'].map((type) => ({ type, id: `out-${n}` }))),
       gives: (n) => ['delivered', 'failed'].map((state) => ({ type: 'receipt', providerMessageId: `out-${n}`, state })),
