@@ -45,3 +45,9 @@ function tell(db: Db, channel: string, payload: string): void {
     if (state.again) tell(db, channel, payload);
   }, GATHER_MS).unref();
 }
+
+/** Tells every api process that somebody is writing: ids only, never stored, and outside any transaction. `userId` null: the contact. One that is lost is made good by the next. */
+export function announceTyping(db: Db, typing: { readonly conversationId: string; readonly channelId: string; readonly userId: string | null }): void {
+  const { conversationId, channelId, userId } = typing;
+  sql`select pg_notify(${SIGNAL_CHANNEL}, ${`typing ${conversationId} ${channelId} ${userId ?? 'visitor'}`})`.execute(db).catch(() => undefined);
+}

@@ -1,5 +1,4 @@
-import { sql } from 'kysely';
-import { SIGNAL_CHANNEL } from '#db/announce.ts';
+import { announceTyping } from '#db/announce.ts';
 import type { Db } from '#db/database.ts';
 import type { Feed } from '../feed.ts';
 
@@ -28,8 +27,7 @@ export function createSignals(db: Db, feed: Feed): Signals {
   return {
     typing({ conversationId, channelId, userId }) {
       if (!told(`${conversationId} ${userId ?? ''}`)) return;
-      const payload = `typing ${conversationId} ${channelId} ${userId ?? 'visitor'}`;
-      sql`select pg_notify(${SIGNAL_CHANNEL}, ${payload})`.execute(db).catch(() => undefined);
+      announceTyping(db, { conversationId, channelId, userId });
     },
     hear: (listener) =>
       feed.hear((payload) => {
