@@ -5,6 +5,7 @@ import { Hono } from 'hono';
 import { sql } from 'kysely';
 import config from '#config';
 import { keysFrom } from '#commands/secrets.ts';
+import { carryUnread } from '#commands/unread-answers.ts';
 import { openDatabase } from '#db/database.ts';
 import { pendingMigrations } from '#db/migrate.ts';
 import { createDns } from '#runtime/dns.ts';
@@ -28,6 +29,8 @@ import { createSignIn } from './sign-in.ts';
 import { secured } from './security-headers.ts';
 import { createDispatch, createLazyWaker } from './waker.ts';
 
+/** Visitors who left whose unread answers are looked at by one look. */
+const LEFT_AT_ONCE = 100;
 /** Milliseconds an idle connection is kept. */
 const KEEP_ALIVE_MS = 75_000;
 
@@ -47,7 +50,13 @@ const feed = createFeed({
   onProblem: (what, error) => log.warn({ what, err: error }, 'the event feed'),
 });
 lifecycle.onShutdown('feed', () => feed.close());
-const live = createLive({ db, feed, onProblem: (what, error) => log.warn({ what, err: error }, 'the news of open pages') });
+const dispatch = createDispatch(waker, (workflowId) => log.warn({ workflowId }, 'Temporal was not woken; the guardian will'));
+const live = createLive({
+  db,
+  feed,
+  afterLeaving: async () => dispatch(await carryUnread(db, plugins, LEFT_AT_ONCE)),
+  onProblem: (what, error) => log.warn({ what, err: error }, 'the news of open pages'),
+});
 lifecycle.onShutdown('live', () => live.close());
 
 const keys = keysFrom(env.secret);
@@ -73,7 +82,7 @@ const graphql = createGraphqlHandler({
   publicUrl: env.publicUrl,
   feed,
   live,
-  dispatch: createDispatch(waker, (workflowId) => log.warn({ workflowId }, 'Temporal was not woken; the guardian will')),
+  dispatch,
   pluginContext: (plugin, channel) =>
     createPluginContext(channel, {
       sign: (text) => keys.signFor(channel.key, text),

@@ -67,7 +67,12 @@ export async function reply(unit: Unit, plugins: readonly Plugin[], input: Reply
 }
 
 /** Chooses the channel, takes its lock and that of the current one, then the conversation's. What another message changed in between is chosen anew. */
-async function lockForReply(tx: Tx, plugins: readonly Plugin[], userId: string, input: Reply): Promise<{ subject: Subject; channelId: string }> {
+export async function lockForReply(
+  tx: Tx,
+  plugins: readonly Plugin[],
+  userId: string,
+  input: Pick<Reply, 'conversationId' | 'channelId'>,
+): Promise<{ subject: Subject; channelId: string }> {
   const asked = { conversationId: input.conversationId, userId, channelId: input.channelId ?? null };
   const { channelId, currentId } = await chooseChannel(tx, plugins, asked);
   for (const id of [...new Set([channelId, currentId])].toSorted()) await lockChannelShared(tx, id);
@@ -175,7 +180,12 @@ export async function startConversation(
 }
 
 interface Outgoing {
+  /** Whose words they are. */
   readonly userId: string;
+  /** Who sends them; none: that person. */
+  readonly sender?: 'AUTOMATION';
+  /** For the timeline; none: its kind. */
+  readonly why?: string;
   readonly text: string;
   readonly html: string | null;
   readonly template: StoredTemplate | null;
@@ -186,7 +196,7 @@ interface Outgoing {
 }
 
 /** The subject must be locked, and the channel: it becomes the conversation's current one. */
-async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChannel, outgoing: Outgoing): Promise<string> {
+export async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChannel, outgoing: Outgoing): Promise<string> {
   const { tx } = unit;
   const { conversationId } = subject;
   if (conversationId === null) throw new NotPossible('CHANNEL_CANNOT_SEND');
@@ -206,6 +216,7 @@ async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChann
       channel_id: channel.id,
       direction: 'OUTBOUND',
       author_user_id: outgoing.userId,
+      automatic: outgoing.sender === 'AUTOMATION',
       subject: outgoing.subject,
       text: outgoing.text,
       html: outgoing.html,
@@ -222,7 +233,7 @@ async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChann
       channel_id: channel.id,
       arrival: message.arrival,
       kind: outgoing.kind,
-      sender: 'PERSON',
+      sender: outgoing.sender ?? 'PERSON',
       recipient: JSON.stringify(outgoing.recipient),
       template: outgoing.template === null ? null : storedTemplate(outgoing.template),
     })
@@ -239,7 +250,7 @@ async function writeOutbound(unit: Unit, subject: Subject, channel: SendingChann
   if (channel.id !== subject.channelId) {
     unit.record({ kind: 'CURRENT_CHANNEL_CHANGED', ...ids, why: 'REPLY', data: { from: subject.channelId, to: channel.id } });
   }
-  unit.record({ kind: 'MESSAGE_WRITTEN', ...ids, messageId: message.id, why: outgoing.kind });
+  unit.record({ kind: 'MESSAGE_WRITTEN', ...ids, messageId: message.id, why: outgoing.why ?? outgoing.kind });
   unit.wake({ kind: 'outbox', conversationId, channelKey: channel.key, plugin: channel.plugin });
   return message.id;
 }
@@ -253,7 +264,7 @@ interface SendingChannel {
   readonly capabilities: Capabilities;
 }
 
-async function sendingChannel(tx: Tx, plugins: readonly Plugin[], channelId: string): Promise<SendingChannel> {
+export async function sendingChannel(tx: Tx, plugins: readonly Plugin[], channelId: string): Promise<SendingChannel> {
   const channel = await tx
     .selectFrom('channel')
     .select(['id', 'key', 'place', 'place_id', 'plugin', 'disconnected_at'])
@@ -270,7 +281,7 @@ async function sendingChannel(tx: Tx, plugins: readonly Plugin[], channelId: str
  * Nothing of the conversation has come or gone through this channel yet: it has no thread there to answer in. The subject to begin one with; what began
  * without any, and goes on where there are subjects, has the name its contact knows: that of the channel it began on.
  */
-async function startsThread(tx: Tx, conversationId: string, channel: SendingChannel): Promise<{ readonly subject: string | null } | null> {
+export async function startsThread(tx: Tx, conversationId: string, channel: SendingChannel): Promise<{ readonly subject: string | null } | null> {
   const { rows } = await sql<{ subject: string | null; name: string }>`
     select nullif(trim(c.subject), '') as subject, h.name from conversation c join channel h on h.id = c.origin_channel_id where c.id = ${conversationId}
       and not exists (select 1 from message m where m.conversation_id = c.id and m.channel_id = ${channel.id})`.execute(tx);
@@ -280,7 +291,7 @@ async function startsThread(tx: Tx, conversationId: string, channel: SendingChan
 }
 
 /** Whom a reply goes to: who wrote last on this channel, or the address that was given since; else an identity of the contact that the channel can reach. */
-async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabilities): Promise<StoredIdentity> {
+export async function recipientOf(tx: Tx, conversationId: string, capabilities: Capabilities): Promise<StoredIdentity> {
   const recipient = await reachedAt(tx, conversationId, capabilities.identities);
   if (recipient === null) throw new NotPossible('NO_CONTACT');
   return recipient;

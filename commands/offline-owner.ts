@@ -13,7 +13,7 @@ export async function mailOfflineOwner(unit: Unit, subject: Subject, userId: str
   const { rows } = await sql<{ text: string }>`
     select m.text from message m
     where m.conversation_id = ${subject.conversationId} and m.direction = 'INBOUND' and m.arrival > coalesce((
-      select max(o.arrival) from message o where o.conversation_id = ${subject.conversationId} and o.direction = 'OUTBOUND' and o.author_user_id is not null), 0)
+      select max(o.arrival) from message o where o.conversation_id = ${subject.conversationId} and o.direction = 'OUTBOUND' and o.author_user_id is not null and not o.automatic), 0)
     order by m.arrival desc limit ${OFFLINE_OWNER.messages}`.execute(tx);
   const words = offlineOwnerMail({ ticket, texts: rows.map(({ text }) => text).toReversed() });
   await queueSystemMail(unit, [

@@ -53,11 +53,11 @@ export async function keepUntilNow(db: Db, visitors: readonly PresentVisitor[]):
     update visitor_presence p set seen_at = now() from theirs t where p.channel_id = t.channel_id and p.kind = t.kind and p.value = t.value`.execute(db);
 }
 
-/** Marks those who have left, at most `limit` of them; resolves with how many. Each is marked once, whoever looks. */
+/** Marks those who have left, at most `limit` of them; resolves with how many. Each is marked once, whoever looks, and what they have not read is due (`carryUnread`). */
 export async function sweepGone(db: Db, limit: number): Promise<number> {
   const { value } = await transact(db, { actor: 'CONTACT' }, async (unit) => {
     const { rows } = await sql<PresenceRow>`
-      update visitor_presence p set here = false
+      update visitor_presence p set here = false, unread_due = true
       from (select channel_id, kind, value from visitor_presence where here and seen_at < now() - make_interval(secs => ${GONE_AFTER_SECONDS})
         order by seen_at limit ${limit} for update skip locked) gone
       where p.channel_id = gone.channel_id and p.kind = gone.kind and p.value = gone.value and p.here

@@ -537,6 +537,7 @@ export interface OutboundTable {
   updated_at: Defaulted<Date>;
   slot_at: Date | null;
   claimed_at: Date | null;
+  carried_by: string | null;
   template: ColumnType<StoredTemplate | null, string | null | undefined, string | null>;
 }
 /** Which of the provider's approved texts, and what stands in it. */
@@ -594,6 +595,7 @@ export interface VisitorPresenceTable {
   value: string;
   here: Defaulted<boolean>;
   seen_at: Defaulted<Date>;
+  unread_due: Defaulted<boolean>;
 }
 export interface SeenEventTable {
   channel_id: string;

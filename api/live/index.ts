@@ -34,6 +34,8 @@ export interface LiveDeps {
   readonly db: Db;
   readonly feed: Feed;
   readonly limits?: Pick<Record<keyof typeof LIMITS, number>, 'liveStreams' | 'liveStreamsPerAddress' | 'liveStreamsPerVisitor'>;
+  /** Does what is due once visitors have left. */
+  readonly afterLeaving?: () => Promise<void>;
   readonly onProblem?: (what: string, error: unknown) => void;
 }
 
@@ -45,13 +47,13 @@ interface Page {
   readonly streams: Set<NewsStream>;
 }
 
-export function createLive({ db, feed, limits = LIMITS, onProblem = () => undefined }: LiveDeps): Live {
+export function createLive({ db, feed, limits = LIMITS, afterLeaving, onProblem = () => undefined }: LiveDeps): Live {
   const pages = new Map<string, Page>();
   /** Streams of each channel, and of each address. */
   const onChannel = createCounter();
   const ofAddress = createCounter();
   const typingListeners = new Map<string, Set<(typing: Typing) => void>>();
-  const presence = createPresenceKeeper({ db, onProblem });
+  const presence = createPresenceKeeper({ db, onProblem, ...(afterLeaving === undefined ? {} : { afterLeaving }) });
   const signals = createSignals(db, feed);
   const mayAsk = createThrottle(TYPING_MS);
   const over = new AbortController();

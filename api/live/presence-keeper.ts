@@ -23,6 +23,8 @@ export interface PresenceKeeper {
 
 export interface PresenceKeeperDeps {
   readonly db: Db;
+  /** Does what is due once visitors have left. */
+  readonly afterLeaving?: () => Promise<void>;
   readonly onProblem: (what: string, error: unknown) => void;
 }
 
@@ -30,7 +32,7 @@ export interface PresenceKeeperDeps {
  * Tells the database who is here (CHAT-6): those of whom something was heard, and never those whose connection is merely open, for a frozen or vanished page keeps one
  * for minutes. What fails is told with the next sign of life; a process that dies is noticed by the others.
  */
-export function createPresenceKeeper({ db, onProblem }: PresenceKeeperDeps): PresenceKeeper {
+export function createPresenceKeeper({ db, afterLeaving, onProblem }: PresenceKeeperDeps): PresenceKeeper {
   let heard = new Map<string, PresentVisitor>();
   let ended = new Map<string, PresentVisitor>();
   let working: Promise<void> = Promise.resolve();
@@ -69,6 +71,8 @@ export function createPresenceKeeper({ db, onProblem }: PresenceKeeperDeps): Pre
   const refreshing = every(REFRESH_MS, 'keep', write);
   const sweeping = every(SWEEP_MS, 'sweep', async () => {
     while (!closed && (await sweepGone(db, AT_ONCE)) === AT_ONCE);
+    // Also what another process that found them gone did not come to.
+    if (!closed) await afterLeaving?.();
   });
   for (const one of [refreshing, sweeping]) one.unref();
 

@@ -3,6 +3,7 @@ import type { Plugin, RawDelivery } from '@trunkline/channel-sdk';
 import chat from '@trunkline/plugin-chat';
 import email from '@trunkline/plugin-email';
 import form from '@trunkline/plugin-form';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Engine } from '#activities/dependencies.ts';
 import { createActivities } from '#activities/index.ts';
@@ -11,9 +12,12 @@ import { loadChannel } from '#commands/channel-settings.ts';
 import { connectChannel } from '#commands/channels.ts';
 import { reply } from '#commands/conversations.ts';
 import { applyDeliveries, storeDelivery } from '#commands/intake.ts';
-import { keepHere } from '#commands/presence.ts';
+import { eraseContact } from '#commands/erasing.ts';
+import { keepHere, sweepGone } from '#commands/presence.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
 import { safeParts } from '#commands/safe-html.ts';
+import { close } from '#commands/tickets.ts';
+import { carryUnread } from '#commands/unread-answers.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { checkInvariants } from '#db/invariants.ts';
@@ -247,4 +251,95 @@ it('a form is answered by mail under its own subject, and the answer comes back 
   expect(await mailIn(back)).toBe(id);
   // A second submission is a conversation of its own: a form has no thread.
   expect(await submit({ email: 'emil@customer.example', name: 'Another', description: 'It broke too.' })).not.toBe(id);
+});
+
+/** The visitor’s page fell silent more than a minute ago. */
+const silent = (visitor: string) =>
+  db
+    .updateTable('visitor_presence')
+    .set({ seen_at: sql<Date>`now() - interval '61 seconds'` })
+    .where('value', '=', visitor)
+    .execute();
+const leave = async (visitor: string): Promise<void> => {
+  await silent(visitor);
+  await sweepGone(db, 100);
+};
+const carry = () => carryUnread(db, plugins, 100);
+const carried = (id: string) =>
+  db
+    .selectFrom('message')
+    .select(['id', 'text', 'automatic', 'author_user_id'])
+    .where('conversation_id', '=', id)
+    .where('channel_id', '=', support.id)
+    .where('direction', '=', 'OUTBOUND')
+    .orderBy('arrival')
+    .execute();
+
+it('what was answered in the minute after the tab was closed is mailed once the visitor has left, as one mail, whoever looks [CHAT-3, CHAT-6]', async () => {
+  const visitor = newVisitor();
+  const id = await write(visitor, 'Hello', { email: 'nina@customer.example' });
+  await here(visitor);
+  await answer(id, 'First.');
+  await answer(id, 'Second.');
+  expect(await carry()).toEqual([]);
+  const mails = server.mails.length;
+  await Promise.all(Array.from({ length: 10 }, () => leave(visitor)));
+  await Promise.all(Array.from({ length: 20 }, carry));
+  expect(await carried(id)).toMatchObject([{ text: 'First.\n\nSecond.', automatic: true, author_user_id: ada }]);
+  expect((await sendFirst(engine, id)).outcome).toBe('SENT');
+  expect(server.mails.length).toBe(mails + 1);
+  expect(lastMail().to).toEqual(['nina@customer.example']);
+  expect(header(lastMail().mime, 'Subject')).toBe('Your conversation with Acme chat-1');
+  expect(await currentOf(id)).toBe(support.id);
+  const said = await db
+    .selectFrom('event')
+    .select(['why', 'actor'])
+    .where('conversation_id', '=', id)
+    .where('kind', '=', 'MESSAGE_WRITTEN')
+    .orderBy('id', 'desc')
+    .executeTakeFirst();
+  expect(said).toEqual({ why: 'UNREAD_WHEN_LEFT', actor: 'SYSTEM' });
+
+  // They look in again and leave: nothing is mailed twice, only what is new.
+  await here(visitor);
+  await answer(id, 'Third.', widget.id);
+  await leave(visitor);
+  await carry();
+  expect((await carried(id)).map((row) => row.text)).toEqual(['First.\n\nSecond.', 'Third.']);
+  expect((await sendFirst(engine, id)).outcome).toBe('SENT');
+});
+
+it('not what was read, nor of a closed conversation, nor without an address, nor where they are back [CHAT-3]', async () => {
+  const [reader, closer, nameless, back] = [newVisitor(), newVisitor(), newVisitor(), newVisitor()];
+  const ids = [
+    await write(reader, 'Hello', { email: 'reader@customer.example' }),
+    await write(closer, 'Hello', { email: 'closer@customer.example' }),
+    await write(nameless, 'Hello'),
+    await write(back, 'Hello', { email: 'back@customer.example' }),
+  ] as const;
+  for (const visitor of [reader, closer, nameless, back]) await here(visitor);
+  for (const id of ids) await answer(id, 'One moment.');
+  await db.updateTable('outbound').set({ state: 'READ' }).where('conversation_id', '=', ids[0]).execute();
+  await transact(db, { actor: 'USER', userId: ada }, (unit) => close(unit, { conversationId: ids[1] }, 'BY_HAND', plugins));
+  for (const visitor of [reader, closer, nameless, back]) await leave(visitor);
+  await here(back);
+  await carry();
+  for (const id of ids) expect(await carried(id)).toEqual([]);
+  // What the one who came back leaves again without reading is still to be sent on.
+  await leave(back);
+  await carry();
+  expect(await carried(ids[3])).toHaveLength(1);
+});
+
+it('an erased contact’s answers go nowhere, also where they are sent on at that moment [CHAT-3, OPS-9]', async () => {
+  for (let round = 0; round < 5; round += 1) {
+    const visitor = newVisitor();
+    const id = await write(visitor, 'Hello', { email: `gone-${round}@customer.example` });
+    await here(visitor);
+    await answer(id, 'One moment.');
+    await leave(visitor);
+    const contactId = (await contactOf(id)) ?? '';
+    await Promise.all([carry(), carry(), transact(db, { actor: 'SYSTEM' }, (unit) => eraseContact(unit, { contactId }))]);
+    expect(await carried(id)).toEqual([]);
+  }
 });
