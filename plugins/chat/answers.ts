@@ -36,15 +36,14 @@ const REFUSALS = {
   NotOffered: [409, 'This chat sends no transcripts.'],
   TooLarge: [413, 'This is too large: send less at once.'],
   Invalid: [422, 'This can not be read.'],
-  TooMany: [429, 'Too much was sent from your network. Please wait a minute.'],
-  TooManyTranscripts: [429, 'Enough of them were sent today. Please try again tomorrow.'],
+  TooMany: [429, 'No more transcripts can be sent for now. Please try again later.'],
   Unavailable: [503, 'We could not take it in just now. Please try again in a moment.'],
 } as const;
 
 export type RefusalCode = keyof typeof REFUSALS;
 
-/** Seconds after which it may be tried again: the limit's window, a moment; of a day's limit an hour, for nobody is told how full it is. */
-const RETRY_AFTER: Partial<Readonly<Record<RefusalCode, string>>> = { TooManyTranscripts: '3600', TooMany: '60', Unavailable: '5' };
+/** Seconds after which it may be tried again: of a day's limit an hour, for nobody is told how full it is; a moment. */
+const RETRY_AFTER: Partial<Readonly<Record<RefusalCode, string>>> = { TooMany: '3600', Unavailable: '5' };
 
 /** Says no, and why, in one shape for all of them. */
 export function refuse(origin: string | null, code: RefusalCode, problems?: readonly FieldProblem[], more: Readonly<Record<string, string>> = {}): Response {

@@ -45,7 +45,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
 
 /**
  * A widget's public addresses (CHAT-2). Whatever is sent, the answer is never of the five hundreds, but where what is sent can not be stored.
- * Who writes is told by a token in a header, never by a cookie: so no other page can have a visitor's browser say something.
+ * How much one network may send, the door counts before anything comes here. Who writes is told by a token in a header, never by a cookie: so no other page can have a visitor's browser say something.
  */
 export async function page(request: Request, context: PageContext<ChatSettings>): Promise<Response> {
   const path = pathWithin(request.url, context.channel.key);
@@ -64,7 +64,6 @@ export async function page(request: Request, context: PageContext<ChatSettings>)
     return refuse(origin, 'WrongMethod', undefined, { allow: [...route.methods, 'OPTIONS'].join(', ') });
   }
   if (!allowed) return refuse(null, 'OriginNotAllowed');
-  if (route.methods.includes('POST') && !(await context.allow(sent ?? 'none'))) return refuse(origin, 'TooMany');
   const visit: Visit = { request, context, origin };
   if ('open' in route.answer) return route.answer.open(visit);
   const visitor = visitorOf(bearer(request), context.sign);
@@ -84,7 +83,7 @@ async function mailTranscript({ context, origin }: Visit, visitor: Identity): Pr
     case 'no-address':
       return refuse(origin, 'NoAddress');
     case 'too-many':
-      return refuse(origin, 'TooManyTranscripts');
+      return refuse(origin, 'TooMany');
     default:
       return refuse(origin, 'NoConversation');
   }

@@ -435,6 +435,9 @@ async function away({ browser, look, chat, site }: Visit): Promise<void> {
   );
   await page.getByRole('button', { name: 'Email me the transcript' }).click();
   await page.getByText('The transcript is on its way').first().waitFor();
+  chat.answer('transcript', Response.json({ code: 'TooMany', errors: [] }, { status: 429 }));
+  await page.getByRole('button', { name: 'Email me the transcript' }).click();
+  await page.getByText('No more transcripts can be sent for now').first().waitFor();
   await context.close();
   const other = await browser.newContext({ viewport: PHONE, colorScheme: 'dark' });
   const dark = await opened(other, site);

@@ -22,7 +22,7 @@ export interface Talk {
   read(through: string): Promise<boolean>;
   /** A sign of life of this page. */
   here(): Promise<boolean>;
-  transcript(): Promise<'queued' | 'no-address' | 'no-conversation' | 'failed'>;
+  transcript(): Promise<'queued' | 'no-address' | 'no-conversation' | 'too-many' | 'failed'>;
 }
 
 /**
@@ -103,6 +103,7 @@ export function createTalk(base: string, keep: Keep, alone: Alone, newVisitor: (
     async transcript() {
       const response = await post('transcript', {}).catch(() => null);
       if (response?.ok === true) return 'queued';
+      if (response?.status === 429) return 'too-many';
       const { code } = readProblem(await response?.json().catch(() => null));
       return code === 'NoAddress' ? 'no-address' : code === 'NoConversation' ? 'no-conversation' : 'failed';
     },

@@ -45,6 +45,7 @@ export const TEXTS = {
   transcript: 'Email me the transcript',
   transcriptQueued: 'The transcript is on its way to your email address.',
   transcriptNothing: 'There is nothing to send yet.',
+  transcriptTooMany: 'No more transcripts can be sent for now. Please try again later.',
   transcriptFailed: 'That did not work. Please try again later.',
   news: (author: string | null) => (author === null ? 'New message' : `New message from ${author}`),
   today: 'Today',

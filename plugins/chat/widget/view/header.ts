@@ -38,5 +38,6 @@ const ANSWERS = {
   queued: TEXTS.transcriptQueued,
   'no-address': TEXTS.emailFirst,
   'no-conversation': TEXTS.transcriptNothing,
+  'too-many': TEXTS.transcriptTooMany,
   failed: TEXTS.transcriptFailed,
 } as const;
