@@ -24,6 +24,8 @@ export interface ArrivedMessage {
   readonly safe: SafeParts | null;
   /** A person let it pass whatever it was filtered for: the id it was filtered under. */
   readonly releasedAs: string | null;
+  /** It came of catching up: it may be long past, and answered since. */
+  readonly recovered?: boolean;
 }
 
 /** A message that is not here yet, with the id it is kept under. */
@@ -77,6 +79,13 @@ interface NewTicketRow {
   readonly created_at: string;
 }
 
+/** Hours after which what catching up brings is history: no bot begins to talk about it. */
+export const HISTORY_AFTER_HOURS = 1;
+
+function isHistory({ recovered, event, receivedAt }: NewMessage, now: Date): boolean {
+  return recovered === true && now.getTime() - Date.parse(earlier(event.occurredAt, receivedAt)) > HISTORY_AFTER_HOURS * 3_600_000;
+}
+
 /** Collects what a batch writes, and writes it by a number of statements that does not grow with the messages. */
 export class Batch {
   readonly #unit: Unit;
@@ -98,6 +107,8 @@ export class Batch {
   readonly #reopened = new Set<Held>();
   readonly #keptClosed = new Set<Held>();
   readonly #answered = new Set<Held>();
+  /** Whose newest message, of what catching up brought, is an answer of ours. */
+  readonly #answeredSince = new Set<string>();
   readonly #proven = new Map<string, { readonly sender: Identity; readonly conversation: Held }>();
 
   /** `limits`: what a contact may attach. */
@@ -117,7 +128,8 @@ export class Batch {
     const withTicket = channel.place === 'HELP_DESK' || channel.create_tickets || (previous?.ticketId ?? null) !== null;
     const ticketId = withTicket ? newId() : null;
     // Off: it is taken in and kept, but nobody is chosen for it (CH-9). A bot answers before people do (CHAT-5).
-    const pending = this.#chatflows.begin(id, event) === 'people' && channel.enabled && event.direction === 'inbound' ? channel.now : null;
+    const bot = !isHistory(message, channel.now) && this.#chatflows.begin(id, event) === 'bot';
+    const pending = !bot && channel.enabled && event.direction === 'inbound' ? channel.now : null;
     const occurredAt = earlier(event.occurredAt, receivedAt);
     this.#conversations.push({
       id,
@@ -232,6 +244,8 @@ export class Batch {
       raw_delivery_id: message.deliveryId,
     });
     this.#events.push(event);
+    if (message.recovered === true && !inbound) this.#answeredSince.add(target.id);
+    else this.#answeredSince.delete(target.id);
     // Who is named takes part from then on; but not by a machine's word, nor by somebody who is not who they say they are.
     if (event.automatic === undefined && event.authentication?.verdict !== 'fail') this.#admit(event, target);
     const newest = new Date(occurredAt) >= target.lastMessageAt;
@@ -243,7 +257,7 @@ export class Batch {
     // A conversation is written with its first message's date.
     if (!this.#begun.delete(target.id)) {
       this.#touched.set(target.id, target);
-      this.#chatflows.add(target.id, event);
+      if (!isHistory(message, this.#channel.now)) this.#chatflows.add(target.id, event);
     }
     this.#unit.record({
       kind: 'MESSAGE_RECEIVED',
@@ -281,6 +295,7 @@ export class Batch {
       this.#messages.map(({ id }, at) => ({ messageId: id, refs: this.#events[at]?.attachments ?? [] })),
     );
     await this.#writeNewest(tx);
+    await this.#closeDecisions(tx);
     await this.#afterwards();
   }
 
@@ -315,6 +330,18 @@ export class Batch {
         data: { contactId, identity: sender.kind },
       });
     }
+  }
+
+  /** What was answered before it was fetched is nobody's to be given any more. */
+  async #closeDecisions(tx: Tx): Promise<void> {
+    if (this.#answeredSince.size === 0) return;
+    const ids = [...this.#answeredSince];
+    await sql`update conversation set route_pending_since = null, version = version + 1 where id = any(${ids}::uuid[]) and route_pending_since is not null`.execute(
+      tx,
+    );
+    await sql`update ticket set route_pending_since = null, version = version + 1 where conversation_id = any(${ids}::uuid[]) and route_pending_since is not null`.execute(
+      tx,
+    );
   }
 
   /** What is new of conversations that were there, or have had more than their first message. */

@@ -171,7 +171,9 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
       tx,
       waiting.flatMap((row) => (row.released ? [row.id] : [])),
     );
-    const taken = await takeEvents(unit, deps, channelId, deliveries, released);
+    const recovered = new Set(waiting.flatMap((row) => (row.recovered ? [row.id] : [])));
+    const parsedEvents = deliveries.map((one) => ({ ...one, recovered: recovered.has(one.deliveryId) }));
+    const taken = await takeEvents(unit, deps, channelId, parsedEvents, released);
     await settle(tx, deps.capabilities, deliveries, taken);
     await countRecovered(
       unit,
@@ -186,6 +188,8 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
 interface ParsedEvents extends Omit<ParsedDelivery, 'deliveryId'> {
   /** Null: they came of catching up, without a delivery. */
   readonly deliveryId: number | null;
+  /** The delivery came of catching up. */
+  readonly recovered?: boolean;
 }
 
 /** What every way in does with events that were not taken in before. The channel, its intake and the contacts are locked. */
@@ -373,7 +377,7 @@ async function onlyUnseen(
     select ${channelId}, hash from unnest(${[...hashes.values()]}::bytea[]) as hash
     on conflict do nothing returning key_hash`.execute(tx);
   const unseen = new Set(rows.map((row) => row.key_hash.toString('hex')));
-  return deliveries.map(({ deliveryId, receivedAt, events, safe }) => {
+  return deliveries.map(({ deliveryId, receivedAt, events, safe, recovered = deliveryId === null }) => {
     const passed = deliveryId === null ? undefined : released.get(deliveryId);
     const fresh = events.flatMap((event, at) => {
       // What is not taken in yet leaves no hash, so that its delivery can be taken in later.
@@ -385,7 +389,7 @@ async function onlyUnseen(
       deliveryId,
       receivedAt,
       events: fresh.map((one) => one.event),
-      messages: fresh.flatMap(({ event, ...more }) => (event.type === 'message' ? [{ event, deliveryId, receivedAt, ...more }] : [])),
+      messages: fresh.flatMap(({ event, ...more }) => (event.type === 'message' ? [{ event, deliveryId, receivedAt, recovered, ...more }] : [])),
     };
   });
 }

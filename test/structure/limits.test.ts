@@ -5,6 +5,7 @@ import { PIECE_BYTES } from '#commands/blobs.ts';
 import { CHECK_EVERY_MINUTES, RENEWALS_FAILED } from '#commands/channel-health.ts';
 import { STATE_BYTES } from '#commands/channel-state.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
+import { HISTORY_AFTER_HOURS } from '#commands/intake-batch.ts';
 import { GONE_AFTER_SECONDS } from '#commands/presence.ts';
 import { HTML_LIMITS } from '#commands/safe-html.ts';
 import { CHATFLOWS_PER_CHANNEL } from '#commands/chatflows.ts';
@@ -45,6 +46,7 @@ const constants = new Map<string, number>([
   ['commands.HISTORY_PAGE', HISTORY_PAGE],
   ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
   ...named('domain.AVAILABILITY_LIMITS', AVAILABILITY_LIMITS),
+  ['commands.HISTORY_AFTER_HOURS', HISTORY_AFTER_HOURS],
   ['commands.CHATFLOWS_PER_CHANNEL', CHATFLOWS_PER_CHANNEL],
   ['domain.GIVE_UP_MINUTES', GIVE_UP_MINUTES],
   ['domain.FETCH_TRIES', FETCH_TRIES],
