@@ -31,7 +31,7 @@ export interface PageContext<Settings> extends PluginContext<Settings> {
   readonly pageUrl: string;
   /** Takes a delivery in, as if a provider had sent it: stored durably once this resolves, then parsed. Rejects with `Unavailable`. */
   deliver(raw: RawDelivery): Promise<void>;
-  /** A visitor's conversation, oldest first, after a message or from the start; at most 100. */
+  /** A visitor's messages, oldest first, after one of them or from the start; at most 100: ask until there are none. After one that an earlier request was given, some may come again; the page knows messages by their ids. */
   history(visitor: Identity, after?: string): Promise<readonly VisibleMessage[]>;
   /** What happens from this call on, until `signal` is aborted. Call it first and read `history` then: what is said in between may come twice, and is never missed. */
   news(visitor: Identity, signal: AbortSignal): AsyncIterable<PageNews>;

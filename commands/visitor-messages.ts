@@ -12,21 +12,31 @@ export interface VisitorRef {
   readonly visitor: Pick<Identity, 'kind' | 'value'>;
 }
 
+/** Seconds: so long before a message the transaction of another may have begun that was committed only after it was shown. None takes longer than 30 s. */
+export const LATE_SECONDS = 60;
+
 /**
  * What a visitor and we have said to each other on this channel, in order of arrival, after one of these messages or from the start. Comments are not
  * for them, and neither is what went by another channel: whoever is at this page has not shown that they read that mailbox. An id that is none
  * of their own messages counts as none.
+ *
+ * `late`: also what came into their other conversations in the last minute before that message. Messages of two conversations are not committed in the order of their
+ * arrival, so of what came before the message a page was shown last, something may have been there only afterwards. What a page was shown already it knows by its id.
  */
-export async function visitorHistory(db: Db, { channelId, visitor }: VisitorRef, after?: string): Promise<readonly VisibleMessage[]> {
+export async function visitorHistory(db: Db, { channelId, visitor }: VisitorRef, after?: string, late = false): Promise<readonly VisibleMessage[]> {
   const afterId = after !== undefined && UUID.test(after) ? after : null;
   const { rows } = await sql<VisibleRow>`
     with theirs as (
       select c.id from contact_identity i join conversation c on c.contact_id = i.contact_id where i.kind = ${visitor.kind} and i.value = ${visitor.value}
+    ), shown as (
+      select a.arrival, a.conversation_id, (select min(e.at) from event e where ${begunWith('a')}) as at from message a
+      where a.id = ${afterId}::uuid and a.conversation_id in (select id from theirs) and a.channel_id = ${channelId} and a.direction <> 'COMMENT'
     )
     select ${COLUMNS} from message m left join app_user u on u.id = m.author_user_id
     where m.conversation_id in (select id from theirs) and m.channel_id = ${channelId} and m.direction <> 'COMMENT'
-      and m.arrival > coalesce((select a.arrival from message a
-        where a.id = ${afterId}::uuid and a.conversation_id in (select id from theirs) and a.channel_id = ${channelId} and a.direction <> 'COMMENT'), 0)
+      and (m.arrival > coalesce((select arrival from shown), 0)
+        or (${late} and m.conversation_id <> (select conversation_id from shown) and exists (
+          select from event e where ${begunWith('m')} and e.at > (select at from shown) - make_interval(secs => ${LATE_SECONDS}))))
     order by m.arrival limit ${HISTORY_PAGE}`.execute(db);
   return rows.map(visible);
 }
@@ -117,6 +127,9 @@ interface NewsRow {
 }
 
 const COLUMNS = sql.raw('m.id, m.direction, m.provider_message_id, u.name as author, m.text, m.html_safe, m.quick_replies, m.occurred_at');
+/** The event that says when a message was written into its conversation: of one that came in the message itself only knows when it was delivered. */
+const begunWith = (message: 'a' | 'm') =>
+  sql.raw(`e.conversation_id = ${message}.conversation_id and e.message_id = ${message}.id and e.kind in ('MESSAGE_RECEIVED', 'MESSAGE_WRITTEN')`);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 /** No event has a later one. */
 const HIGHEST_XID = '18446744073709551615';

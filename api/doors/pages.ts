@@ -85,11 +85,11 @@ async function serve(deps: PagesDeps, request: Request, path: PagePath, incoming
   // Asked before anything is read. Who has sent too much has what they typed shown again, but not what is larger than anybody types; a page that
   // sends by itself has nothing to show again.
   const allowed = await mayWrite(deps, door, address);
-  if (live && !allowed.allowed) return unread(request, 'TooMuchOfAll', 0, allowed);
+  if (live && !allowed.allowed) return unread(request, 'TooMuchOfAll', { maxBytes: 0, live }, allowed);
   const { maxDeliveryBytes } = door.plugin.capabilities;
   const maxBytes = allowed.allowed ? maxDeliveryBytes : Math.min(maxDeliveryBytes, LIMITS.refusedBodyBytes);
   const body = await deps.bodies.read(request, incoming, { address, maxBytes });
-  if ('refused' in body) return unread(request, body.refused, maxDeliveryBytes, allowed);
+  if ('refused' in body) return unread(request, body.refused, { maxBytes: maxDeliveryBytes, live }, allowed);
   try {
     return await run(deps, door, from(request, url, body.bytes), address, async () => allowed);
   } finally {
@@ -116,25 +116,40 @@ function mayWrite({ rates }: PagesDeps, { channel, plugin }: DoorChannel, addres
   return rates.take(plugin.capabilities.live === true ? 'liveWritesPerMinute' : 'pageWritesPerMinute', `${channel.key} ${address}`);
 }
 
-/** The answer where the body was not read to its end: its connection is of no more use. */
-function unread(request: Request, why: BodyRefusal, maxBytes: number, counted: RateAnswer): Refusal {
+/**
+ * The answer where the body was not read to its end: its connection is of no more use. Only a page that a browser opened as such has something to
+ * go back to, and files; what a live page sends is a text.
+ */
+function unread(request: Request, why: BodyRefusal, { maxBytes, live }: { readonly maxBytes: number; readonly live: boolean }, counted: RateAnswer): Refusal {
   const close = { connection: 'close' };
   if (why === 'BrokenOff') return new Refusal(new Response(null, { status: 400, headers: close }));
   if (!counted.allowed) {
     return saying(request, 429, 'TooMany', 'Too much was sent: please wait a moment.', { ...close, 'retry-after': String(counted.retryAfterSeconds) });
   }
   switch (why) {
-    case 'TooLarge': {
-      const megabytes = Math.floor(maxBytes / 1024 / 1024);
-      return saying(request, 413, 'TooLarge', `This is too large: at most ${megabytes} MB. Go back, and send less or smaller files.`, close);
-    }
+    case 'TooLarge':
+      return saying(
+        request,
+        413,
+        'TooLarge',
+        `This is too large: at most ${sizeOf(maxBytes)}.${live ? '' : ' Go back, and send less or smaller files.'}`,
+        close,
+      );
     case 'TooSlow':
-      return saying(request, 408, 'TooSlow', 'This took too long to arrive. Go back, and send it again, or smaller files.', close);
-    case 'TooManyOfAddress':
-      return saying(request, 429, 'TooMany', 'Too much at once: please go back, and send it again in a moment.', { ...close, 'retry-after': '5' });
+      return saying(request, 408, 'TooSlow', `This took too long to arrive.${live ? '' : ' Go back, and send it again, or smaller files.'}`, close);
+    case 'TooManyOfAddress': {
+      const wait = { ...close, 'retry-after': '5' };
+      return saying(request, 429, 'TooMany', `Too much at once: please ${live ? '' : 'go back, and '}send it again in a moment.`, wait);
+    }
     default:
       return saying(request, 503, 'Unavailable', 'This does not work just now: please try again in a moment.', { ...close, 'retry-after': '5' });
   }
+}
+
+/** In the largest unit of which there is one: what is said to be allowed is. */
+function sizeOf(bytes: number): string {
+  if (bytes >= 1024 * 1024) return `${Math.floor(bytes / 1024 / 1024)} MB`;
+  return bytes >= 1024 ? `${Math.floor(bytes / 1024)} kB` : `${bytes} bytes`;
 }
 
 async function run(deps: PagesDeps, door: DoorChannel, request: Request, address: string, mayWrite: () => Promise<RateAnswer>): Promise<Response | Refusal> {
@@ -176,13 +191,19 @@ function pageContext(
   late: AbortSignal,
 ): PageContext<unknown> {
   const of = (visitor: Identity): VisitorRef => ({ channelId: channel.id, visitor });
+  /** Last messages of what `history` gave in this request. */
+  const ends = new Set<string>();
   return {
     ...context,
     signal: AbortSignal.any([context.signal, late]),
     deliver: (raw) => keeper.store({ plugin, channel, context }, raw),
     history: async (visitor, after) => {
       try {
-        return await opened(live).history(of(visitor), after);
+        // A page that comes back names the last message it was shown; one that reads on names what it was given here, and has had what was late.
+        const messages = await opened(live).history(of(visitor), after, after !== undefined && !ends.has(after));
+        const last = messages.at(-1);
+        if (last !== undefined) ends.add(last.id);
+        return messages;
       } catch (cause) {
         throw isChannelFailure(cause) ? cause : new ChannelFailure({ code: 'Unavailable', reason: 'the conversation could not be read' }, { cause });
       }

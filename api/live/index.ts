@@ -1,8 +1,9 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { ChannelFailure, type Identity, type PageNews, type VisibleMessage } from '@trunkline/channel-sdk';
 import { ALIVE_SECONDS, type PresentVisitor } from '#commands/presence.ts';
 import { openConversation, readVisitorNews, visitorHistory, type VisitorNews, type VisitorRef } from '#commands/visitor-messages.ts';
 import type { Db } from '#db/database.ts';
-import type { Feed } from '../feed.ts';
+import { positionOf, type Feed, type Position } from '../feed.ts';
 import { LIMITS } from '../limits.ts';
 import type { EventRow } from '../rows.ts';
 import { createNewsStream, type NewsStream } from './news-stream.ts';
@@ -12,8 +13,8 @@ import { visitorKey } from './visitor-key.ts';
 
 /** What visitors' open pages are told, and what is heard of them; one for each process (CHAT-2, CHAT-6). */
 export interface Live {
-  /** As `PageContext.history`: what is read here and what `news` brings, begun before it, leave nothing out between them. */
-  history(ref: VisitorRef, after?: string): Promise<readonly VisibleMessage[]>;
+  /** As `PageContext.history`, `late` as with `visitorHistory`: what is read here and what `news` brings, begun before it, leave nothing out between them. */
+  history(ref: VisitorRef, after?: string, late?: boolean): Promise<readonly VisibleMessage[]>;
   /** As `PageContext.news`; begins with this call. `address`: of who has the page open. Throws `RateLimited` or `Unavailable`. */
   news(ref: VisitorRef, signals: readonly AbortSignal[], address: string): AsyncIterable<PageNews>;
   /** The visitor is writing, which is a sign of life too. */
@@ -41,6 +42,9 @@ export interface LiveDeps {
 
 /** Of these events an open page is told. */
 const MESSAGES: ReadonlySet<string> = new Set(['MESSAGE_RECEIVED', 'MESSAGE_WRITTEN']);
+
+/** Milliseconds before news that could not be told are tried again; after the last failure the pages end, and come again to whichever process can. */
+const PAUSES_MS = [100, 300, 1_000, 3_000, 6_000];
 
 interface Page {
   readonly visitor: PresentVisitor;
@@ -79,8 +83,27 @@ export function createLive({ db, feed, limits = LIMITS, afterLeaving, onProblem 
     begun.catch(() => undefined);
   }
 
-  async function follow(position: Awaited<ReturnType<Feed['head']>>): Promise<void> {
-    for await (const events of feed.follow(position, over.signal)) await tell(events);
+  /** What could not be read or told is tried again, for one failed statement would end every page of the process, and all would come back at once. */
+  async function follow(from: Position): Promise<void> {
+    let position = from;
+    let failures = 0;
+    while (!over.signal.aborted) {
+      try {
+        for await (const events of feed.follow(position, over.signal)) {
+          await tell(events);
+          failures = 0;
+          const last = events.at(-1);
+          if (last !== undefined) position = positionOf(last);
+        }
+        break;
+      } catch (error) {
+        const pause = PAUSES_MS[failures];
+        if (pause === undefined || over.signal.aborted) throw error;
+        failures += 1;
+        onProblem('news', error);
+        await wait(pause, undefined, { signal: over.signal }).catch(() => undefined);
+      }
+    }
     endAll();
   }
 
@@ -180,10 +203,10 @@ export function createLive({ db, feed, limits = LIMITS, afterLeaving, onProblem 
     get size() {
       return size;
     },
-    async history(ref, after) {
+    async history(ref, after, late) {
       // A page opens its stream and then looks back: what is committed until the stream's first event must be in what it sees there.
       await begun?.catch(() => undefined);
-      return visitorHistory(db, ref, after);
+      return visitorHistory(db, ref, after, late);
     },
     news({ channelId, visitor: { kind, value } }, ends, address) {
       const key = visitorKey(channelId, { kind, value });

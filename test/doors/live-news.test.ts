@@ -183,6 +183,94 @@ describe('nothing is left out', () => {
     page.cut();
   });
 
+  it('where telling it fails a few times: pages stay open and are told afterwards, and end only when it goes on failing [CHAT-2]', async () => {
+    const fresh = await openProcess(database.url);
+    const { key, channelId } = await connectTalk(database.db);
+    const v = randomUUID();
+    const page = await openPage(fresh.page(key), v);
+    const bystanders = await Promise.all(Array.from({ length: 20 }, (_, n) => openPage(fresh.page(key), `${v}-${n}`, { from: `192.0.6.${n}` })));
+    await say(fresh.page(key), v, 'first');
+    await shows(page, ['first']);
+    const conversationId = await conversationOf(v);
+    const write = (text: string) =>
+      sql`
+      with said as (insert into message (conversation_id, channel_id, direction, automatic, text, occurred_at) values (${conversationId}, ${channelId}, 'OUTBOUND', true, ${text}, now()) returning id)
+      insert into event (kind, actor, channel_id, conversation_id, message_id, data) select 'MESSAGE_WRITTEN', 'SYSTEM', ${channelId}, ${conversationId}, id, '{}' from said`.execute(
+        database.db,
+      );
+    /** The news of every process ask for authors' names. */
+    const failing = async (body: () => Promise<unknown>) => {
+      const before = fresh.problems.length;
+      await sql`alter table app_user rename to app_user_away`.execute(database.db);
+      await body().finally(() => sql`alter table app_user_away rename to app_user`.execute(database.db));
+      return fresh.problems.length - before;
+    };
+    await failing(async () => {
+      const before = fresh.problems.length;
+      await write('second');
+      await eventually(() => fresh.problems.length >= before + 2);
+    });
+    await shows(page, ['first', 'second']);
+    expect(fresh.live.size).toBe(21);
+    expect(page.lines.filter((line) => line.type === 'message')).toHaveLength(2);
+    const failures = await failing(async () => {
+      await write('third');
+      await Promise.all([page, ...bystanders].map(({ ended }) => ended));
+    });
+    expect(failures).toBe(6);
+    const after = page.lines.flatMap((line) => (line.type === 'message' ? [line.message.id] : [])).at(-1);
+    const again = await openPage(fresh.page(key), v, { after });
+    await shows(again, ['third']);
+    again.cut();
+    await fresh.close();
+  }, 60_000);
+
+  it('of two conversations, where an earlier message of the one is committed after a later one of the other was shown and the page was cut off [CHAT-2]', async () => {
+    const { key, channelId } = await connectTalk(database.db);
+    await database.db.updateTable('channel').set({ reopening: 'NEW_AFTER', reopen_days: 1 }).where('id', '=', channelId).execute();
+    const v = randomUUID();
+    await say(one.page(key), v, 'first');
+    const first = await conversationOf(v);
+    await transact(one.db, { actor: 'USER', userId: agent }, (unit) => close(unit, { conversationId: first }));
+    await sql`update conversation set closed_at = now() - interval '3 days' where id = ${first}`.execute(database.db);
+    await sql`update ticket set closed_at = now() - interval '3 days' where conversation_id = ${first}`.execute(database.db);
+    await say(one.page(key), v, 'second');
+    const second = await eventually(async () => {
+      const id = await conversationOf(v);
+      return id !== first && id;
+    });
+    const held = Promise.withResolvers<void>();
+    const written = Promise.withResolvers<void>();
+    // Delivered an hour before it was taken in.
+    const late = transact(one.db, { actor: 'USER', userId: agent }, async (unit) => {
+      const { messageId } = await reply(unit, [talk], { conversationId: first, text: 'late' });
+      await sql`update message set received_at = received_at - interval '1 hour', occurred_at = occurred_at - interval '1 hour' where id = ${messageId}`.execute(
+        unit.tx,
+      );
+      written.resolve();
+      await held.promise;
+    });
+    await written.promise;
+    await answer(second, 'shown');
+    const page = await openPage(one.page(key), v);
+    await shows(page, ['first', 'second', 'shown']);
+    page.cut();
+    await page.ended;
+    held.resolve();
+    await late;
+    const after = page.lines.flatMap((line) => (line.type === 'message' ? [line.message.id] : [])).at(-1);
+    const again = await openPage(one.page(key), v, { after });
+    await eventually(() => expect(texts(again)).toContain('late'));
+    // It ends, though what is given again lies before what was named.
+    await answer(second, 'and on');
+    await eventually(() => expect(texts(again).at(-1)).toBe('and on'));
+    again.cut();
+    // One who reads on is given nothing again.
+    const ref = { channelId, visitor: { kind: 'visitor', value: v } } as const;
+    expect(await visitorHistory(one.db, ref, after)).toMatchObject([{ text: 'and on' }]);
+    expect((await visitorHistory(one.db, ref, after, true)).map(({ text }) => text)).toEqual(['first', 'late', 'and on']);
+  });
+
   it('with the connection cut a hundred times while both sides write: nothing lost, nothing twice, the order kept [CHAT-2]', async () => {
     const { key } = await connectTalk(database.db);
     const v = randomUUID();

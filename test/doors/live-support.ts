@@ -97,7 +97,7 @@ function stream(context: PageContext<unknown>, who: Identity, after: string | un
       const page = await context.history(who, from);
       for (const message of page) yield { type: 'message', message, old: true };
       from = page.at(-1)?.id ?? from;
-      if (page.length < 100) break;
+      if (page.length === 0) break;
     }
     yield* news;
   }
