@@ -20,12 +20,16 @@ export interface OpenOptions {
   readonly max?: number;
   /** Shown in pg_stat_activity. */
   readonly name?: string;
+  /** Milliseconds a transaction may last; 0: as long as it likes. */
+  readonly transactionMs?: number;
+  /** Milliseconds a statement waits for a lock. */
+  readonly lockMs?: number;
   /** Called for every statement, with its SQL text (never its values). */
   readonly onStatement?: (text: string) => void;
 }
 
 /**
- * Opens a pool. Sessions run at READ COMMITTED; no transaction lasts longer than 30 s, for the event feed waits for the oldest one.
+ * Opens a pool. Sessions run at READ COMMITTED; no transaction lasts longer than 30 s unless asked for, for the event feed waits for the oldest one.
  * A connection lost while idle is dropped and replaced without an error.
  */
 export function openDatabase(url: string, options: OpenOptions = {}): Db {
@@ -34,7 +38,7 @@ export function openDatabase(url: string, options: OpenOptions = {}): Db {
     max: options.max ?? 10,
     application_name: options.name ?? 'trunkline',
     connectionTimeoutMillis: 10_000,
-    options: '-c transaction_timeout=30s -c lock_timeout=20s',
+    options: `-c transaction_timeout=${options.transactionMs ?? 30_000} -c lock_timeout=${options.lockMs ?? 20_000}`,
   });
   pool.on('error', () => undefined);
   // A connection that is lost between two statements of a transaction belongs to nobody's query: unheard, its error would end the process.

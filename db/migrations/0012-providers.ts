@@ -44,7 +44,6 @@ alter table channel add column catch_up_recovered int not null default 0;
 create index channel_catching_up on channel (catch_up_since) where catch_up_since is not null;
 -- It came of catching up, not from a door.
 alter table raw_delivery add column recovered boolean not null default false;
-create index raw_delivery_recovered on raw_delivery (channel_id) where recovered and state = 'WAITING';
 
 -- Renewing. Asked: a delivery could not be judged for want of a key.
 alter table channel add column renew_asked_at timestamptz;
@@ -57,7 +56,6 @@ alter table channel add column pace_line_at timestamptz not null default now();
 -- A message's turn in that line, and when it was last handed to its plugin.
 alter table outbound add column slot_at timestamptz;
 alter table outbound add column claimed_at timestamptz;
-create index outbound_by_recipient on outbound (channel_id, (recipient ->> 'value'), claimed_at) where claimed_at is not null;
 -- An approved text of the provider's with what stands in it.
 alter table outbound add column template jsonb;
 `;
