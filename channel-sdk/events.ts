@@ -117,7 +117,7 @@ export interface CallEvent extends EventBase {
   readonly recording?: AttachmentRef;
 }
 
-/** The contact is writing. Never stored. */
+/** The contact is writing. Told to agents within 10 s where `typing` is declared, never stored. */
 export interface TypingEvent extends EventBase {
   readonly type: 'typing';
   readonly contact: Identity;
@@ -148,7 +148,7 @@ export interface ConsentEvent extends EventBase {
   readonly given: boolean;
 }
 
-/** A visitor's page is connected or has gone. Told to agents (CHAT-6), never stored. */
+/** A visitor's page is connected or has gone. Taken in and not used: a word without a sign of life after it would be wrong within a minute. Who is here is known from open pages (CHAT-6). */
 export interface PresenceEvent extends EventBase {
   readonly type: 'presence';
   readonly contact: Identity;

@@ -1,9 +1,11 @@
 import { expect, test } from 'vitest';
 import { LIMITS as PARSE_LIMITS } from '#activities/limits.ts';
+import { VERIFY_MS } from '#api/doors/webhooks.ts';
 import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
 import { PIECE_BYTES } from '#commands/blobs.ts';
 import { CHECK_EVERY_MINUTES, RENEWALS_FAILED } from '#commands/channel-health.ts';
 import { STATE_BYTES } from '#commands/channel-state.ts';
+import { TYPING_FRESH_SECONDS } from '#commands/contact-typing.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
 import { HISTORY_AFTER_HOURS } from '#commands/intake-batch.ts';
 import { GONE_AFTER_SECONDS } from '#commands/presence.ts';
@@ -32,6 +34,8 @@ const constants = new Map<string, number>([
   ...named('activities', PARSE_LIMITS),
   ...named('api', API_LIMITS),
   ...named('api', RATES),
+  ['api.VERIFY_MS', VERIFY_MS],
+  ['commands.TYPING_FRESH_SECONDS', TYPING_FRESH_SECONDS],
   ['commands.INTAKE_AHEAD_SECONDS', INTAKE_AHEAD_SECONDS],
   ['commands.MAX_TRIES', MAX_TRIES],
   ...named('commands.HTML_LIMITS', HTML_LIMITS),
