@@ -3,6 +3,7 @@ import DataLoader from 'dataloader';
 import { sql, type RawBuilder, type SelectQueryBuilder } from 'kysely';
 import { presenceOf, type VisitorPresence } from '#commands/presence.ts';
 import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.ts';
+import { givenAddresses, type GivenAddress } from '#commands/recipients.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
@@ -244,6 +245,10 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     identitiesOf: grouped<IdentityRow>(
       (ids) => db.selectFrom('contact_identity').selectAll().where('contact_id', 'in', ids).orderBy('created_at').orderBy('kind').orderBy('value').execute(),
       (row) => row.contact_id,
+    ),
+    givenAddressesOf: grouped<GivenAddress>(
+      (ids) => givenAddresses(db, ids),
+      (row) => row.conversation_id,
     ),
     statusesOf: grouped<StatusRow>(
       (ids) => db.selectFrom('ticket_status').selectAll().where('pipeline_id', 'in', ids).orderBy('position').execute(),

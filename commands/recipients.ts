@@ -23,3 +23,22 @@ export async function reachedAt(tx: Db | Tx, conversationId: string, kinds: read
     from conversation c where c.id = ${conversationId}`.execute(tx);
   return rows[0]?.recipient ?? null;
 }
+
+/** What a contact typed to be answered at in a conversation. */
+export interface GivenAddress extends Pick<StoredIdentity, 'kind' | 'value'> {
+  readonly conversation_id: string;
+  readonly given_at: Date;
+}
+
+/** So many are told, the newest: anybody may type as many as they like. */
+const GIVEN_TOLD = 10;
+
+/** Of each of these conversations, the last given first; one statement for any number. */
+export async function givenAddresses(db: Db | Tx, conversationIds: readonly string[]): Promise<GivenAddress[]> {
+  const { rows } = await sql<GivenAddress>`
+    select p.conversation_id, p.kind, p.value, p.given_at from unnest(${[...conversationIds]}::uuid[]) as c (id), lateral (
+      select conversation_id, kind, value, given_at from participant where conversation_id = c.id and given_at is not null
+      order by given_at desc, kind, value limit ${GIVEN_TOLD}) p
+    order by p.conversation_id, p.given_at desc, p.kind, p.value`.execute(db);
+  return rows;
+}

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { ConversationWindow } from '#commands/messaging-windows.ts';
+import type { GivenAddress } from '#commands/recipients.ts';
 import type { WindowState } from '#domain/messaging-window.ts';
 import { builder } from '../builder.ts';
 import type { ApiContext } from '../context.ts';
@@ -66,6 +67,15 @@ const MessagingWindowRef = builder.objectRef<ConversationWindow>('MessagingWindo
   }),
 });
 
+const GivenAddressRef = builder.objectRef<GivenAddress>('GivenAddress').implement({
+  description: 'An address or number that a contact typed to be answered at in this conversation.',
+  fields: (t) => ({
+    kind: t.exposeString('kind', { description: '“email-address” or “phone-number”.' }),
+    value: t.exposeString('value', { description: 'In the canonical form of its kind.' }),
+    givenAt: t.field({ type: 'DateTime', description: 'When it was given last.', resolve: (given) => given.given_at }),
+  }),
+});
+
 builder.node(ConversationRef, {
   description: 'A thread with a contact. Seen by whoever has access to its place, whoever owns it.',
   id: { resolve: (conversation) => conversation.id },
@@ -93,6 +103,11 @@ builder.node(ConversationRef, {
       type: [ReplyChannelRef],
       description: 'The channels through which the viewer can answer it, the current one first; empty: it can only be read.',
       resolve: async (conversation, _args, { load }) => [...(await load.replyChannelsOf.load(conversation.id))],
+    }),
+    givenAddresses: t.field({
+      type: [GivenAddressRef],
+      description: 'What the contact typed to be answered at, the last given first, at most ten. It does not prove who they are.',
+      resolve: (conversation, _args, { load }) => load.givenAddressesOf.load(conversation.id),
     }),
     messagingWindow: t.field({
       type: MessagingWindowRef,

@@ -172,7 +172,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   MESSAGE_FILTERED: 'A message was kept apart, as spam or as automatic mail that answers nothing.',
   MESSAGE_RELEASED: 'A user let a filtered message pass.',
   MESSAGE_WRITTEN: 'A message to the contact was written; it is not sent yet.',
-  MESSAGE_LEFT_OUT: 'An automation said nothing, for the time in which it may was over.',
+  MESSAGE_LEFT_OUT: 'An automation said nothing, or mailed no transcript on closing: the time in which it may was over, or `why` says it.',
   COMMENT_WRITTEN: 'An internal comment was written.',
   DELIVERY_CHANGED: 'An outbound message came further, or failed.',
   OWNER_CHANGED: 'The owner or the team changed.',

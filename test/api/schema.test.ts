@@ -56,6 +56,7 @@ const SHORT_LISTS = new Set([
   'Plugin.secretSettings',
   'Channel.unassignedNoticeUsers',
   'Contact.identities',
+  'Conversation.givenAddresses',
   'Conversation.replyChannels',
   'Message.participants',
   'Message.attachments',

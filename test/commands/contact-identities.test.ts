@@ -1,4 +1,4 @@
-import type { Identity, IdentityAddedEvent, IdentityChangedEvent, InboundMessage } from '@trunkline/channel-sdk';
+import type { Authentication, Identity, IdentityAddedEvent, IdentityChangedEvent, InboundMessage } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { giveAddress } from '#commands/contact-identities.ts';
@@ -88,6 +88,7 @@ it('an address that was typed is one to answer at: mail from it is of a contact 
   expect(mails).toEqual([{ contact_id: owner }]);
 });
 
+const vouched = (verdict: Authentication['verdict']): Authentication => ({ verdict, by: 'mx.acme.example', checks: {} });
 /** Mail into a conversation by the key that only what was sent there carries. */
 const answers = async (conversationId: string, value: string, more: Partial<InboundMessage> = {}): Promise<InboundMessage> => {
   const key = `signed ${conversationId}`;
@@ -104,7 +105,7 @@ it('it is the visitor’s once mail from it answers what was sent there, by our 
   const who = visitor();
   await arrive([says(who), gave(who, 'proven@out.example')]);
   const { id } = await conversationOf(who);
-  await arrive([await answers(id, 'proven@out.example', { authentication: { verdict: 'unknown' } })], mail);
+  await arrive([await answers(id, 'proven@out.example', { authentication: vouched('unknown') })], mail);
   expect(await contactOf(address('proven@out.example'))).toBe(await contactOf(who));
   expect(await said(id)).toEqual(['IDENTITY_GIVEN', 'IDENTITY_PROVEN']);
   // From now on also elsewhere, and told once.
@@ -127,8 +128,8 @@ it('not by a machine’s answer, a forged sender’s, another address, nor mail 
   expect(await contactOf(address('unproven@out.example'))).not.toBe(await contactOf(who));
 
   for (const [value, more, key] of [
-    ['forged@out.example', { authentication: { verdict: 'fail' } }, true],
-    ['keyless@out.example', { authentication: { verdict: 'pass' } }, false],
+    ['forged@out.example', { authentication: vouched('fail') }, true],
+    ['keyless@out.example', { authentication: vouched('pass') }, false],
   ] as const) {
     const another = visitor();
     await arrive([says(another), gave(another, value)]);
