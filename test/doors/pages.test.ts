@@ -180,7 +180,8 @@ describe('a public page’s limits', () => {
     const bodies: RequestInit[] = [{ body: 'x'.repeat(1_001) }, { body: stream, duplex: 'half' } as RequestInit];
     for (const init of bodies) {
       const refused = await doors.ask(`/pages/board/${key}/`, { method: 'POST', ...init });
-      expect([refused.status, ((await refused.json()) as { code: string }).code]).toEqual([413, 'TooLarge']);
+      const message = 'This is too large: at most 1000 bytes. Go back, and send less or smaller files.';
+      expect([refused.status, await refused.json()]).toEqual([413, { code: 'TooLarge', errors: [{ field: null, message }] }]);
     }
     expect(asked).toHaveLength(1);
   });
