@@ -33,7 +33,9 @@ interface PoolRow extends Pick<Candidate, 'userId' | 'deactivated' | 'hasSeat' |
   readonly missing: readonly string[] | null;
   readonly served: boolean | null;
   readonly lastTurn: number | null;
-  readonly further: Readonly<Record<string, number>> | null;
+  readonly reason: LeftOutReason | null;
+  /** Of all, by what speaks against them. */
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 /**
@@ -50,51 +52,45 @@ export async function readPool(db: Db | Tx, named: Named, { placeId, rule, group
   const waivable = rule.skillRule?.otherwise === 'FALL_BACK';
   const near = waivable ? sql`(p.reason is null or p.reason = 'MISSING_SKILL')` : sql`p.reason is null`;
   const inOrder = compares
-    ? sql`p.open, p.active desc, ${rule.recentlyAssignedFirst === true ? sql`p.near_last desc nulls last` : sql`p.near_last nulls first`},`
+    ? sql`${ofNear(near, sql`p.work`)}, ${ofNear(near, sql`p.active`)} desc, ${ofNear(near, sql`p.last`)} ${rule.recentlyAssignedFirst === true ? sql`desc nulls last` : sql`nulls first`},`
     : turns
-      ? sql`p.served, p.turn nulls last,`
+      ? sql`${ofNear(near, sql`p.served`)}, ${ofNear(near, sql`p.turn`)} nulls last,`
       : sql``;
+  const judgeable = sql`(p.reason is null or p.reason in ('AT_CAPACITY', 'MISSING_SKILL'))`;
   const { rows } = await sql<PoolRow>`
     with pool as materialized (
-      select u.id, u.deactivated_at is not null as deactivated, u.seat = 'PAID' as seat, a.user_id is not null as access,
+      select u.id, u.deactivated_at is not null as deactivated, u.seat = 'PAID' as seat, ${assignable(placeId)} as access,
         u.availability = 'AVAILABLE' as available, date_trunc('milliseconds', u.last_assigned_at) as last,
-        u.capacity_total as most, ${mostInGroup(grouped)} as most_in_group,
-        case when u.deactivated_at is not null then 'DEACTIVATED' when u.seat <> 'PAID' then 'NO_SEAT' when a.user_id is null then 'NO_ACCESS'
-          when ${rule.availableOnly}::boolean and u.availability <> 'AVAILABLE' then 'AWAY' end as reason
-      from app_user u left join place_assignable a on a.user_id = u.id and a.place_id = ${placeId}
-      where u.id in (${idsOf(named)})
+        u.capacity_total as most, ${mostInGroup(grouped)} as most_in_group
+      from app_user u where u.id in (${idsOf(named)})
     ), held as (${openWork(compares)}
-    ), held_in_group as (${openInGroup(grouped)}
+    ), filled as (${fullInGroup(grouped)}
     ), lacking as (${skillsLacking(required)}
     ), judged as (
-      select p.id, p.deactivated, p.seat, p.access, p.available, p.last, p.most, p.most_in_group,
-        case when p.reason is null then coalesce(w.work, 0) end as work,
-        case when p.reason is null and p.most is not null then coalesce(w.tickets, 0) end as total,
-        case when p.reason is null and p.most_in_group is not null then coalesce(g.tickets, 0) end as in_group,
-        case when p.reason is null then l.missing end as missing,
-        coalesce(p.reason, case when coalesce(w.tickets, 0) >= p.most or coalesce(g.tickets, 0) >= p.most_in_group then 'AT_CAPACITY'
-          when l.missing is not null then 'MISSING_SKILL' end) as reason
-      from pool p left join held w on w.owner_id = p.id left join held_in_group g on g.owner_id = p.id left join lacking l on l.id = p.id
-    ), compared as (
-      select p.*, case when ${compares}::boolean and ${near} then p.work end as open,
-        case when ${compares}::boolean and ${near} then coalesce(y.at > clock_timestamp() - make_interval(secs => ${ACTIVE_SECONDS}), false) end as active,
-        case when ${compares}::boolean and ${near} then p.last end as near_last,
-        case when ${turns}::boolean and ${near} then coalesce(t.cycle = k.cycle, false) end as served, case when ${near} then t.turn end as turn
+      select p.*, coalesce(w.work, 0) as work, coalesce(w.tickets, 0) as tickets, l.missing,
+        case when p.deactivated then 'DEACTIVATED' when not p.seat then 'NO_SEAT' when not p.access then 'NO_ACCESS'
+          when ${rule.availableOnly}::boolean and not p.available then 'AWAY' when coalesce(w.tickets, 0) >= p.most or p.id in (select f.id from filled f) then 'AT_CAPACITY'
+          when l.missing is not null then 'MISSING_SKILL' end as reason
+      from pool p left join held w on w.owner_id = p.id left join lacking l on l.id = p.id
+    ), compared as materialized (
+      select p.*, ${compares}::boolean and ${near} as compared, coalesce(y.at > clock_timestamp() - make_interval(secs => ${ACTIVE_SECONDS}), false) as active,
+        coalesce(t.cycle = k.cycle, false) as served, t.turn
       from judged p
       left join place_activity y on ${compares}::boolean and y.place_id = ${placeId} and y.user_id = p.id
       left join routing_cycle k on ${turns}::boolean and k.rule_id = ${cycleId}::uuid
       left join routing_turn t on t.rule_id = k.rule_id and t.user_id = p.id
-    ), ranked as (
-      select p.*, row_number() over (order by p.reason is not null, not ${near}, ${inOrder} p.id) as rank from compared p
-    ), further as (
-      select jsonb_object_agg(coalesce(g.reason, 'ELIGIBLE'), g.n) as counts
-      from (select r.reason, count(*) as n from ranked r where ${ranks}::boolean and r.rank > ${EXPLAINED} group by r.reason) g
+    ), nearest as (
+      select p.* from compared p order by p.reason is not null, not ${near}, ${inOrder} p.id limit ${ranks ? EXPLAINED : null}::int
+    ), counts as (
+      select jsonb_object_agg(coalesce(g.reason, 'ELIGIBLE'), g.n) as counts from (select p.reason, count(*) as n from compared p group by p.reason) g
     )
-    select r.id as "userId", r.deactivated, r.seat as "hasSeat", r.access as "hasAccess", r.available, r.open, r.active, r.last as "lastAssignedAt",
-      r.most, r.total, r.most_in_group as "mostInGroup", r.in_group as "inGroup", r.missing, r.served, r.turn as "lastTurn",
-      (select f.counts from further f) as further
-    from ranked r where not ${ranks}::boolean or r.rank <= ${EXPLAINED} order by r.rank`.execute(db);
-  return { candidates: rows.map((row) => candidateOf(row, grouped)), further: furtherOf(rows[0]?.further ?? {}) };
+    select p.id as "userId", p.deactivated, p.seat as "hasSeat", p.access as "hasAccess", p.available, p.reason, p.last as "lastAssignedAt",
+      case when p.compared then p.work end as open, case when p.compared then p.active end as active,
+      p.most, p.most_in_group as "mostInGroup", case when ${judgeable} then p.tickets end as total,
+      case when ${judgeable} and p.most_in_group is not null then ${inGroup(grouped)} end as "inGroup",
+      p.missing, case when ${turns}::boolean and ${near} then p.served end as served, p.turn as "lastTurn", (select c.counts from counts c) as counts
+    from nearest p`.execute(db);
+  return { candidates: rows.map((row) => candidateOf(row, grouped)), further: furtherThan(rows) };
 }
 
 function idsOf(named: Named): RawBuilder<unknown> {
@@ -105,30 +101,48 @@ function idsOf(named: Named): RawBuilder<unknown> {
     select m.user_id from routing_rule_target t join team_member m on m.team_id = t.team_id and m.kind = 'PRIMARY' where t.rule_id = ${named.ruleId}`;
 }
 
-/**
- * What those own who are not left out already: open conversations and tickets, a conversation with its ticket once, and of these the tickets. Who has no
- * limit is counted only where the method compares it.
- */
+/** Of who is left out nothing is compared: they come in the order of their ids. */
+function ofNear(near: RawBuilder<unknown>, value: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`case when ${near} then ${value} end`;
+}
+
+/** As the view `place_assignable` has it, asked once for everybody: the view makes a list of all who can be assigned in the place first. */
+function assignable(placeId: string): RawBuilder<boolean> {
+  return sql<boolean>`(exists (select from access_entry e where e.place_id = ${placeId} and e.everyone) or u.id in (
+        select e.user_id from access_entry e where e.place_id = ${placeId} and e.user_id is not null
+        union all select m.user_id from access_entry e join team_member m on m.team_id = e.team_id and m.kind = 'PRIMARY' where e.place_id = ${placeId}))`;
+}
+
+/** What they own: open conversations and tickets, a conversation with its ticket once, and of these the tickets. Not counted where nothing hangs on it. */
 function openWork(compares: boolean): RawBuilder<unknown> {
-  const counted = sql`select p.id from pool p where p.reason is null and (${compares}::boolean or p.most is not null)`;
   return sql`
       select o.owner_id, count(*) as work, count(*) filter (where o.ticket) as tickets
       from (
-        select t.owner_id, true as ticket from ticket t where t.closed_at is null and t.owner_id in (${counted})
+        select t.owner_id, true as ticket from pool p join ticket t on t.owner_id = p.id and t.closed_at is null
+        where ${compares}::boolean or exists (select from pool l where l.most is not null or l.most_in_group is not null)
         union all
-        select c.owner_id, false from conversation c where c.status = 'OPEN' and c.ticket_id is null and ${compares}::boolean and c.owner_id in (${counted})
+        select c.owner_id, false from pool p join conversation c on c.owner_id = p.id and c.status = 'OPEN' and c.ticket_id is null where ${compares}::boolean
       ) o group by o.owner_id`;
 }
 
-/** Their open tickets by the channel the conversation goes on in now, where a limit of that group holds for them. */
-function openInGroup(grouped: Grouped | null): RawBuilder<unknown> {
-  if (grouped === null) return sql`select null::uuid as owner_id, 0 as tickets where false`;
+/** Their open tickets by the channel the conversation goes on in now. */
+function inGroup(grouped: Grouped | null): RawBuilder<number> {
+  if (grouped === null) return sql<number>`0`;
+  return sql<number>`(
+        select count(*) from ticket t join conversation c on c.id = t.conversation_id join channel h on h.id = c.channel_id
+        where t.owner_id = p.id and t.closed_at is null and h.plugin = any(${[...grouped.plugins]}::text[]))`;
+}
+
+/** Who has reached a group's limit. Nobody has more tickets of a group than they have in all, so few are looked at closely. */
+function fullInGroup(grouped: Grouped | null): RawBuilder<unknown> {
+  if (grouped === null) return sql`select null::uuid as id where false`;
   return sql`
-      select t.owner_id, count(*) as tickets
-      from pool p join ticket t on t.owner_id = p.id and t.closed_at is null
-      join conversation c on c.id = t.conversation_id join channel h on h.id = c.channel_id and h.plugin = any(${[...grouped.plugins]}::text[])
-      where p.reason is null and p.most_in_group is not null
-      group by t.owner_id`;
+      select p.id
+      from pool p join held w on w.owner_id = p.id and w.tickets >= p.most_in_group
+      left join (ticket t join conversation c on c.id = t.conversation_id join channel h on h.id = c.channel_id and h.plugin = any(${[...grouped.plugins]}::text[]))
+        on t.owner_id = p.id and t.closed_at is null
+      group by p.id, p.most_in_group having count(t.id) >= p.most_in_group
+      union all select p.id from pool p where p.most_in_group = 0`;
 }
 
 function skillsLacking(required: readonly string[]): RawBuilder<unknown> {
@@ -136,7 +150,7 @@ function skillsLacking(required: readonly string[]): RawBuilder<unknown> {
   return sql`
       select p.id, array_agg(s.id order by s.id) as missing
       from pool p cross join unnest(${[...required]}::uuid[]) as s (id)
-      where p.reason is null and not exists (select from user_skill k where k.user_id = p.id and k.skill_id = s.id)
+      where not exists (select from user_skill k where k.user_id = p.id and k.skill_id = s.id)
       group by p.id`;
 }
 
@@ -156,7 +170,10 @@ function candidateOf(row: PoolRow, grouped: Grouped | null): Candidate {
   };
 }
 
-function furtherOf(counts: Readonly<Record<string, number>>): Further {
-  const { ELIGIBLE: eligible = 0, ...leftOut } = counts;
+/** All but those who were read. */
+function furtherThan(rows: readonly PoolRow[]): Further {
+  const rest = { ...rows[0]?.counts };
+  for (const { reason } of rows) rest[reason ?? 'ELIGIBLE'] = (rest[reason ?? 'ELIGIBLE'] ?? 0) - 1;
+  const { ELIGIBLE: eligible = 0, ...leftOut } = Object.fromEntries(Object.entries(rest).filter(([, count]) => count > 0));
   return { eligible, leftOut: leftOut as Partial<Record<LeftOutReason, number>> };
 }

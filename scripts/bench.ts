@@ -3,6 +3,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<number> }>
   intake: () => import('./bench/intake.ts'),
   api: () => import('./bench/api.ts'),
   chat: () => import('./bench/chat.ts'),
+  routing: () => import('./bench/routing.ts'),
 };
 
 const name = process.argv[2] ?? '';

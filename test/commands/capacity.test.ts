@@ -13,7 +13,7 @@ import { checkInvariants } from '#db/invariants.ts';
 import { explainInWords } from '#domain/routing-words.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeTeam, makeUser, plainPlugin, type MadeChannel } from '../support/fixtures.ts';
-import { arriving, decisions, load, ruled } from './routing-support.ts';
+import { arriving, atOnce, decisions, load, ruled } from './routing-support.ts';
 
 let database: TestDatabase;
 let db: Db;
@@ -175,12 +175,13 @@ describe('the limit of what somebody may own', () => {
     for (const channel of channels) ids.push(...(await arriving(db, channel, channel === channels[0] ? 100 : 170)));
     const toTeam = await arriving(db, await ruled(db, { kind: 'NOBODY' }), 60);
     const worker = (index: number): Db => workers[index % workers.length] ?? db;
-    await Promise.all([
-      ...ids.map((conversationId, index) => decide(worker(index), { conversationId }, Math.random, PLUGINS)),
-      ...toTeam.map((conversationId, index) =>
+    const decisionsToMake = ids.map((conversationId, index) => () => decide(worker(index), { conversationId }, Math.random, PLUGINS));
+    const toGive = toTeam.map(
+      (conversationId, index) => () =>
         transact(worker(index), { actor: 'SYSTEM' }, (unit) => assign(unit, { conversationId }, { teamId: team }, undefined, PLUGINS)),
-      ),
-    ]);
+    );
+    // The pools in between one another.
+    await atOnce([...decisionsToMake, ...toGive].map((_, index, all) => all[(index * 7) % all.length] ?? (() => Promise.resolve())));
     const { rows } = await sql<{ id: string; total: number; talk: number; plain: number }>`
       select u.id, count(t.id) as total, count(*) filter (where h.plugin = 'talk') as talk, count(*) filter (where h.plugin = 'plain') as plain
       from app_user u left join ticket t on t.owner_id = u.id and t.closed_at is null left join conversation c on c.id = t.conversation_id

@@ -7,7 +7,7 @@ import { openDatabase, type Db } from '#db/database.ts';
 import { checkInvariants } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeTeam, makeUser, plainPlugin, type MadeChannel } from '../support/fixtures.ts';
-import { arriving, decisions, load, makeRule, ruled } from './routing-support.ts';
+import { arriving, atOnce, decisions, load, makeRule, ruled } from './routing-support.ts';
 
 let database: TestDatabase;
 let db: Db;
@@ -121,7 +121,7 @@ it('gives 200 decided at once as it would one after the other: each in the order
   const pool = await users(7);
   const channel = await inTurns(pool);
   const ids = await arriving(db, channel, 200);
-  await Promise.all(ids.map((conversationId, index) => decide(workers[index % workers.length] ?? db, { conversationId }, Math.random)));
+  await atOnce(ids.map((conversationId, index) => () => decide(workers[index % workers.length] ?? db, { conversationId }, Math.random)));
   const made = await decisions(db, ids);
   expect(made.map(({ chosen }) => chosen)).toEqual(Array.from({ length: 200 }, (_, index) => pool[index % 7]));
   const { rows } = await sql<{ n: number }>`select count(*) as n from assignment where owner_id in (${sql.join(pool)}) group by owner_id`.execute(db);
@@ -133,7 +133,10 @@ it('keeps cycles right for rules that share users, decided at once while members
   const [one, other] = [await inTurns([a, b, c]), await inTurns([b, c, d])];
   const ids = [...(await arriving(db, one, 60)), ...(await arriving(db, other, 60))];
   const comings = [b, c, b, c].map((userId, index) => change(userId, { availability: index < 2 ? 'AWAY' : 'AVAILABLE' }));
-  await Promise.all([...ids.map((conversationId, index) => decide(workers[index % workers.length] ?? db, { conversationId }, Math.random)), ...comings]);
+  await Promise.all([
+    atOnce(ids.map((conversationId, index) => () => decide(workers[index % workers.length] ?? db, { conversationId }, Math.random))),
+    ...comings,
+  ]);
   const made = await decisions(db, ids);
   expect(made.every(({ chosen }) => chosen !== null)).toBe(true);
   // By what each decision saw: nobody had a second turn where an eligible one had none.

@@ -59,6 +59,16 @@ export async function load(db: Db, userId: string, count: number): Promise<void>
   if (ids.length > 0) await db.updateTable('conversation').set({ owner_id: userId, route_pending_since: null }).where('id', 'in', ids).execute();
 }
 
+/** Does all of it, so many at the same time as there are connections: who waits for one longer is refused. */
+export async function atOnce(tasks: readonly (() => Promise<unknown>)[], callers = 24): Promise<void> {
+  let next = 0;
+  await Promise.all(
+    Array.from({ length: callers }, async () => {
+      for (let task = tasks[next++]; task !== undefined; task = tasks[next++]) await task();
+    }),
+  );
+}
+
 export interface DecisionRow {
   readonly conversationId: string | null;
   readonly chosen: string | null;
