@@ -55,7 +55,9 @@ async function ask(db: Db, { plugins, keys }: Deps, channelId: string, contextFo
   try {
     const context = contextFor(plugin.key, channel.info);
     const signal = AbortSignal.any([context.signal, late.signal]);
-    return await Promise.race([plugin.listTemplates({ ...context, state: channelState(db, keys, channel), signal }), timeUp.promise]);
+    const given = await Promise.race([plugin.listTemplates({ ...context, state: channelState(db, keys, channel), signal }), timeUp.promise]);
+    if (!Array.isArray(given)) throw new ProviderRefused('UNAVAILABLE', 'the plugin gave no list of templates');
+    return given;
   } catch (error) {
     throw refusalOf(error) ?? error;
   } finally {
