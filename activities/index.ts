@@ -9,6 +9,7 @@ import { createOutboxActivities } from './outbox.ts';
 import { createParsePool } from './parse-pool.ts';
 import { createRenewalActivities } from './renewals.ts';
 import { createRoutingActivities } from './routing.ts';
+import { createRoutingRetryActivities } from './routing-retry.ts';
 import { createTicketImportActivities } from './ticket-import.ts';
 import { createSystemMailActivities } from './system-mail.ts';
 import { createTicketActivities } from './tickets.ts';
@@ -34,6 +35,7 @@ function activitiesOf(engine: Engine) {
   return {
     ...createTicketActivities(engine),
     ...createRoutingActivities(engine),
+    ...createRoutingRetryActivities(engine),
     ...createIntakeActivities(engine),
     ...createAttachmentActivities(engine),
     ...createCatchUpActivities(engine),

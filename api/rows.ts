@@ -112,6 +112,7 @@ export const CHANNEL_COLUMNS = [
   'health_reason',
   'health_since',
   'create_tickets',
+  'retry_when_available',
   'default_pipeline_id',
   'default_status_id',
   'default_priority',

@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import type { CapacityLimit } from '#domain/routing.ts';
 import { InvalidInput, NotFound } from './refusals.ts';
+import { noteFreed } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 
 type RoutingGroup = Capabilities['routing']['group'];
@@ -57,6 +58,7 @@ export async function setCapacity(unit: Unit, { userId, ...limits }: { readonly 
     .where('id', '=', user.id)
     .execute();
   unit.record({ kind: 'PEOPLE_CHANGED', userId: user.id, why: 'CAPACITY', data: { ...after } });
+  await noteFreed(unit, [user.id]);
 }
 
 /** More than anybody works on at once; it keeps a slip of the keyboard out. */

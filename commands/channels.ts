@@ -15,6 +15,7 @@ import { AddressTaken, AlreadyExists, ChangedMeanwhile, InvalidInput, NotFound, 
 import { deliveryChanged } from './outbox.ts';
 import { HELD_SECONDS } from './provider-calls.ts';
 import { namedChannelProblems } from './reply-channels.ts';
+import { noteChannels } from './routing-retry.ts';
 import { insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
 import { requireOffered, requireTargets } from './plugin-says.ts';
@@ -37,6 +38,8 @@ export interface ConnectInput {
   readonly settings: unknown;
   /** Only looked at in an inbox: in the help desk every conversation has a ticket (CH-1). */
   readonly createTickets?: boolean;
+  /** Off unless said (ROUTE-13). */
+  readonly retryWhenAvailable?: boolean;
   readonly ticketDefaults?: TicketDefaultsInput;
   /** None: nothing of it (CH-8). */
   readonly automation?: AutomationInput;
@@ -95,6 +98,7 @@ export async function connectChannel(unit: Unit, { plugins, keys }: ChannelDeps,
       settings: JSON.stringify(valid.settings),
       secrets: sealSecrets(keys, key, valid.secrets),
       create_tickets: input.createTickets ?? false,
+      retry_when_available: input.retryWhenAvailable ?? false,
       ...defaults,
       ...automation,
       routing_rule_id: ruleId,
@@ -175,6 +179,8 @@ export interface UpdateInput {
   /** The top-level settings to change; null takes one away. What is not named stays, secrets too. */
   readonly settings?: unknown;
   readonly createTickets?: boolean;
+  /** What nobody was free for is decided again when somebody becomes free (ROUTE-13). */
+  readonly retryWhenAvailable?: boolean;
   readonly ticketDefaults?: TicketDefaultsInput;
   readonly automation?: AutomationInput;
   /** `days` goes with `NEW_AFTER` (MODEL-6). */
@@ -208,6 +214,7 @@ export async function updateChannel(
     if (set.name === '') problems.push({ path: 'name', message: 'must not be empty' });
   }
   if (input.createTickets !== undefined) set.create_tickets = input.createTickets;
+  if (input.retryWhenAvailable !== undefined) set.retry_when_available = input.retryWhenAvailable;
   let edited: unknown;
   if (input.settings !== undefined) {
     const changed = await changedSettings(plugin, channel, openSecrets(keys, channel.key, channel.secrets), input.settings);
@@ -255,6 +262,7 @@ export async function updateChannel(
     .returning('version')
     .executeTakeFirstOrThrow();
   unit.record({ kind: 'CHANNEL_CHANGED', channelId: channel.id, placeId: channel.place_id, why: 'SETTINGS' });
+  if (input.retryWhenAvailable === true) await noteChannels(unit, { channelId: channel.id });
   // Mended settings are believed until a send says otherwise (CH-4).
   if (input.settings !== undefined) await channelAnswers(unit, channel.id);
   return { version };
@@ -282,6 +290,7 @@ export async function setChannelEnabled(unit: Unit, { channelId, enabled }: { re
     .where('id', '=', channelId)
     .execute();
   unit.record({ kind: 'CHANNEL_CHANGED', channelId, placeId: channel.place_id, why: enabled ? 'ENABLED' : 'DISABLED' });
+  if (enabled) await noteChannels(unit, { channelId });
 }
 
 /**

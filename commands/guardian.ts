@@ -3,6 +3,7 @@ import type { Db } from '#db/database.ts';
 import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import type { Wake } from '#domain/wake.ts';
+import { waiting } from './routing-retry.ts';
 
 export interface Stuck {
   readonly wake: Wake;
@@ -71,6 +72,12 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
           else greatest(q.not_before, coalesce(h.send_after, s.send_after)) end), (select max(settled_at) from system_mail)) as since
         from system_mail q left join system_sender s on q.channel_id is null left join channel h on h.id = q.channel_id where q.state in ('QUEUED', 'SENDING') having count(*) > 0
       ) m where m.since < now() - interval '30 s'
+      union all
+      -- Somebody's availability that nobody has brought up to date, and what waits though somebody became free.
+      select 'routing-retry', 'routing-retry', null, null, extract(epoch from now() - r.since) - 10
+      from (select least((select min(u.availability_until) from app_user u),
+        (select min(k.at) from routing_retry_cause k where exists (select from (${waiting()}) w))) as since) r
+      where r.since < now() - interval '10 s'
     ) stuck order by overdue desc limit ${limit}`.execute(db);
   const undecided = await sql<{ id: string }>`
     select id from conversation where route_pending_since < now() - interval '10 s' order by route_pending_since limit ${limit}`.execute(db);
@@ -90,6 +97,7 @@ const WHY = {
   'catch-up': 'CATCHING_UP_WAITS',
   renewal: 'RENEWAL_WAITS',
   'system-mail': 'MAIL_WAITS',
+  'routing-retry': 'RETRY_WAITS',
 } as const;
 
 function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string | null; plugin: string | null }): Wake {
@@ -110,6 +118,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'catch-up', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'system-mail':
       return { kind: 'system-mail' };
+    case 'routing-retry':
+      return { kind: 'routing-retry' };
     case 'outbox':
       return { kind: 'outbox', conversationId: row.key, channelKey: row.channel_key ?? '', plugin: row.plugin ?? '' };
   }

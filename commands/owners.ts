@@ -9,6 +9,7 @@ import { notify } from './notifications.ts';
 import { ChangedMeanwhile, NotAssignable } from './refusals.ts';
 import { storeDecision } from './routing-decisions.ts';
 import { readPool } from './routing-pool.ts';
+import { noteFreed } from './routing-retry.ts';
 import { lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import type { Unit } from './unit.ts';
 import { flipDue } from './user-availability.ts';
@@ -53,7 +54,7 @@ export async function takeByReply(unit: Unit, subject: Subject, userId: string):
  * owner was picked automatically. An open routing decision is over then.
  */
 export async function changeOwner(unit: Unit, subject: Subject, to: Assigned, why: string, how: 'BY_HAND' | 'AUTOMATIC' = 'BY_HAND'): Promise<Assigned> {
-  const set = { owner_id: to.ownerId, team_id: to.teamId, route_pending_since: null };
+  const set = { owner_id: to.ownerId, team_id: to.teamId, route_pending_since: null, nobody_free_since: null, nobody_free_pool: null };
   if (subject.ticketId !== null) {
     await unit.tx
       .updateTable('ticket')
@@ -77,6 +78,8 @@ export async function changeOwner(unit: Unit, subject: Subject, to: Assigned, wh
     });
     wakeTicket(unit, subject);
   }
+  // Whoever had it has room for something else (ROUTE-13).
+  if (subject.ownerId !== null && to.ownerId !== subject.ownerId && subject.open) await noteFreed(unit, [subject.ownerId]);
   if (to.ownerId !== null && to.ownerId !== subject.ownerId) {
     await noteAssigned(unit.tx, to.ownerId, how);
     if (subject.ticketId !== null) await notify(unit, 'TICKET_ASSIGNED', [to.ownerId], subject);

@@ -5,6 +5,7 @@ import { isTimeZone } from '#domain/time-zone.ts';
 import { claimMailbox, mailboxAddress, releaseUserMailbox } from './mailboxes.ts';
 import { requireName } from './names.ts';
 import { AlreadyExists, Forbidden, InvalidInput, NotFound, type Problem } from './refusals.ts';
+import { noteFreed } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 import { followPlan } from './user-availability.ts';
 
@@ -75,6 +76,7 @@ export async function deactivateUser(unit: Unit, { userId }: { readonly userId: 
 export async function setSeat(unit: Unit, { userId, seat }: { readonly userId: string; readonly seat: Seat }): Promise<void> {
   await lockUser(unit.tx, userId);
   await change(unit, userId, { seat }, `SEAT_${seat}`);
+  if (seat === 'PAID') await noteFreed(unit, [userId]);
 }
 
 /** Throws `Forbidden` where nobody else would be super admin. */
@@ -134,6 +136,8 @@ export async function setTeamMembers(unit: Unit, { teamId, primaryUserIds, extra
     );
   }
   unit.record({ kind: 'PEOPLE_CHANGED', why: 'TEAM_MEMBERS', data: { teamId } });
+  // A rule may name the team, and a place let it in.
+  await noteFreed(unit, primaryUserIds);
 }
 
 function checkUser(input: Pick<UserInput, 'name' | 'email' | 'timeZone'>) {

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { AlreadyExists, InvalidInput, NotFound } from './refusals.ts';
+import { noteChannels } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 
 /** Who has access to a place (MODEL-11). */
@@ -37,6 +38,7 @@ export async function setAccessList(unit: Unit, { placeId, access }: { readonly 
   await unit.tx.deleteFrom('access_entry').where('place_id', '=', placeId).execute();
   await writeAccess(unit.tx, placeId, access);
   unit.record({ kind: 'PEOPLE_CHANGED', placeId, why: 'ACCESS_LIST' });
+  await noteChannels(unit, { placeId });
 }
 
 async function writeAccess(tx: Tx, placeId: string, access: AccessList): Promise<void> {

@@ -1,6 +1,7 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Db } from '#db/database.ts';
 import { dropOrphanBlobs } from './blobs.ts';
+import { waiting } from './routing-retry.ts';
 
 /** How long rows are kept that nobody reads any more, in days; the table in `docs/limits.md` is held against these. */
 export const RETENTION_DAYS = {
@@ -12,6 +13,7 @@ export const RETENTION_DAYS = {
   systemMails: 30,
   placeActivity: 1,
   visitorPresence: 30,
+  retryCauses: 1,
 } as const;
 
 export interface Removed {
@@ -28,6 +30,8 @@ export interface Removed {
   readonly placeActivity: number;
   /** Visitors who have not been here for so long. */
   readonly visitorPresence: number;
+  /** That somebody became free while nothing waited for it. */
+  readonly retryCauses: number;
   /** Files to which nothing refers any more. */
   readonly files: number;
 }
@@ -57,6 +61,8 @@ export async function removeExpired(db: Db, limit: number): Promise<Removed> {
       select place_id, user_id from place_activity where ${past('at', RETENTION_DAYS.placeActivity)} limit ${limit})`),
     visitorPresence: await removed(sql`delete from visitor_presence where (channel_id, kind, value) in (
       select channel_id, kind, value from visitor_presence where not here and ${past('seen_at', RETENTION_DAYS.visitorPresence)} limit ${limit} for update skip locked)`),
+    retryCauses: await removed(sql`delete from routing_retry_cause where id in (
+      select id from routing_retry_cause where ${past('at', RETENTION_DAYS.retryCauses)} and not exists (select from (${waiting()}) w) limit ${limit})`),
     files: await dropOrphanBlobs(db, limit),
   };
 }

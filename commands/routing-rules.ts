@@ -5,6 +5,7 @@ import type { RuleKind, RuleMethod } from '#db/schema.ts';
 import type { WrittenSkillRule } from '#domain/skills.ts';
 import { Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget } from './refusals.ts';
 import { insertSkillRules, wrongSkillRules } from './skills.ts';
+import { noteChannels } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 
 /** A rule as an admin saves it; targets, method and skill rules belong to `SPECIFIC` alone, the default user to `CONTACT_OWNER`. */
@@ -48,6 +49,7 @@ export async function setRoutingRule(
     .where('id', '=', channelId)
     .execute();
   unit.record({ kind: 'CHANNEL_CHANGED', channelId, placeId: channel.place_id, why: 'ROUTING_RULE', data: { ruleId } });
+  await noteChannels(unit, { channelId });
   return { ruleId };
 }
 

@@ -13,6 +13,7 @@ import { NotFound } from './refusals.ts';
 import { storeDecision } from './routing-decisions.ts';
 import { noteTurn } from './routing-cycle.ts';
 import { readPool, type Pool } from './routing-pool.ts';
+import { noteNobodyFree, waits } from './routing-retry.ts';
 import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
 import { transact, type Committed } from './unit.ts';
 import { flipDue, flipDueNow } from './user-availability.ts';
@@ -27,14 +28,24 @@ export interface Decided {
  * Decides the owner of a conversation or ticket whose decision is open, once: the open decision is the compare-and-set, so a second
  * call, or one after somebody took it, changes nothing. Owner, explanation, event and notification are one transaction (ROUTE-14, ROUTE-15).
  * `plugins` say by what their contacts are recognised, and of which routing group their channels are: without them the rule *contact owner* knows
- * visitors only, and limits of groups count for nothing.
+ * visitors only, and limits of groups count for nothing. `WAITING`: one that was left because nobody was free, and still is; deciding it again is the same
+ * but that nobody is told once more (ROUTE-13).
  */
-export async function decide(db: Db, ref: SubjectRef, random: () => number, plugins: readonly Plugin[] = []): Promise<Committed<Decided>> {
+export async function decide(
+  db: Db,
+  ref: SubjectRef,
+  random: () => number,
+  plugins: readonly Plugin[] = [],
+  which: 'OPEN' | 'WAITING' = 'OPEN',
+): Promise<Committed<Decided>> {
   return transact(db, { actor: 'ROUTING' }, async (unit) => {
     const { tx } = unit;
     const subject = await lockSubject(tx, ref);
-    if (subject.routePendingSince === null) return { decided: false, ownerId: subject.ownerId };
+    const again = which === 'WAITING';
+    if (again ? !waits(subject) : subject.routePendingSince === null) return { decided: false, ownerId: subject.ownerId };
     if (await isOff(tx, subject.channelId)) {
+      // What waits goes on waiting until it is switched on again.
+      if (again) return { decided: false, ownerId: null };
       // Switched off meanwhile: nobody is chosen (CH-9).
       await changeOwner(unit, subject, { ownerId: subject.ownerId, teamId: subject.teamId }, 'CHANNEL_OFF');
       return { decided: false, ownerId: subject.ownerId };
@@ -50,10 +61,11 @@ export async function decide(db: Db, ref: SubjectRef, random: () => number, plug
     await storeDecision(tx, subject, decision);
     const turn = pool.candidates.find(({ userId }) => userId === decision.ownerId)?.turn;
     if (decision.ownerId !== null && rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
-    unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome });
+    unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome, ...(again ? { data: { again } } : {}) });
     await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
     if (isOffline(rule, pool.candidates, decision)) await mailOfflineOwner(unit, subject, decision.ownerId);
-    if (decision.ownerId === null && subject.ticketId !== null) await notifyUnassigned(unit, subject);
+    await noteNobodyFree(unit, subject, decision.explanation);
+    if (decision.ownerId === null && subject.ticketId !== null && !again) await notifyUnassigned(unit, subject);
     wakeTicket(unit, subject);
     return { decided: true, ownerId: decision.ownerId };
   });

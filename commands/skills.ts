@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { skillRuleProblems, type WrittenSkillRule } from '#domain/skills.ts';
 import { AlreadyExists, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
+import { noteFreed } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 
 export interface SkillInput {
@@ -97,6 +98,7 @@ export async function setUserSkills(unit: Unit, { userId, skillIds }: { readonly
     .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst();
   if (gone.numDeletedRows > 0n || (added.numInsertedOrUpdatedRows ?? 0n) > 0n) unit.record({ kind: 'PEOPLE_CHANGED', userId: user.id, why: 'SKILLS' });
+  if ((added.numInsertedOrUpdatedRows ?? 0n) > 0n) await noteFreed(unit, [user.id]);
 }
 
 /** Everything that is wrong with a rule's skill rules: how they are written, and skills and pipelines there are not. Holds the skills till the commit. */

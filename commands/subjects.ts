@@ -14,6 +14,8 @@ export interface Subject {
   readonly ownerId: string | null;
   readonly teamId: string | null;
   readonly routePendingSince: Date | null;
+  /** Since when it waits because nobody was free; null: it does not (ROUTE-13). */
+  readonly nobodyFreeSince: Date | null;
   readonly open: boolean;
   readonly conversationOpen: boolean | null;
   readonly pipelineId: string | null;
@@ -50,6 +52,7 @@ export async function lockSubject(tx: Tx, ref: SubjectRef): Promise<Subject> {
             'conversation.team_id',
             'conversation.status',
             'conversation.route_pending_since',
+            'conversation.nobody_free_since',
             'conversation.place_id',
             'channel.id as channel_id',
             'channel.key',
@@ -70,6 +73,7 @@ export async function lockSubject(tx: Tx, ref: SubjectRef): Promise<Subject> {
     ownerId: holder.owner_id,
     teamId: holder.team_id,
     routePendingSince: holder.route_pending_since,
+    nobodyFreeSince: holder.nobody_free_since,
     open: ticket === undefined ? conversation?.status === 'OPEN' : ticket.closed_at === null,
     conversationOpen: conversation === undefined ? null : conversation.status === 'OPEN',
     pipelineId: ticket?.pipeline_id ?? null,

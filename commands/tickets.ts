@@ -10,6 +10,7 @@ import { endRuns } from './chatflow-ends.ts';
 import { holdContactOf } from './contacts.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
+import { noteFreed } from './routing-retry.ts';
 import { helpDeskId, lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import { transcriptOnClose } from './transcripts.ts';
 import type { Unit } from './unit.ts';
@@ -61,9 +62,11 @@ export async function makeTicket(unit: Unit, input: { readonly conversationId: s
     with first as (
       select text from message where conversation_id = ${input.conversationId} and direction <> 'COMMENT' order by occurred_at, arrival limit 1
     )
-    insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, owner_id, team_id, route_pending_since, closed_at)
+    insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, owner_id, team_id, route_pending_since, closed_at,
+      nobody_free_since, nobody_free_pool)
     select ${newId()}, c.id, coalesce(nullif(trim(c.subject), ''), nullif(left(trim((select text from first)), 120), ''), '(no subject)'),
-      h.default_pipeline_id, s.id, h.default_priority, h.default_properties, h.key, c.owner_id, c.team_id, c.route_pending_since, c.closed_at
+      h.default_pipeline_id, s.id, h.default_priority, h.default_properties, h.key, c.owner_id, c.team_id, c.route_pending_since, c.closed_at,
+      c.nobody_free_since, c.nobody_free_pool
     from conversation c join channel h on h.id = c.channel_id
     join lateral (
       select s.id from ticket_status s where s.pipeline_id = h.default_pipeline_id
@@ -75,7 +78,7 @@ export async function makeTicket(unit: Unit, input: { readonly conversationId: s
   if (ticket === undefined) throw new NotFound('conversation', input.conversationId);
   await tx
     .updateTable('conversation')
-    .set({ ticket_id: ticket.id, owner_id: null, team_id: null, route_pending_since: null })
+    .set({ ticket_id: ticket.id, owner_id: null, team_id: null, route_pending_since: null, nobody_free_since: null, nobody_free_pool: null })
     .where('id', '=', input.conversationId)
     .execute();
   unit.record({ kind: 'TICKET_CREATED', ...subjectIds(subject), ticketId: ticket.id, why });
@@ -176,6 +179,7 @@ async function moveToStatus(unit: Unit, subject: Subject, status: StatusRow, why
     .where('id', '=', subject.ticketId)
     .execute();
   unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { from: subject.statusId, to: status.id, category: status.category } });
+  if (closed && subject.open && subject.ownerId !== null) await noteFreed(unit, [subject.ownerId]);
   wakeTicket(unit, subject);
   if (subject.conversationId !== null && subject.conversationOpen === closed) await setConversationOpen(unit, subject, !closed, why, plugins);
 }
@@ -194,6 +198,7 @@ async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, 
   // With a ticket the ticket's own event tells it.
   if (subject.ticketId === null) {
     unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { category: open ? 'OPEN' : 'CLOSED' } });
+    if (!open && subject.ownerId !== null) await noteFreed(unit, [subject.ownerId]);
   }
   if (open) return;
   if (subject.conversationId !== null) await endRuns(unit, [subject.conversationId], 'ENDED', 'CLOSED');

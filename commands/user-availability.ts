@@ -6,6 +6,7 @@ import { availabilityAt, overrideHolds, type OutOfOffice, type Override, type Pl
 import { AVAILABILITY_LIMITS, minutesOf, overlaps } from '#domain/working-hours.ts';
 import type { WorkingPeriod } from '#domain/working-time.ts';
 import { InvalidInput, NotFound, type Problem } from './refusals.ts';
+import { noteFreed } from './routing-retry.ts';
 import { transact, type Unit } from './unit.ts';
 
 export interface PeriodInput {
@@ -120,7 +121,10 @@ export async function flipDue(unit: Unit, limit = AVAILABILITY_LIMITS.flips): Pr
   return rows.length;
 }
 
-/** The same for who only reads: one look, and a transaction of its own where anybody is due. */
+/**
+ * The same for who only reads: one look, and a transaction of its own where anybody is due. It wakes nothing: the workflow that decides again has a timer for
+ * this very moment.
+ */
 export async function flipDueNow(db: Db): Promise<void> {
   const { due } = await db
     .selectNoFrom(sql<boolean>`exists (select from app_user where availability_until <= clock_timestamp())`.as('due'))
@@ -143,6 +147,12 @@ export async function followPlan(unit: Unit, userIds: readonly string[], byHand?
       unit.tx,
     );
   }
+  // Its one timer may have to be nearer now (ROUTE-13).
+  if (written.some(({ user, until }) => until !== null && (user.until === null || until < user.until.getTime()))) unit.wake({ kind: 'routing-retry' });
+  await noteFreed(
+    unit,
+    written.flatMap(({ user, state }) => (state === 'AVAILABLE' && user.availability === 'AWAY' ? [user.id] : [])),
+  );
   for (const { user, state, until } of changes) {
     if (byHand === undefined && state === user.availability) continue;
     unit.record({

@@ -61,6 +61,7 @@ export interface Database {
   visitor_presence: VisitorPresenceTable;
   working_period: { user_id: string; weekday: number; from_minute: number; to_minute: number };
   out_of_office: OutOfOfficeTable;
+  routing_retry_cause: { id: Generated<number>; user_id: string | null; channel_id: string | null; at: Defaulted<Date> };
   place_activity: { place_id: string; user_id: string; at: Defaulted<Date> };
   rate_limit: { key: string; points: Defaulted<number>; expire: number | null };
 }
@@ -281,6 +282,7 @@ export interface ChannelTable {
   renew_asked_at: Date | null;
   renew_tried_at: Date | null;
   renew_failures: Defaulted<number>;
+  retry_when_available: Defaulted<boolean>;
   paced_at: Defaulted<Date>;
   pace_line_at: Defaulted<Date>;
 }
@@ -336,6 +338,8 @@ export interface ConversationTable {
   previous_conversation_id: string | null;
   version: Defaulted<number>;
   routing_rule_id: string | null;
+  nobody_free_since: Date | null;
+  nobody_free_pool: string | null;
 }
 export interface TicketTable {
   id: Defaulted<string>;
@@ -357,6 +361,8 @@ export interface TicketTable {
   version: Defaulted<number>;
   external_id: string | null;
   import_id: string | null;
+  nobody_free_since: Date | null;
+  nobody_free_pool: string | null;
 }
 export interface AssignmentView {
   conversation_id: string | null;

@@ -7,6 +7,7 @@ export type Wake =
   | { readonly kind: 'renewal'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'catch-up'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'system-mail' }
+  | { readonly kind: 'routing-retry' }
   | { readonly kind: 'chatflow'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
 
@@ -27,6 +28,8 @@ export function wakeKey(wake: Wake): string {
       return `catch-up/${wake.channelKey}`;
     case 'system-mail':
       return 'system-mail';
+    case 'routing-retry':
+      return 'routing-retry';
     case 'chatflow':
       return `chatflow/${wake.conversationId}`;
     case 'outbox':

@@ -10,6 +10,7 @@ import { setSystemSender } from '#commands/system-sender.ts';
 import { close } from '#commands/tickets.ts';
 import { startTicketImport } from '#commands/ticket-import.ts';
 import { transact } from '#commands/unit.ts';
+import { addOutOfOffice, setAvailability } from '#commands/user-availability.ts';
 import {
   attachmentsWorkflowId,
   catchUpWorkflowId,
@@ -19,6 +20,7 @@ import {
   GUARDIAN_SCHEDULE,
   intakeWorkflowId,
   outboxWorkflowId,
+  ROUTING_RETRY_WORKFLOW,
   SYSTEM_MAIL_WORKFLOW,
   ticketImportWorkflowId,
   ticketWorkflowId,
@@ -87,6 +89,7 @@ async function record(world: World): Promise<void> {
   await save('chatflow', await recordChatflow(world));
   await save('systemMail', await recordSystemMail(world));
   await save('ticketImport', await recordImport(world));
+  await save('routingRetry', await recordRetry(world));
 }
 
 /** The id of a workflow of this type that its schedule has begun and that has ended. */
@@ -161,6 +164,22 @@ async function recordSystemMail(on: World): Promise<string> {
   } finally {
     await smtp.close();
   }
+}
+
+/** Somebody comes back at a moment, and what waited is theirs. */
+async function recordRetry(on: World): Promise<string> {
+  const channel = await on.connect('HELP_DESK');
+  await on.db.updateTable('channel').set({ retry_when_available: true }).where('id', '=', channel.id).execute();
+  const by = { actor: 'USER', userId: on.userId } as const;
+  await on.commit(await transact(on.db, by, (unit) => setAvailability(unit, { userId: on.userId, availability: 'AWAY' })));
+  await on.deliver(channel, { do: 'message', id: 'waiting-one', from: 'visitor-four', text: 'hello' });
+  const waiting = () => on.db.selectFrom('ticket').select('owner_id').where('nobody_free_since', 'is not', null).executeTakeFirst();
+  await until('it waits', waiting);
+  const range = { from: new Date(Date.now() - 1_000), to: new Date(Date.now() + 3_000) };
+  await on.commit(await transact(on.db, by, (unit) => addOutOfOffice(unit, { userId: on.userId, ...range })));
+  await until('it waits no more', async () => (await waiting()) === undefined);
+  await until('it completes', async () => (await on.client.workflow.getHandle(ROUTING_RETRY_WORKFLOW).describe()).status.name === 'COMPLETED');
+  return ROUTING_RETRY_WORKFLOW;
 }
 
 /** A file that is had at the second try, after a wait. */

@@ -20,6 +20,7 @@ export const attachmentsWorkflowId = (channelKey: string): string => `attachment
 export const renewalWorkflowId = (channelKey: string): string => `channel-renewal/${channelKey}`;
 export const catchUpWorkflowId = (channelKey: string): string => `catch-up/${channelKey}`;
 export const SYSTEM_MAIL_WORKFLOW = 'system-mail';
+export const ROUTING_RETRY_WORKFLOW = 'routing-retry';
 export const chatflowWorkflowId = (conversationId: string): string => `chatflow/${conversationId}`;
 export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
 
@@ -45,7 +46,8 @@ export interface StartRequest {
     | 'outbox'
     | 'chatflow'
     | 'ticketImport'
-    | 'systemMail';
+    | 'systemMail'
+    | 'routingRetry';
   readonly workflowId: string;
   readonly args: readonly [] | readonly [string | number];
   /** Left out: the live one. */
@@ -122,6 +124,14 @@ export function startRequest(wake: Wake): StartRequest {
         workflowId: SYSTEM_MAIL_WORKFLOW,
         args: [],
         summary: "sends the account's own mail",
+        searchAttributes: {},
+      };
+    case 'routing-retry':
+      return {
+        workflowType: 'routingRetry',
+        workflowId: ROUTING_RETRY_WORKFLOW,
+        args: [],
+        summary: 'keeps availability up to date, and decides again what nobody was free for',
         searchAttributes: {},
       };
     case 'chatflow':

@@ -8,5 +8,6 @@ export { chatflow } from './chatflow.ts';
 export { ticketImport } from './ticket-import.ts';
 export { guardian } from './guardian.ts';
 export { systemMail } from './system-mail.ts';
+export { routingRetry } from './routing-retry.ts';
 export { channelRenewals } from './channel-renewals.ts';
 export { channelCheck } from './channel-check.ts';

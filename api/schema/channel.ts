@@ -126,6 +126,9 @@ builder.node(ChannelRef, {
     createTickets: t.exposeBoolean('create_tickets', {
       description: 'Whether new conversations get a ticket while it lives in an inbox; in the help desk they always do.',
     }),
+    retryWhenAvailable: t.exposeBoolean('retry_when_available', {
+      description: 'Whether what stayed unassigned because nobody was free is decided again when somebody becomes free.',
+    }),
     ticketDefaults: t.field({ type: DefaultsRef, description: 'What its new tickets begin with.', resolve: (channel) => channel }),
     automation: t.field({ type: AutomationRef, description: 'What it does by itself with tickets.', resolve: (channel) => channel }),
     reopening: t.field({ type: ReopeningEnum, description: 'What a message in a closed conversation does.', resolve: (channel) => channel.reopening }),

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openWorld, type Json, type Person, type World } from './support.ts';
+import { decide } from '#commands/routing.ts';
+import { arriving, ruled } from '../commands/routing-support.ts';
+import { globalId, openWorld, type Json, type Person, type World } from './support.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -71,4 +73,21 @@ it('reads hours and absences of any number of users with as many statements as o
     await change(one, 'setWorkingHours', { periods: [{ weekday: 'SUNDAY', from: '10:00', to: '11:00' }] });
   }
   expect(await count()).toBe(before);
+});
+
+it('lets a channel decide again what nobody was free for, off until said, and wakes what waits [ROUTE-13, API-1]', async () => {
+  const [admin, agent] = [await world.user({ role: 'ADMIN' }), await world.user({ availability: 'AWAY' })];
+  const channel = await ruled(world.db, { users: [agent.id] });
+  const [conversationId = ''] = await arriving(world.db, channel, 1);
+  await decide(world.db, { conversationId }, Math.random);
+  const channelId = globalId('Channel', channel.id);
+  expect(await admin.ask('query ($id: ID!) { node(id: $id) { ... on Channel { retryWhenAvailable } } }', { id: channelId })).toEqual({
+    node: { retryWhenAvailable: false },
+  });
+  const update = 'mutation ($input: UpdateChannelInput!) { updateChannel(input: $input) { __typename ... on Channel { retryWhenAvailable } } }';
+  expect(await admin.ask(update, { input: { channelId, retryWhenAvailable: true } })).toEqual({
+    updateChannel: { __typename: 'Channel', retryWhenAvailable: true },
+  });
+  expect(world.wakes).toContainEqual({ kind: 'routing-retry' });
+  expect(await agent.ask(update, { input: { channelId, retryWhenAvailable: false } })).toMatchObject({ updateChannel: { __typename: 'Forbidden' } });
 });

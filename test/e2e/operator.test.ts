@@ -54,6 +54,9 @@ beforeAll(async () => {
   });
   for (const { id } of found) await ground.admin.do('reply', '... on Message { id }', { conversationId: id, text: 'Which one?' });
   number = found.find((one) => one.subject === 'support')?.ticket.number ?? 0;
+  // So that its workflow waits for a moment.
+  const [from, to] = [1, 2].map((days) => new Date(Date.now() + days * 86_400_000).toISOString());
+  await ground.admin.do('addOutOfOffice', '... on User { id }', { from, to });
   const stuck = await eventually(() =>
     ground.db
       .selectFrom('outbound')

@@ -29,6 +29,7 @@ test('there is a recorded history of every workflow [OPS-8]', async () => {
     'chatflow',
     'guardian',
     'outbox',
+    'routingRetry',
     'systemMail',
     'ticket',
     'ticketImport',
