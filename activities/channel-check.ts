@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isChannelFailure, type Plugin } from '@trunkline/channel-sdk';
 import { settleCheck, takeChannelsToCheck, type Checked } from '#commands/channel-health.ts';
-import { loadChannel } from '#commands/channel-settings.ts';
+import { loadChannel, SecretsUnreadable } from '#commands/channel-settings.ts';
 import type { Engine } from './dependencies.ts';
 import { inCodes } from './failures.ts';
 import { LIMITS } from './limits.ts';
@@ -62,7 +62,10 @@ export async function checkDue(engine: Omit<Engine, 'pool'>): Promise<CheckRun> 
 
 /** Asks once, within `sendSeconds`. Only what the plugin says by a typed failure counts against the channel, and not being answered. */
 async function checkOne(engine: Omit<Engine, 'pool'>, plugin: Plugin, channelId: string): Promise<Checked> {
-  const channel = await loadChannel(engine.db, engine.keys, { id: channelId });
+  const channel = await loadChannel(engine.db, engine.keys, { id: channelId }).catch((error: unknown) => {
+    if (error instanceof SecretsUnreadable) return undefined;
+    throw error;
+  });
   if (channel === undefined) return { kind: 'unknown' };
   const late = new AbortController();
   let timer: NodeJS.Timeout | undefined;

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { isChannelFailure, type Plugin } from '@trunkline/channel-sdk';
 import { type Checked } from '#commands/channel-health.ts';
-import { loadChannel } from '#commands/channel-settings.ts';
+import { loadChannel, SecretsUnreadable } from '#commands/channel-settings.ts';
 import { undoOverdue } from '#commands/connecting.ts';
 import type { ContextFor } from '#commands/provider-calls.ts';
 import { settleRenewal, takeChannelsToRenew, type DueRenewal } from '#commands/renewals.ts';
@@ -75,9 +75,12 @@ async function renewOne(engine: Renewer, plugins: readonly Plugin[], { id, key, 
   return outcome.kind === 'good';
 }
 
-/** Asks once, within `sendSeconds`. */
+/** Asks once, within `sendSeconds`. One whose secrets cannot be opened is in trouble, and does not keep the others from being renewed. */
 async function ask(engine: Renewer, plugin: Plugin, channelId: string): Promise<Checked> {
-  const channel = await loadChannel(engine.db, engine.keys, { id: channelId });
+  const channel = await loadChannel(engine.db, engine.keys, { id: channelId }).catch((error: unknown) => {
+    if (error instanceof SecretsUnreadable) return undefined;
+    throw error;
+  });
   if (channel === undefined) return { kind: 'unknown' };
   const late = new AbortController();
   const timeUp = Promise.withResolvers<Checked>();

@@ -20,7 +20,7 @@ export interface LoadedChannel {
 /** One of these; an address belongs to a plugin. */
 export type ChannelRef = { readonly key: string } | { readonly id: string } | { readonly plugin: string; readonly address: string };
 
-/** Reads a channel and opens its secrets; undefined where there is none, or it is disconnected and `disconnectedToo` was not asked for. */
+/** Reads a channel and opens its secrets; undefined where there is none, or it is disconnected and `disconnectedToo` was not asked for. Throws `SecretsUnreadable`. */
 export async function loadChannel(
   db: Db | Tx,
   keys: Keys,
@@ -61,9 +61,22 @@ export async function connectedKeys(db: Db, plugin: string, addresses: readonly 
   return (await query.orderBy('id').execute()).map((row) => row.key);
 }
 
-/** The secret settings of a row; empty where it has none. */
+/** A row was sealed with another secret of the deployment's, or its bytes were changed: its plugin can be asked nothing. */
+export class SecretsUnreadable extends Error {
+  constructor(channelKey: string, cause: unknown) {
+    super(`the secrets of channel "${channelKey}" cannot be opened`, { cause });
+    this.name = 'SecretsUnreadable';
+  }
+}
+
+/** The secret settings of a row; empty where it has none. Throws `SecretsUnreadable`. */
 export function openSecrets(keys: Keys, channelKey: string, sealed: Buffer | null): Record<string, unknown> {
-  return sealed === null ? {} : keys.open(channelKey, sealed);
+  if (sealed === null) return {};
+  try {
+    return keys.open(channelKey, sealed);
+  } catch (cause) {
+    throw new SecretsUnreadable(channelKey, cause);
+  }
 }
 
 /** Settings as they are stored: apart from the secrets, which are sealed. */

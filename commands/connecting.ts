@@ -4,8 +4,8 @@ import type { Db, Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
 import type { ChannelConnectingTable } from '#db/schema.ts';
 import type { Selectable } from 'kysely';
-import { openSecrets, sealSecrets, validateSettings, type LoadedChannel, type ValidSettings } from './channel-settings.ts';
-import { HELD_SECONDS, tellProvider, type ContextFor } from './provider-calls.ts';
+import { openSecrets, sealSecrets, SecretsUnreadable, validateSettings, type LoadedChannel, type ValidSettings } from './channel-settings.ts';
+import { HELD_SECONDS, tellProvider, type ContextFor, type Told } from './provider-calls.ts';
 import { AddressTaken, ChangedMeanwhile } from './refusals.ts';
 import type { Keys } from './secrets.ts';
 
@@ -103,8 +103,14 @@ export async function takeConnecting(tx: Tx, id: string): Promise<{ readonly id:
   return row;
 }
 
-/** Takes back a connection that came to nothing: the provider is told to forget it, and the address is free. Of two at once one does it. */
-export async function undoConnection(db: Db, deps: Deps, id: string, contextFor: ContextFor): Promise<void> {
+/** Hours after its beginning until which a provider that cannot be reached is told again and again to forget a connection. */
+const FORGET_HOURS = 24;
+
+/**
+ * Takes back a connection that came to nothing: the provider is told to forget it, and the address is free. Of two at once one does it. Where the provider
+ * cannot be reached the row stays, and the worker's next run tells it; `last`: not then, for whoever connects the address again takes over what is there.
+ */
+export async function undoConnection(db: Db, deps: Deps, id: string, contextFor: ContextFor, last = false): Promise<void> {
   const row = await db
     .updateTable('channel_connecting')
     .set({ abandoned: true, until: sql<Date>`now() + make_interval(secs => ${HELD_SECONDS})` })
@@ -113,14 +119,29 @@ export async function undoConnection(db: Db, deps: Deps, id: string, contextFor:
     .returningAll()
     .executeTakeFirst();
   if (row === undefined) return;
-  const plugin = deps.plugins.find((one) => one.key === row.plugin);
-  if (plugin?.disconnect !== undefined) {
-    await tellProvider('disconnect', { db, keys: deps.keys }, plugin, { id, key: row.key, info: toLoaded(deps.keys, row).info }, contextFor);
+  const told = await tellForget(db, deps, row, contextFor);
+  if (told.kind === 'refused' && told.refusal.code === 'UNAVAILABLE' && !last) {
+    const kept = await db
+      .updateTable('channel_connecting')
+      .set({ until: sql<Date>`now()` })
+      .where('id', '=', id)
+      .where(sql<boolean>`uuid_extract_timestamp(id) > now() - make_interval(hours => ${FORGET_HOURS})`)
+      .returning('id')
+      .executeTakeFirst();
+    if (kept !== undefined) return;
   }
   await db.deleteFrom('channel_connecting').where('id', '=', id).where('abandoned', '=', true).execute();
 }
 
-/** Takes back up to `limit` connections whose process died. Returns how many. */
+/** Not at all where its secrets cannot be opened: nobody could tell the provider then, and the address must not be held for that. */
+async function tellForget(db: Db, deps: Deps, row: Selectable<ChannelConnectingTable>, contextFor: ContextFor): Promise<Told> {
+  const plugin = deps.plugins.find((one) => one.key === row.plugin);
+  const loaded = readable(deps.keys, row);
+  if (plugin?.disconnect === undefined || loaded === undefined) return { kind: 'done' };
+  return tellProvider('disconnect', { db, keys: deps.keys }, plugin, { id: row.id, key: row.key, info: loaded.info }, contextFor);
+}
+
+/** Takes back up to `limit` connections whose process died, or whose provider could not be told before. Returns how many. */
 export async function undoOverdue(db: Db, deps: Deps, contextFor: ContextFor, limit: number): Promise<number> {
   const rows = await db
     .selectFrom('channel_connecting')
@@ -140,14 +161,24 @@ async function undoOverdueOf(db: Db, deps: Deps, of: { plugin: string; address: 
     .where('until', '<', sql<Date>`now()`)
     .where((eb) => eb.or([eb.and([eb('plugin', '=', of.plugin), eb('address', '=', of.address)]), eb('key', '=', of.key)]))
     .execute();
-  for (const { id } of rows) await undoConnection(db, deps, id, contextFor);
+  for (const { id } of rows) await undoConnection(db, deps, id, contextFor, true);
 }
 
 /** Channels that are being connected now, by key or of a plugin, for doors: their handshakes come before they are channels. */
 export async function loadConnecting(db: Db, keys: Keys, by: { readonly key: string } | { readonly plugin: string }): Promise<readonly LoadedChannel[]> {
   let query = db.selectFrom('channel_connecting').selectAll().where('abandoned', '=', false);
   query = 'key' in by ? query.where('key', '=', by.key) : query.where('plugin', '=', by.plugin);
-  return (await query.orderBy('id').execute()).map((row) => toLoaded(keys, row));
+  return (await query.orderBy('id').execute()).flatMap((row) => readable(keys, row) ?? []);
+}
+
+/** Undefined: its secrets cannot be opened. */
+function readable(keys: Keys, row: Selectable<ChannelConnectingTable>): LoadedChannel | undefined {
+  try {
+    return toLoaded(keys, row);
+  } catch (error) {
+    if (error instanceof SecretsUnreadable) return undefined;
+    throw error;
+  }
 }
 
 function toLoaded(keys: Keys, row: Selectable<ChannelConnectingTable>): LoadedChannel {

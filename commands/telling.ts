@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
-import { changedSettings, loadChannel, openSecrets } from './channel-settings.ts';
+import { changedSettings, loadChannel, openSecrets, SecretsUnreadable, type LoadedChannel } from './channel-settings.ts';
 import { HELD_SECONDS, tellProvider, type ContextFor, type Told } from './provider-calls.ts';
 import { ChangedMeanwhile, InvalidInput } from './refusals.ts';
 import type { Keys } from './secrets.ts';
@@ -97,7 +97,14 @@ export async function tellOverdue(db: Db, deps: Deps, contextFor: ContextFor, li
 
 /** Not at all where the plugin has no such call, or where the address is another channel's by now. */
 async function tell(db: Db, deps: Deps, channelId: string, what: 'update' | 'disconnect', contextFor: ContextFor): Promise<Told> {
-  const channel = await loadChannel(db, deps.keys, { id: channelId }, { disconnectedToo: true });
+  let channel: LoadedChannel | undefined;
+  try {
+    channel = await loadChannel(db, deps.keys, { id: channelId }, { disconnectedToo: true });
+  } catch (error) {
+    // One that cannot be told of must not keep the others waiting.
+    if (error instanceof SecretsUnreadable) return { kind: 'unknown', error };
+    throw error;
+  }
   const plugin = deps.plugins.find(({ key }) => key === channel?.plugin);
   if (channel === undefined || plugin?.[what] === undefined) return { kind: 'done' };
   if (what === 'disconnect' && (await isConnectedAgain(db, channel.plugin, channel.info.address))) return { kind: 'done' };

@@ -5,6 +5,7 @@ import { checkDue } from '#activities/channel-check.ts';
 import { renewDue } from '#activities/renewals.ts';
 import { disconnectChannel } from '#commands/channels.ts';
 import { findStuck } from '#commands/guardian.ts';
+import { keysFrom } from '#commands/secrets.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import type { StartRequest } from '#workflows/contract.ts';
@@ -133,6 +134,22 @@ it('one whose provider has ended it is disconnected; a plugin that breaks is tro
   expect(await row(lost)).toMatchObject({ health: 'DISCONNECTED', health_reason: 'code 190' });
   expect(await row(broken)).toMatchObject({ health: 'DEGRADED', health_reason: 'not renewed: the plugin failed unexpectedly' });
   expect(lines.join('\n')).not.toContain('PLANTED');
+});
+
+it('one whose secrets cannot be opened is in trouble, and the others are renewed [CH-4, EMAIL-9]', async () => {
+  const unreadable = await makeChannel(db);
+  const others = await Promise.all(Array.from({ length: 12 }, () => makeChannel(db)));
+  await db
+    .updateTable('channel')
+    .set({ secrets: keysFrom('cd'.repeat(32)).seal('k', { token: 't' }) })
+    .where('id', '=', unreadable.id)
+    .execute();
+  await pass(21);
+  expect(await renew()).toMatchObject({ renewed: 12, inTrouble: [unreadable.key] });
+  expect(renewed.map(({ key }) => key).toSorted()).toEqual(others.map(({ key }) => key).toSorted());
+  expect((await row(unreadable)).renew_failures).toBe(1);
+  // Nor does it keep the others from being checked.
+  expect(await checkDue(engine())).toMatchObject({ checked: 13 });
 });
 
 it('a delivery that can not be judged for want of a key has it renewed, once, and is taken when it comes again [PLUG-4]', async () => {

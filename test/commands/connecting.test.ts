@@ -5,9 +5,10 @@ import { z } from 'zod';
 import { loadChannel } from '#commands/channel-settings.ts';
 import { channelState } from '#commands/channel-state.ts';
 import { connectChannel, disconnectChannel, newChannelKey, updateChannel } from '#commands/channels.ts';
-import { prepareConnection, undoConnection, undoOverdue } from '#commands/connecting.ts';
+import { loadConnecting, prepareConnection, undoConnection, undoOverdue } from '#commands/connecting.ts';
 import { tellProvider, type ContextFor } from '#commands/provider-calls.ts';
 import { AddressTaken, ChangedMeanwhile, ProviderRefused } from '#commands/refusals.ts';
+import { keysFrom } from '#commands/secrets.ts';
 import { prepareUpdate, tellDisconnected, tellOverdue, tellStored } from '#commands/telling.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
@@ -181,6 +182,40 @@ it('a process that dies while it connects leaves nothing half done: the provider
   await expect(finish(retried, dead)).rejects.toBeInstanceOf(ChangedMeanwhile);
 });
 
+it('one whose secrets cannot be opened is given up and holds neither its address nor the others that were left behind [PLUG-4]', async () => {
+  const [unreadable, readable, again] = [newPage(), newPage(), newPage()];
+  for (const page of [unreadable, again, readable]) await prepare(page);
+  const other = keysFrom('cd'.repeat(32));
+  await sql`update channel_connecting set secrets = ${other.seal('k', { token: 't' })} where address in (${unreadable}, ${again})`.execute(db);
+  // Its own handshakes cannot be judged; those of the others are.
+  expect((await loadConnecting(db, keys, { plugin: 'booked' })).map(({ info }) => info.address)).toEqual([readable]);
+  await pass('channel_connecting');
+  told.length = 0;
+  expect((await connect(again)).key).toMatch(/^booked-/);
+  expect(await undoOverdue(db, deps, contextFor, 10)).toBe(2);
+  expect(told.map(({ what }) => what)).toEqual(['connect', 'disconnect']);
+  expect(await waiting()).toEqual([]);
+});
+
+it('a provider that cannot be reached is told to forget a connection again, until it can or a day is over, and holds the address from nobody [PLUG-4]', async () => {
+  const [page, taken, old] = [newPage(), newPage(), newPage()];
+  next.set('connect', () => Promise.reject(new Error('no answer')));
+  next.set('disconnect', fails('Unavailable', 'away'));
+  for (const one of [page, taken, old]) await expect(prepare(one)).rejects.toThrow('no answer');
+  expect((await waiting()).map(({ abandoned, address }) => [address, abandoned])).toEqual([page, taken, old].map((one) => [one, true]));
+  // Whoever connects the address again takes over what is there.
+  next.delete('connect');
+  await connect(taken);
+  await sql`update channel_connecting set id = uuidv7(interval '-25 hours') where address = ${old}`.execute(db);
+  await undoOverdue(db, deps, contextFor, 10);
+  expect((await waiting()).map(({ address }) => address)).toEqual([page]);
+  next.delete('disconnect');
+  told.length = 0;
+  await Promise.all([1, 2, 3].map(() => undoOverdue(db, deps, contextFor, 10)));
+  expect(told.map(({ what }) => what)).toEqual(['disconnect']);
+  expect(await waiting()).toEqual([]);
+});
+
 it('a plugin that does not answer is waited for no longer than its time, and told so [PLUG-11]', async () => {
   const { channelId, key } = await connect();
   let aborted = false;
@@ -239,6 +274,18 @@ it('a provider that could not be told back is told later [CH-8]', async () => {
   expect(told.map(({ greeting }) => greeting)).toEqual(['Hello']);
   await pass('channel');
   expect(await tellOverdue(db, deps, contextFor, 10)).toBe(0);
+});
+
+it('a channel whose secrets cannot be opened does not keep other providers from being told back [CH-8]', async () => {
+  const [unreadable, readable] = [await connect(), await connect()];
+  for (const { channelId } of [unreadable, readable]) await prepareUpdate(db, deps, { channelId, settings: { greeting: 'Moin' } }, contextFor);
+  await sql`update channel set secrets = ${keysFrom('cd'.repeat(32)).seal('k', { token: 't' })} where id = ${unreadable.channelId}`.execute(db);
+  await pass('channel');
+  told.length = 0;
+  expect(await tellOverdue(db, deps, contextFor, 10)).toBe(2);
+  expect(told.map(({ what, greeting }) => [what, greeting])).toEqual([['update', 'Hello']]);
+  // It is told once its secrets can be opened again.
+  await sql`update channel set telling = null, telling_until = null where id = ${unreadable.channelId} and telling is not null`.execute(db);
 });
 
 it('a provider that could not be told of disconnecting is told once more, unless the address is connected again [CH-10]', async () => {
