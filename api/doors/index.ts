@@ -13,6 +13,7 @@ import { createBodies, type Bodies } from './bodies.ts';
 import { createDoorkeeper } from './doorkeeper.ts';
 import { createIntakeWake } from './intake-wake.ts';
 import { startListeners, type ListenSettings } from './listeners.ts';
+import { createAvailability } from './availability-cache.ts';
 import { servePage } from './pages.ts';
 import { createMailTranscript } from './transcript.ts';
 import { receiveShared } from './shared-door.ts';
@@ -74,6 +75,7 @@ export function createDoors({
   const wake = createIntakeWake({ db, waker, log });
   const keeper = createDoorkeeper({ db, keys, plugins, publicUrl: env.publicUrl, wake, waker, signal: ending.signal, log });
   const dispatch = createDispatch(waker, (workflowId) => log('Temporal was not woken; the guardian will', { workflowId }));
+  const available = createAvailability(db);
   const transcript = createMailTranscript({ db, plugins, dispatch });
   const app = new Hono<{ Bindings: NonNullable<Bindings> }>();
   let listeners: readonly { readonly plugin: string; readonly listener: Listener }[] = [];
@@ -91,7 +93,7 @@ export function createDoors({
   app.all('/pages/:plugin/:channelKey/*', (c) => {
     const env: Bindings = c.env;
     const path = { plugin: c.req.param('plugin'), channelKey: c.req.param('channelKey'), pathAndQuery: pathAndQueryOf(c.req.url) };
-    return servePage({ keeper, db, rates, clientAddress, bodies, live, transcript }, c.req.raw, path, env?.incoming);
+    return servePage({ keeper, available, rates, clientAddress, bodies, live, transcript }, c.req.raw, path, env?.incoming);
   });
 
   return {

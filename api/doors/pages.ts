@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { ChannelFailure, isChannelFailure, type Identity, type PageContext } from '@trunkline/channel-sdk';
-import { ruleAvailable } from '#commands/availability.ts';
 import type { VisitorRef } from '#commands/visitor-messages.ts';
-import type { Db } from '#db/database.ts';
 import type { ClientAddress } from '../client-address.ts';
 import { LIMITS } from '../limits.ts';
 import type { Live } from '../live/index.ts';
@@ -18,7 +16,8 @@ export const PAGE_MS = 20_000;
 
 export interface PagesDeps {
   readonly keeper: Doorkeeper;
-  readonly db: Db;
+  /** Whether somebody is there to answer on a channel. */
+  readonly available: (channelId: string) => Promise<boolean>;
   readonly rates: RateLimits;
   readonly clientAddress: ClientAddress;
   readonly bodies: Bodies;
@@ -183,7 +182,7 @@ async function run(deps: PagesDeps, door: DoorChannel, request: Request, address
 }
 
 function pageContext(
-  { keeper, db, live, transcript }: PagesDeps,
+  { keeper, available, live, transcript }: PagesDeps,
   { channel, context, plugin }: DoorChannel,
   request: Request,
   address: string,
@@ -218,7 +217,7 @@ function pageContext(
       if (what === 'typing' && plugin.capabilities.typing) live?.visitorTypes(of(visitor));
     },
     transcript: (visitor) => transcript(of(visitor)),
-    available: async () => channel.info.enabled && (await ruleAvailable(db, channel.id)),
+    available: async () => channel.info.enabled && (await available(channel.id)),
     pageUrl: `${keeper.publicUrl}/pages/${plugin.key}/${channel.key}`,
     allow: async () => (await mayWrite()).allowed,
   };

@@ -1,13 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClientAddress } from '#api/client-address.ts';
+import { AVAILABLE_MS, createAvailability } from '#api/doors/availability-cache.ts';
 import { createBodies } from '#api/doors/bodies.ts';
 import { servePage } from '#api/doors/pages.ts';
 import { LIMITS, RATES } from '#api/limits.ts';
 import { createNewsStream } from '#api/live/news-stream.ts';
 import { createRateLimits } from '#api/rate-limit.ts';
 import { createPluginContext } from '#runtime/plugin-context.ts';
+import { openDatabase } from '#db/database.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { makeUser } from '../support/fixtures.ts';
 import { eventually } from '../support/wait.ts';
 import { connectTalk, openPage, openProcess, say, talk, texts, type Process } from './live-support.ts';
 import { deliveries, PUBLIC_URL } from './support.ts';
@@ -95,6 +98,26 @@ describe('the door of a live page', () => {
   });
 });
 
+describe('whether somebody is there', () => {
+  it('is asked of the database once in 15 s, however many views ask at once, for each channel of its own [CHAT-3]', async () => {
+    const statements: string[] = [];
+    const db = openDatabase(database.url, { onStatement: (text) => void statements.push(text) });
+    const [one, two] = [await connectTalk(database.db), await connectTalk(database.db)];
+    const asked = () => statements.filter((text) => text.includes('place_assignable')).length;
+    const available = createAvailability(db, 300);
+    const ask = (channelId: string) => Promise.all(Array.from({ length: 50 }, () => available(channelId)));
+    expect(new Set(await ask(one.channelId))).toEqual(new Set([false]));
+    expect(asked()).toBe(1);
+    await makeUser(database.db, { availability: 'AVAILABLE' });
+    expect(await available(two.channelId)).toBe(true);
+    expect(asked()).toBe(2);
+    await eventually(() => available(one.channelId));
+    expect(asked()).toBe(3);
+    expect(AVAILABLE_MS).toBe(15_000);
+    await db.destroy();
+  });
+});
+
 describe('a stream', () => {
   it('goes on for longer than a page has to begin its answer [CHAT-2]', async () => {
     const process = await open();
@@ -109,7 +132,7 @@ describe('a stream', () => {
     const response = await servePage(
       {
         keeper: { publicUrl: PUBLIC_URL, log: () => undefined, isLive: () => true, find: async () => door } as never,
-        db: database.db,
+        available: async () => true,
         rates: createRateLimits(database.db),
         clientAddress: createClientAddress([]),
         bodies: createBodies(),

@@ -142,7 +142,7 @@ describe('a public page', () => {
     const rates = createRateLimits(database.db, { ...RATES, pagePerMinute: 10_000 });
     const deps = {
       keeper: keeper as never,
-      db: database.db,
+      available: async () => true,
       rates,
       clientAddress: createClientAddress([]),
       bodies: createBodies(),

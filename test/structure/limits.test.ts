@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { LIMITS as PARSE_LIMITS } from '#activities/limits.ts';
+import { AVAILABLE_MS } from '#api/doors/availability-cache.ts';
 import { VERIFY_MS } from '#api/doors/webhooks.ts';
 import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
 import { PIECE_BYTES } from '#commands/blobs.ts';
@@ -35,6 +36,7 @@ const constants = new Map<string, number>([
   ...named('api', API_LIMITS),
   ...named('api', RATES),
   ['api.VERIFY_MS', VERIFY_MS],
+  ['api.AVAILABLE_MS', AVAILABLE_MS],
   ['commands.TYPING_FRESH_SECONDS', TYPING_FRESH_SECONDS],
   ['commands.INTAKE_AHEAD_SECONDS', INTAKE_AHEAD_SECONDS],
   ['commands.MAX_TRIES', MAX_TRIES],
