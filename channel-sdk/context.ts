@@ -26,7 +26,7 @@ export interface PluginContext<Settings> {
   readonly channel: ChannelInfo<Settings>;
   /** Milliseconds since 1970. */
   now(): number;
-  /** `fetch` with a time limit and a size limit. */
+  /** `fetch` with a time limit and a size limit. Throws `Unavailable` where no connection was made: nothing was sent, so let it through. Any other rejection leaves open what happened. */
   readonly fetch: typeof fetch;
   /** A keyed hash of a text, the same in every process and for ever, different for every channel: 52 lower-case letters and digits (base32). For tokens that come back to us: in an address, in a page. The key never leaves the engine. */
   sign(text: string): string;

@@ -57,20 +57,44 @@ interface Limits {
   readonly maxBytes: number;
 }
 
+/** Errors of a handshake that the client itself ends, or that answer its first words: before the request is out. */
+const HANDSHAKE_CODES = new Set([
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REJECTED',
+  'CERT_REVOKED',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION',
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
+
 /**
  * `fetch` that ends: by time, by size, and on its own host. A redirect to another host is handed back as it is, for following it
- * would carry a token there; one on the same host is followed for GET and HEAD only.
+ * would carry a token there; one on the same host is followed for GET and HEAD only. Where no connection was made it throws `Unavailable`, for then nothing can have been sent; what went wrong
+ * later stays what it is, and only the plugin knows whether its request may have done something.
  */
 function limitedFetch(limits: Limits): Fetch {
   return async (input, init) => {
     const first = new Request(input, init);
     const signal = AbortSignal.any([AbortSignal.timeout(limits.timeoutMs), limits.signal, first.signal]);
-    const mayFollow = first.redirect === 'follow' && (first.method === 'GET' || first.method === 'HEAD');
+    const onlyAsks = first.method === 'GET' || first.method === 'HEAD';
+    const mayFollow = first.redirect === 'follow' && onlyAsks;
     let request = new Request(first, { signal, redirect: 'manual' });
     for (let hop = 0; ; hop += 1) {
-      const response = await limits.fetch(request);
+      const response = await limits.fetch(request).catch((error: unknown) => {
+        // Behind a redirect the first request has arrived.
+        if (hop > 0 || !isUnconnected(error)) throw error;
+        throw new ChannelFailure({ code: 'Unavailable', reason: 'no connection to the provider' });
+      });
       const next = mayFollow && hop < MAX_REDIRECTS ? sameHostTarget(request.url, response) : undefined;
-      if (next === undefined) return limited(response, limits.maxBytes);
+      if (next === undefined) return limited(response, limits.maxBytes, onlyAsks);
       await response.body?.cancel();
       request = new Request(next, { method: request.method, headers: request.headers, signal, redirect: 'manual' });
     }
@@ -84,11 +108,28 @@ function sameHostTarget(from: string, response: Response): string | undefined {
   return target.origin === new URL(from).origin ? target.href : undefined;
 }
 
-/** The same answer, whose body fails once it is larger than allowed. */
-function limited(response: Response, maxBytes: number): Response {
+/** Whether no connection was made, by the cause `fetch` gives: each address that was tried refused, the name was not found, TLS did not come about. */
+function isUnconnected(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const causes: readonly unknown[] = cause instanceof AggregateError ? cause.errors : [cause];
+  return causes.length > 0 && causes.every(isBeforeRequest);
+}
+
+function isBeforeRequest(cause: unknown): boolean {
+  if (!(cause instanceof Error)) return false;
+  const code = 'code' in cause ? cause.code : undefined;
+  const syscall = 'syscall' in cause ? cause.syscall : undefined;
+  if (syscall === 'connect' || syscall === 'getaddrinfo' || code === 'UND_ERR_CONNECT_TIMEOUT') return true;
+  // A line that ends has one code, whenever it does: only the words tell that TLS did not stand yet.
+  if (code === 'ECONNRESET') return cause.message.includes('before secure TLS connection was established');
+  return typeof code === 'string' && HANDSHAKE_CODES.has(code);
+}
+
+/** The same answer, whose body fails once it is larger than allowed. `onlyAsks`: nothing was done by asking for it. */
+function limited(response: Response, maxBytes: number, onlyAsks: boolean): Response {
   if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
     void response.body?.cancel();
-    throw tooLarge();
+    throw tooLarge(onlyAsks);
   }
   if (response.body === null) return response;
   let bytes = 0;
@@ -96,7 +137,7 @@ function limited(response: Response, maxBytes: number): Response {
     new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
         bytes += chunk.byteLength;
-        if (bytes > maxBytes) controller.error(tooLarge());
+        if (bytes > maxBytes) controller.error(tooLarge(onlyAsks));
         else controller.enqueue(chunk);
       },
     }),
@@ -104,6 +145,6 @@ function limited(response: Response, maxBytes: number): Response {
   return new Response(counted, { status: response.status, statusText: response.statusText, headers: response.headers });
 }
 
-function tooLarge(): ChannelFailure {
-  return new ChannelFailure({ code: 'Unavailable', reason: 'the answer is larger than we read' });
+function tooLarge(onlyAsks: boolean): ChannelFailure {
+  return new ChannelFailure({ code: onlyAsks ? 'Unavailable' : 'MaybeSent', reason: 'the answer is larger than we read' });
 }

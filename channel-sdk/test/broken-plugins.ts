@@ -162,12 +162,16 @@ export const BROKEN: Readonly<Record<string, Broken>> = {
     says: /first message \(kind "start"\) failed: Rejected/,
   },
   [OF_THREADS]: threading(() => ({ joins: ['all'], keys: ['all'] }), /"a message": messages of two contacts join one conversation/),
+  'calls the provider\'s fault "refused" Unavailable': {
+    plugin: failing('Unavailable', { code: 'MaybeSent', reason: 'no answer' }, 'no connection'),
+    says: /at "refused" is MaybeSent, not Unavailable/,
+  },
   'calls the provider\'s fault "rate-limit" RateLimited': {
     plugin: failing('RateLimited', { code: 'Unavailable', reason: 'http 429' }),
     says: /is Unavailable, not RateLimited/,
   },
   'calls the provider\'s fault "unavailable" Unavailable': {
-    plugin: failing('Unavailable', { code: 'MaybeSent', reason: 'http 503' }),
+    plugin: failing('Unavailable', { code: 'MaybeSent', reason: 'http 503' }, 'http 503'),
     says: /is MaybeSent, not Unavailable/,
   },
   'calls the provider\'s fault "reject" Rejected': {
@@ -375,7 +379,7 @@ function failingAt(member: 'listTemplates' | 'catchUp' | 'fetchAttachment'): Bro
   const own = there(reference[member]) as (...given: readonly unknown[]) => Promise<unknown>;
   const calling = (...given: readonly unknown[]) =>
     own(...given).catch((error: unknown) => {
-      throw isChannelFailure(error) && error.failure.code === 'Unavailable' ? new ChannelFailure({ code: 'Disconnected', reason: 'http 503' }) : error;
+      throw isChannelFailure(error) && error.message === 'Unavailable: http 503' ? new ChannelFailure({ code: 'Disconnected', reason: 'http 503' }) : error;
     });
   return { plugin: { ...reference, [member]: calling }, says: new RegExp(`${member} at "unavailable" is Disconnected, not Unavailable`) };
 }

@@ -117,6 +117,16 @@ export const ALSO_BROKEN_VOICE: readonly (readonly [string, Broken])[] = [
     voice(
       {
         placeCall: (call, context) =>
+          placeCall(call, context).catch((error: unknown) => fail(error, 'Unavailable', { code: 'MaybeSent', reason: 'no answer' })),
+      },
+      /placeCall at "refused" is MaybeSent, not Unavailable/,
+    ),
+  ],
+  [
+    'calls back once, and says by a typed failure why not',
+    voice(
+      {
+        placeCall: (call, context) =>
           placeCall(call, context).catch((error: unknown) => {
             if (isOpen(error)) return placeCall(call, context);
             throw error;

@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as passed } from 'node:timers/promises';
-import type { ChannelInfo, ChannelState, ListenContext, PageContext, PluginContext, RawDelivery } from '../index.ts';
+import { ChannelFailure, type ChannelInfo, type ChannelState, type ListenContext, type PageContext, type PluginContext, type RawDelivery } from '../index.ts';
 import { fail, type Subject } from './check.ts';
-import type { StandIn } from './samples.ts';
+import type { ProviderFault, StandIn } from './samples.ts';
 import { createState } from './state.ts';
 
 /** What the time is in every check: samples whose content depends on it may rely on that. */
@@ -12,6 +12,15 @@ const PATIENCE = 10_000;
 const A_MOMENT = 50;
 const HURRY = 300;
 const ORIGIN = 'https://help.acme.example';
+
+/** How long one waits for a provider: as long as it takes, for a moment, until it has taken a message; or no connection is made. */
+type Then = 'wait' | 'hurry' | 'leave' | 'refuse';
+
+/** How the check of a fault asks. `silent`: what it does where no answer will come. */
+export function thenAt(fault: ProviderFault | 'well', silent: Then): Then {
+  if (fault === 'refused') return 'refuse';
+  return fault === 'silence' ? silent : 'wait';
+}
 
 export type Which = 'valid' | 'second';
 
@@ -55,7 +64,7 @@ const STATES = new WeakMap<StandIn, ChannelState>();
  * For `send` and the like: the provider is the stand-in. With `leave`, nobody waits any longer once it has taken a message; with `hurry`, for a moment;
  * otherwise for a long time.
  */
-export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn, then: 'wait' | 'leave' | 'hurry' = 'wait'): BenchContext {
+export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn, then: Then = 'wait'): BenchContext {
   const controller = new AbortController();
   const late = Promise.withResolvers<never>();
   // Whoever never asks the provider leaves nobody to hear this.
@@ -74,6 +83,8 @@ export function providerContext(channel: ChannelInfo<unknown>, provider: StandIn
     channel,
     SAMPLE_NOW,
     (input, init) => {
+      // As the engine's own.
+      if (then === 'refuse') return Promise.reject(new ChannelFailure({ code: 'Unavailable', reason: 'no connection to the provider' }));
       // What is asked after that still reaches the provider, as it would over a line with a limit for each request.
       const end = controller.signal.aborted ? passed(A_MOMENT).then(() => late.promise) : late.promise;
       return Promise.race([call(input, { ...init, signal: init?.signal ?? controller.signal }), end]);

@@ -3,6 +3,7 @@ import {
   ChannelFailure,
   CONTRACT_VERSION,
   definePlugin,
+  isChannelFailure,
   type CallInstruction,
   type Capabilities,
   type OutboundCall,
@@ -114,7 +115,11 @@ function escaped(text: string): string {
 }
 
 async function placeCall({ id, agent, to }: OutboundCall, context: Context): Promise<{ readonly providerMessageId: string }> {
-  const response = await ask(context, 'POST', '/calls', { id, agent: agent.value, to: to.value }).catch(() => undefined);
+  const response = await ask(context, 'POST', '/calls', { id, agent: agent.value, to: to.value }).catch((error: unknown) => {
+    // No connection was made: no telephone rings.
+    if (isChannelFailure(error)) throw error;
+    return undefined;
+  });
   // From here on a telephone may ring.
   if (response === undefined) throw new ChannelFailure({ code: 'MaybeSent', reason: 'no answer' });
   refuse(response);

@@ -3,6 +3,7 @@ import {
   ChannelFailure,
   CONTRACT_VERSION,
   definePlugin,
+  isChannelFailure,
   outboundRefusal,
   type Capabilities,
   type OutboundMessage,
@@ -100,7 +101,11 @@ async function send(message: OutboundMessage, context: PluginContext<ReferenceSe
   const body = JSON.stringify({ id: ids.providerMessageId, ours, to: to.value, text, template, choices: quickReplies, files });
   const answer = await context.fetch(`${context.channel.settings.provider}/messages`, { method: 'POST', body, headers: headersOf(context) }).then(
     async (response) => ({ response, text: await response.text() }),
-    () => undefined,
+    (error: unknown) => {
+      // No connection was made: nothing was sent.
+      if (isChannelFailure(error)) throw error;
+      return undefined;
+    },
   );
   // From here on the message may be out.
   if (answer === undefined) throw new ChannelFailure({ code: 'MaybeSent', reason: 'no answer' });

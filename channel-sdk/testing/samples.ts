@@ -34,8 +34,8 @@ export interface WebhookSamples {
 }
 
 /** What a stand-in for the provider does with everything it is asked from now on. */
-export const PROVIDER_FAULTS = ['rate-limit', 'unavailable', 'reject', 'disconnect', 'garbage', 'huge', 'silence'] as const;
-/** `garbage`: takes it, answers nonsense. `huge`: takes it, answers 10 MB. `silence`: takes it, never answers. The others refuse it. */
+export const PROVIDER_FAULTS = ['refused', 'rate-limit', 'unavailable', 'reject', 'disconnect', 'garbage', 'huge', 'silence'] as const;
+/** `refused`: no connection is made; the suite does it itself where the stand-in is a `fetch`, a server of its own stops listening. `garbage`: takes it, answers nonsense. `huge`: takes it, answers 10 MB. `silence`: takes it, never answers. The others refuse it. */
 export type ProviderFault = (typeof PROVIDER_FAULTS)[number];
 
 /** A message as the provider understood it. */

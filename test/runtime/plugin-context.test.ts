@@ -16,6 +16,7 @@ const server = createServer((request, response) => {
   else if (request.url === '/told') response.end('x'.repeat(SIZE));
   else if (request.url === '/untold') response.writeHead(200).write('x'.repeat(SIZE / 2), () => response.end('x'.repeat(SIZE / 2)));
   else if (request.url === '/round') response.writeHead(302, { location: '/round' }).end();
+  else if (request.url === '/cut') response.destroy();
   else if (request.url === '/slow') response.writeHead(200).write('begun');
   else response.end('end');
 });
@@ -45,6 +46,32 @@ describe("a plugin's network", () => {
       await expect(read()).rejects.toMatchObject({ failure: { code: 'Unavailable' } });
     }
     expect(await (await context({ maxResponseBytes: SIZE }).fetch(`${origin}/untold`)).text()).toHaveLength(SIZE);
+  });
+
+  it('says of a connection that was not made that nothing was sent [PLUG-5]', async () => {
+    const gone = createServer();
+    const port = await serverPort(gone);
+    await stopServer(gone);
+    const tls = origin.replace('http:', 'https:');
+    for (const url of [`http://127.0.0.1:${port}/`, `http://localhost:${port}/`, 'http://nobody.invalid/', tls]) {
+      const asked = context().fetch(url, { method: 'POST', body: 'x' });
+      await expect(asked, url).rejects.toMatchObject({ failure: { code: 'Unavailable', reason: 'no connection to the provider' } });
+    }
+  });
+
+  it('leaves open what became of a request that was on its way [PLUG-5, CH-5]', async () => {
+    const refused = () =>
+      Promise.reject(new TypeError('fetch failed', { cause: Object.assign(new Error('no'), { code: 'ECONNREFUSED', syscall: 'connect' }) }));
+    const cut = context().fetch(`${origin}/cut`, { method: 'POST', body: 'x' });
+    await expect(cut).rejects.not.toHaveProperty('failure');
+    // The second address of a redirect: the first has had the request.
+    const behind = context({ fetch: (input) => (new Request(input).url.endsWith('/same') ? fetch(input) : refused()) });
+    await expect(behind.fetch(`${origin}/same`)).rejects.not.toHaveProperty('failure');
+    const { fetch: limited } = context({ maxResponseBytes: SIZE - 1 });
+    for (const path of ['/told', '/untold']) {
+      const read = async () => (await limited(origin + path, { method: 'POST', body: 'x' })).text();
+      await expect(read()).rejects.toMatchObject({ failure: { code: 'MaybeSent' } });
+    }
   });
 
   it('ends an answer that takes too long, also within its body, and when nobody waits any more [PLUG-5]', async () => {

@@ -1,5 +1,5 @@
 import type { FailureCode } from '../../index.ts';
-import { providerContext, type BenchContext } from '../bench.ts';
+import { providerContext, thenAt, type BenchContext } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { outcomeOf } from '../outcome.ts';
 import { hasProvider, PROVIDER_FAULTS, type ConformanceSamples, type ProviderFault } from '../samples.ts';
@@ -7,6 +7,7 @@ import { withProvider, withStranger } from './with-provider.ts';
 
 /** What a fault may be called by a function that only asks, so that nothing of it can have happened twice. Garbage may be called anything typed. */
 const BY_ASKING: Partial<Readonly<Record<ProviderFault, readonly FailureCode[]>>> = {
+  refused: ['Unavailable'],
   'rate-limit': ['RateLimited', 'Unavailable'],
   unavailable: ['Unavailable'],
   disconnect: ['Disconnected'],
@@ -40,7 +41,7 @@ export function askingChecks(subject: Subject): ConformanceCheck[] {
           await (connecting ? withStranger : withProvider)(subject, 'valid', async (provider, channel) => {
             provider.behave(fault);
             const what = `${member} at "${fault}"`;
-            const context = providerContext(channel, provider, fault === 'silence' ? 'hurry' : 'wait');
+            const context = providerContext(channel, provider, thenAt(fault, 'hurry'));
             const { failure } = await outcomeOf(what, () => ask(context));
             const allowed = codes[fault];
             // An edit that changes nothing at the provider asks nobody.

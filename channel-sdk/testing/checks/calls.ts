@@ -1,5 +1,5 @@
 import type { CallInstruction } from '../../index.ts';
-import { channelOf, providerContext, quietContext } from '../bench.ts';
+import { channelOf, providerContext, quietContext, thenAt } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { same } from '../compare.ts';
 import { doorContext } from '../connected.ts';
@@ -85,7 +85,7 @@ export function callChecks(subject: Subject): ConformanceCheck[] {
         for (const fault of PROVIDER_FAULTS.filter((one) => lacks[one] === undefined)) {
           await withProvider(subject, 'valid', async (provider, channel) => {
             provider.behave(fault);
-            const context = providerContext(channel, provider, fault === 'silence' ? 'leave' : 'wait');
+            const context = providerContext(channel, provider, thenAt(fault, 'leave'));
             const { failure } = await outcomeOf(`placeCall at "${fault}"`, () => placeCall(placed(1), context));
             const code = CODES[fault];
             mustHaveSentOnce(provider, `placeCall at "${fault}"`);

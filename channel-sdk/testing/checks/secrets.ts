@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { channelOf, providerContext, quietContext, type BenchContext } from '../bench.ts';
+import { channelOf, providerContext, quietContext, thenAt, type BenchContext } from '../bench.ts';
 import { must, type ConformanceCheck, type Subject } from '../check.ts';
 import { doorContext } from '../connected.ts';
 import { outcomeOf } from '../outcome.ts';
@@ -91,7 +91,7 @@ async function saidOfSends(subject: Subject): Promise<Said> {
   for (const how of ['well', ...PROVIDER_FAULTS.filter((fault) => outbound.lacks?.[fault] === undefined)] as const) {
     await withProvider(subject, 'valid', async (provider, channel) => {
       provider.behave(how);
-      const context = providerContext(channel, provider, how === 'silence' ? 'leave' : 'wait');
+      const context = providerContext(channel, provider, thenAt(how, 'leave'));
       const outcome = await outcomeOf('send', () => send(outbound.message(0), context));
       if (outcome.failure !== undefined) said.push([`the error of send at "${how}"`, inspect(outcome.error, { depth: 6 })]);
       said.push(...lines(context));
@@ -107,7 +107,7 @@ async function saidOfAskings(subject: Subject): Promise<Said> {
     for (const how of ['well', ...PROVIDER_FAULTS] as const) {
       await (member === 'connect' ? withStranger : withProvider)(subject, 'valid', async (provider, channel) => {
         provider.behave(how);
-        const context = providerContext(channel, provider, how === 'silence' ? 'hurry' : 'wait');
+        const context = providerContext(channel, provider, thenAt(how, 'hurry'));
         const outcome = await outcomeOf(member, () => ask(context));
         if (outcome.failure !== undefined) said.push([`the error of ${member} at "${how}"`, inspect(outcome.error, { depth: 6 })]);
         said.push(...lines(context));

@@ -1,5 +1,5 @@
 import type { FailureCode, OutboundMessage } from '../../index.ts';
-import { providerContext, quietContext } from '../bench.ts';
+import { providerContext, quietContext, thenAt } from '../bench.ts';
 import { fail, must, type ConformanceCheck, type Subject } from '../check.ts';
 import { same } from '../compare.ts';
 import { createHost } from '../host.ts';
@@ -9,6 +9,7 @@ import { isOwnPage, mustHaveSentOnce, mustHaveTaken, shownBy, withProvider } fro
 
 /** What each fault of a provider is called. */
 export const CODES: Readonly<Record<ProviderFault, FailureCode>> = {
+  refused: 'Unavailable',
   'rate-limit': 'RateLimited',
   unavailable: 'Unavailable',
   reject: 'Rejected',
@@ -60,9 +61,7 @@ export function sendingChecks(subject: Subject): ConformanceCheck[] {
         run: () =>
           withProvider(subject, 'valid', async (provider, channel) => {
             provider.behave(fault);
-            const outcome = await outcomeOf(`send at "${fault}"`, () =>
-              send(outbound.message(0), providerContext(channel, provider, fault === 'silence' ? 'leave' : 'wait')),
-            );
+            const outcome = await outcomeOf(`send at "${fault}"`, () => send(outbound.message(0), providerContext(channel, provider, thenAt(fault, 'leave'))));
             mustHaveSentOnce(provider, `send at "${fault}"`);
             if (outcome.failure === undefined) return fail(`send at "${fault}" gives a receipt`, `throw ${code}`);
             const { failure } = outcome;
@@ -194,5 +193,6 @@ function mustHaveUnderstood(provider: StandIn, message: OutboundMessage): void {
 function advice(code: FailureCode): string {
   if (code === 'MaybeSent')
     return 'once the request is out, an answer that is none or that can not be read leaves the outcome open; nothing else may be retried safely';
+  if (code === 'Unavailable') return 'a connection that was not made (context.fetch throws Unavailable), or a provider that took nothing: throw Unavailable';
   return `read the provider's error and throw ${code}`;
 }

@@ -56,7 +56,10 @@ export async function smtpStandIn(settingsFor: (port: number) => unknown): Promi
   });
   return {
     settings: settingsFor(server.port),
-    behave: (fault) => void (how = fault),
+    behave(fault) {
+      how = fault;
+      if (fault === 'refused') void server.close();
+    },
     taken: () => taken,
     last: () => last,
     onTaken: (listener) => void listeners.push(listener),

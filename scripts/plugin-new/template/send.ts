@@ -1,4 +1,4 @@
-import { ChannelFailure, type OutboundMessage, type PluginContext, type SendReceipt } from '@trunkline/channel-sdk';
+import { ChannelFailure, isChannelFailure, type OutboundMessage, type PluginContext, type SendReceipt } from '@trunkline/channel-sdk';
 import type { Settings } from './settings.ts';
 
 /** Characters the provider takes in one message. */
@@ -17,7 +17,9 @@ export async function send(message: OutboundMessage, context: PluginContext<Sett
       body: JSON.stringify({ from: account, to: message.to.value, text: message.text }),
       signal: context.signal,
     });
-  } catch {
+  } catch (error) {
+    // No connection was made: certainly not sent, so the engine may try again.
+    if (isChannelFailure(error)) throw error;
     // It may have arrived before the line broke. Never say "Unavailable" here: the customer would get it twice.
     throw new ChannelFailure({ code: 'MaybeSent', reason: 'no answer' });
   }
