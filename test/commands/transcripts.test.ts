@@ -14,6 +14,7 @@ import type { Db } from '#db/database.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { placeId } from '../support/email-channel.ts';
 import { inbound, makeChannel, makeUser, plainCapabilities, plainPlugin, take, testKeys, type MadeChannel } from '../support/fixtures.ts';
+import { eventually } from '../support/wait.ts';
 
 const handed: OutboundMessage[] = [];
 const mailer = definePlugin({
@@ -175,6 +176,34 @@ it('three a day to one address, however many visitors typed it at once, wherever
   // A day later it may be another.
   await sql`update system_mail set created_at = created_at - interval '25 hours' where recipient = 'victim@out.example'`.execute(db);
   if (refused !== undefined) expect(await wish(refused)).toBe('queued');
+});
+
+it('one that is asked for while the last of the day is being written waits for it, and is one too many [CHAT-4]', async () => {
+  const chats: Chat[] = [];
+  for (let index = 0; index <= TRANSCRIPTS_TO_ADDRESS; index += 1) chats.push(await chat(await talk({ onClose: false }), 'waiting@out.example'));
+  const [last, late, ...first] = chats;
+  if (last === undefined || late === undefined) throw new Error('too few');
+  for (const one of first) expect(await wish(one)).toBe('queued');
+  const written = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const writing = run(async (unit) => {
+    const answered = await requestTranscript(unit, plugins, { channelId: last.channel.id, visitor: last.who });
+    written.resolve();
+    await held.promise;
+    return answered;
+  });
+  await written.promise;
+  let done = false;
+  const waiting = wish(late).finally(() => (done = true));
+  await eventually(async () => {
+    const { rows } =
+      await sql`select 1 from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`.execute(
+        db,
+      );
+    return done || rows.length > 0;
+  });
+  held.resolve();
+  expect([await writing, await waiting]).toEqual(['queued', 'too-many']);
 });
 
 it('two hundred a day of one channel, to whatever addresses [CHAT-4]', async () => {
