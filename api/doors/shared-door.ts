@@ -1,12 +1,13 @@
 import type { IncomingMessage } from 'node:http';
-import { isChannelFailure, type RawDelivery, type Verdict } from '@trunkline/channel-sdk';
+import { ChannelFailure, isChannelFailure, type RawDelivery, type Verdict } from '@trunkline/channel-sdk';
 import type { DoorChannel } from './channel-cache.ts';
 import { rawOf, refuse, UNREAD, verified, type WebhooksDeps } from './webhooks.ts';
 
 /**
  * The one webhook of a provider that has one for all accounts of an app. Its plugin names the connected addresses a delivery speaks of; it is
  * stored for each of them that finds it authentic, for all of these or for none. A handshake speaks of nobody: every channel is asked, and the first that
- * finds it authentic answers. Where nobody does it is refused.
+ * finds it authentic answers. Where nobody does it is refused. What speaks only of addresses that nobody has here is let go: refused again and again, a provider
+ * would turn the webhook off for everybody.
  */
 export async function receiveShared(
   deps: WebhooksDeps,
@@ -55,7 +56,20 @@ async function takeForAll(deps: WebhooksDeps, plugin: string, addresses: readonl
   const { keeper } = deps;
   const taking: DoorChannel[] = [];
   let answer: Response | undefined;
-  for (const key of await keeper.keysOf(plugin, addresses)) {
+  // Those being connected come first: by the time the others are read one of them may be a channel, and none is missed between the two.
+  const connecting = (await keeper.findConnecting({ plugin })).filter(({ channel }) => addresses.includes(channel.info.address));
+  const keys = await keeper.keysOf(plugin, addresses);
+  if (connecting.length === 0 && keys.length === 0) {
+    keeper.log('a delivery for nobody was let go', { plugin, addresses: addresses.length });
+    return new Response(null, { status: 200 });
+  }
+  for (const door of connecting) {
+    // There is nothing yet to keep it for; its provider comes again.
+    if ((await verdictOf(deps, door, raw))?.store === true) {
+      throw new DoorFailure(door, new ChannelFailure({ code: 'Unavailable', reason: 'the channel is being connected' }));
+    }
+  }
+  for (const key of keys) {
     const door = await keeper.find(key);
     const verdict = door === undefined ? undefined : await verdictOf(deps, door, raw);
     if (door === undefined || verdict === undefined) continue;

@@ -98,8 +98,39 @@ it('stores it only for those whose secret it is signed with; where that is nobod
   expect((await post([mine.page, theirs.page, gone.page], 'app-two')).status).toBe(200);
   expect((await deliveries(db, mine.channelId)).length).toBe(1);
   for (const { channelId } of [theirs, gone]) expect(await deliveries(db, channelId)).toEqual([]);
-  for (const pages of [[theirs.page], [gone.page], ['nobody'], []]) expect((await post(pages, 'app-two')).status).toBe(401);
+  expect((await post([theirs.page], 'app-two')).status).toBe(401);
   expect(doors.lines.join('\n')).not.toContain('app-two');
+});
+
+it('what is for nobody here is let go without a word of whom it was for, also of a channel that was disconnected [PLUG-4]', async () => {
+  const gone = await connect('app-four');
+  await run((unit) => disconnectChannel(unit, gone));
+  for (const pages of [[gone.page], ['planted-nobody'], []]) expect((await post(pages, 'app-four')).status).toBe(200);
+  expect(await deliveries(db, gone.channelId)).toEqual([]);
+  expect(doors.lines.filter((line) => line.includes('a delivery for nobody was let go'))).toHaveLength(3);
+  expect(doors.lines.join('\n')).not.toMatch(/planted-nobody|app-four/);
+});
+
+it('of one that is just being connected its provider comes again, and nobody else has it meanwhile; a stranger is refused [PLUG-4]', async () => {
+  const ready = await connect('app-five');
+  const row = { id: crypto.randomUUID(), key: 'shared-coming', plugin: 'shared', name: 'x', address: 'coming', place_id: await placeId(db, 'HELP_DESK') };
+  await db
+    .insertInto('channel_connecting')
+    .values({
+      ...row,
+      settings: JSON.stringify({ page: 'coming' }),
+      secrets: keys.seal(row.key, { secret: 'app-five' }),
+      until: new Date(Date.now() + 60_000),
+    })
+    .execute();
+  for (const pages of [['coming'], [ready.page, 'coming']]) {
+    const answer = await post(pages, 'app-five');
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5']);
+  }
+  expect(await deliveries(db, ready.channelId)).toEqual([]);
+  expect((await post(['coming'], 'another app')).status).toBe(401);
+  expect((await post([ready.page], 'app-five')).status).toBe(200);
+  await db.deleteFrom('channel_connecting').where('id', '=', row.id).execute();
 });
 
 it('for all or for none: where one can not be judged yet, or can not be stored, none is, and the provider comes again [PLUG-4, OPS-10]', async () => {
