@@ -69,5 +69,24 @@ function shapeProblems(capabilities: Partial<Capabilities>): string[] {
     problems.push('capabilities.maxDeliveryBytes: a number of bytes above 0');
   }
   if (capabilities.routing === undefined) problems.push('capabilities.routing: missing');
+  return [...problems, ...rateProblems(capabilities.sendRate)];
+}
+
+/** Messages a second: one an hour. A rate below it is a mistake of units, and would have a channel wait for ever. */
+const SLOWEST = 1 / 3600;
+/** Seconds between two messages to one recipient: a day. */
+const LONGEST = 86_400;
+
+function rateProblems(rate: unknown): string[] {
+  if (typeof rate !== 'object' || rate === null) return ['capabilities.sendRate: an object, empty if the provider has no limit'];
+  const { accountPerSecond, recipientSeconds }: { readonly accountPerSecond?: unknown; readonly recipientSeconds?: unknown } = rate;
+  const within = (given: unknown, least: number, most: number): boolean => typeof given === 'number' && given >= least && given <= most;
+  const problems: string[] = [];
+  if (accountPerSecond !== undefined && !within(accountPerSecond, SLOWEST, Number.MAX_VALUE)) {
+    problems.push('capabilities.sendRate.accountPerSecond: messages a second, at least one an hour; absent if there is no limit');
+  }
+  if (recipientSeconds !== undefined && (recipientSeconds === 0 || !within(recipientSeconds, 0, LONGEST))) {
+    problems.push('capabilities.sendRate.recipientSeconds: seconds above 0, at most a day; absent if there is no limit');
+  }
   return problems;
 }

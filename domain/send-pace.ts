@@ -20,6 +20,8 @@ export type PaceDecision =
 
 /** What leaves evenly does not arrive evenly: so much of the rate is used. */
 const SHARE = 0.9;
+/** Milliseconds between two messages at the most, whatever a rate says: a definition with less than one an hour is refused. */
+const LONGEST_GAP_MS = 3_600_000 / SHARE;
 /** Milliseconds beyond the time between two messages to one recipient, for the same reason. */
 const MARGIN_MS = 250;
 /** Turns lie a little further apart than what leaves must: so a line that fell behind catches up. */
@@ -31,11 +33,13 @@ const LATE_GAPS = 3;
  * Whether a message may leave by its channel's rate. Who can not leave takes a turn and comes back for it, so that of many that wait each asks a few times and
  * not all of them all the time. A turn is only when to come: what leaves is decided by when the last one left, so a line that was held up is not made up for.
  */
-export function paceMessage({ accountPerSecond, recipientSeconds }: SendRate, { now, pacedAt, lineAt, slotAt, recipientAt }: Pace): PaceDecision {
+export function paceMessage({ accountPerSecond, recipientSeconds }: SendRate, { now, pacedAt: stored, lineAt, slotAt, recipientAt }: Pace): PaceDecision {
   const free = recipientSeconds === undefined || recipientAt === null ? now : recipientAt + recipientSeconds * 1000 + MARGIN_MS;
   if (free > now) return { kind: 'wait', until: free, why: 'RECIPIENT_RATE', slotAt: null, lineAt };
-  if (accountPerSecond === undefined) return { kind: 'go', pacedAt, lineAt };
-  const gap = 1000 / (accountPerSecond * SHARE);
+  if (accountPerSecond === undefined) return { kind: 'go', pacedAt: stored, lineAt };
+  const gap = Math.min(1000 / (accountPerSecond * SHARE), LONGEST_GAP_MS);
+  // Further ahead than one gap it was put by a slower rate, which counts no more.
+  const pacedAt = Math.min(stored, now + gap);
   const itsTurn = slotAt === null ? lineAt <= now : slotAt <= now;
   if (itsTurn && pacedAt <= now) return { kind: 'go', pacedAt: now + gap, lineAt: Math.max(lineAt, now + gap) };
   const waits = (until: number, slot: number, line: number): PaceDecision => ({ kind: 'wait', until, why: 'SEND_RATE', slotAt: slot, lineAt: line });

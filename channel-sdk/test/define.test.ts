@@ -44,6 +44,19 @@ describe('definePlugin', () => {
     expect(() => definePlugin(wrong)).toThrow(/^plugin "printer" does not keep the contract:\n- name: .*\n- capabilities\.maxDeliveryBytes: .*\n- verify: /);
   });
 
+  it('refuses a rate by which nothing would ever leave, and takes the slowest and the fastest that make sense [PLUG-3]', () => {
+    const problems = (sendRate: object) => pluginProblems(definition({}, { sendRate }));
+    for (const rate of [0, -1, Number.NaN, Number.POSITIVE_INFINITY, 0.0001, '80', null]) {
+      expect(problems({ accountPerSecond: rate }), String(rate)).toEqual([expect.stringMatching(/^capabilities\.sendRate\.accountPerSecond: /)]);
+    }
+    for (const rate of [0, -6, Number.NaN, 86_401, '6', null]) {
+      expect(problems({ recipientSeconds: rate }), String(rate)).toEqual([expect.stringMatching(/^capabilities\.sendRate\.recipientSeconds: /)]);
+    }
+    expect(pluginProblems(definition({}, JSON.parse('{"sendRate":null}')))).toEqual([expect.stringMatching(/^capabilities\.sendRate: /)]);
+    for (const rate of [{}, { accountPerSecond: 1 / 3600, recipientSeconds: 0.1 }, { accountPerSecond: 1_000, recipientSeconds: 86_400 }])
+      expect(problems(rate)).toEqual([]);
+  });
+
   it('says what is wrong with any value at all, and never throws over it [PLUG-8]', () => {
     expect(pluginProblems(undefined)).toEqual(['the default export is not a plugin: use definePlugin({…})']);
     expect(pluginProblems({ ...definition(), capabilities: {} }).length).toBeGreaterThan(3);

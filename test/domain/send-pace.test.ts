@@ -68,3 +68,12 @@ test('one recipient is written to no oftener than its provider allows, whatever 
   expect(paceMessage(rate, { ...at, recipientAt: 93_000 }).kind).toBe('go');
   expect(paceMessage({}, { ...at, recipientAt: 99_999 }).kind).toBe('go');
 });
+
+test('no rate holds a channel up for longer than about an hour, and a slower one that was mended counts no more [PLUG-3]', () => {
+  const at = { now: 1_000, pacedAt: 0, lineAt: 0, slotAt: null, recipientAt: null };
+  for (const accountPerSecond of [0, Number.MIN_VALUE, 1e-9]) {
+    const { pacedAt, lineAt } = { pacedAt: 0, ...paceMessage({ accountPerSecond }, at) };
+    expect([pacedAt, lineAt]).toEqual([1_000 + 4_000_000, 1_000 + 4_000_000]);
+  }
+  expect(paceMessage({ accountPerSecond: 10 }, { ...at, pacedAt: 4_001_000, slotAt: 900 })).toMatchObject({ kind: 'wait', until: 1_000 + 1_000 / 9 });
+});
