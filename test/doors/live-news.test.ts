@@ -202,7 +202,11 @@ describe('nothing is left out', () => {
     const failing = async (body: () => Promise<unknown>) => {
       const before = fresh.problems.length;
       await sql`alter table app_user rename to app_user_away`.execute(database.db);
-      await body().finally(() => sql`alter table app_user_away rename to app_user`.execute(database.db));
+      try {
+        await body();
+      } finally {
+        await sql`alter table app_user_away rename to app_user`.execute(database.db);
+      }
       return fresh.problems.length - before;
     };
     await failing(async () => {
