@@ -111,7 +111,12 @@ async function byMouse({ browser, look, chat, site }: Visit): Promise<void> {
   await page.getByText('This conversation was closed').waitFor();
   look.see('nothing is said in the console', said, []);
   await page.getByRole('button', { name: 'Email me the transcript' }).click();
-  await page.getByText('Enter your email address and write').first().waitFor();
+  await page.getByText('once you have given your email address').first().waitFor();
+  await page.getByLabel('Your email address').fill('ada@example.com');
+  await say(page, 'Here it is');
+  await page.getByText('answers go to the email address you gave').waitFor();
+  look.see('an address that was given is said while somebody is there too, accessibly', [await violations(page), await tooSmall(page)], [[], []]);
+  await look.shot(page, 'chat-given');
   await page.close();
 }
 

@@ -266,8 +266,8 @@ export async function createChat(base: string, changed: () => void): Promise<Cha
     async transcript() {
       const answer = await talk.transcript();
       if (answer === 'no-address') {
+        // Also said of one that was only typed, while nobody has answered: who gave one can change it.
         emailWanted = true;
-        keep.set('email', null);
         changed();
       }
       return answer;

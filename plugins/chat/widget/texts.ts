@@ -41,7 +41,7 @@ export const TEXTS = {
   emailChange: 'Change',
   emailChanging: 'The address you type now takes the place of the one you gave. It goes with your message.',
   emailKeep: 'Keep the one I gave',
-  emailFirst: 'Enter your email address and write a message; then the transcript can be sent.',
+  emailFirst: 'The transcript can be sent once you have given your email address with a message and one of us has answered.',
   transcript: 'Email me the transcript',
   transcriptQueued: 'The transcript is on its way to your email address.',
   transcriptNothing: 'There is nothing to send yet.',
