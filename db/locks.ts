@@ -3,7 +3,8 @@ import type { Tx } from './database.ts';
 
 /**
  * Advisory locks, always taken as a statement of their own before what they guard is read: in the statement that reads it, a lock does nothing.
- * The order in which locks are taken, here and on rows: channel, intake or migration, contact, raw delivery, conversation by id, ticket, routing, user.
+ * The order in which locks are taken, here and on rows: channel, intake or migration, contact, raw delivery, conversation by id, ticket, outbound, the channel's row,
+ * routing, user.
  */
 const CHANNEL = 1;
 const INTAKE = 2;
