@@ -23,7 +23,10 @@ import {
   type OutOfOfficeRow,
   type ReplyChannelRow,
   type SubmittedField,
+  type RuleTargetRow,
   type SignInRow,
+  type SkillRow,
+  type SkillRuleRow,
   type StatusRow,
   type WorkingPeriodRow,
   SYSTEM_MAIL_COLUMNS,
@@ -41,6 +44,7 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     user: byId((ids) => db.selectFrom('app_user').selectAll().where('id', 'in', ids).execute()),
     outOfOffice: byId((ids) => db.selectFrom('out_of_office').selectAll().where('id', 'in', ids).execute()),
     team: byId((ids) => db.selectFrom('team').selectAll().where('id', 'in', ids).execute()),
+    skill: byId((ids) => db.selectFrom('skill').selectAll().where('id', 'in', ids).where('deleted_at', 'is', null).execute()),
     pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
     status: byId((ids) => db.selectFrom('ticket_status').selectAll().where('id', 'in', ids).execute()),
     place: byId(async (ids) =>
@@ -283,6 +287,37 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       (ids) => db.selectFrom('routing_rule_target').selectAll().where('rule_id', 'in', ids).orderBy('team_id').orderBy('user_id').execute(),
       (row) => row.rule_id,
     ),
+    targetStatesOf: grouped<RuleTargetRow>(
+      async (ids) => (await targetStates(ids).execute(db)).rows,
+      (row) => row.rule_id,
+    ),
+    skillRulesOf: grouped<SkillRuleRow>(
+      (ids) =>
+        db
+          .selectFrom('skill_rule')
+          .selectAll()
+          .select(
+            sql<string[]>`(select array_agg(s.skill_id order by s.skill_id) from skill_rule_skill s where s.skill_rule_id = skill_rule.id)`.as('required'),
+          )
+          .where('rule_id', 'in', ids)
+          .orderBy('rule_id')
+          .orderBy('position')
+          .execute(),
+      (row) => row.rule_id,
+    ),
+    skillsOf: grouped<SkillRow & { readonly user_id: string }>(
+      (ids) =>
+        db
+          .selectFrom('user_skill')
+          .innerJoin('skill', 'skill.id', 'user_skill.skill_id')
+          .selectAll('skill')
+          .select('user_skill.user_id')
+          .where('user_skill.user_id', 'in', ids)
+          .orderBy('skill.category')
+          .orderBy('skill.name')
+          .execute(),
+      (row) => row.user_id,
+    ),
     signInsOf: grouped<SignInRow>(
       async (ids) =>
         db
@@ -384,6 +419,20 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
 function inOrder(order: Order, backward: boolean): RawBuilder<unknown> {
   const direction = sql.raw((order.descending === true) === backward ? 'asc' : 'desc');
   return sql.join(order.keys.map((key, at) => sql`found.cursor_keys[${sql.raw(String(at + 1))}]::${sql.raw(key.cast)} ${direction}`));
+}
+
+/** Whom rules name, and why they can get nothing now: by the place of the channel whose rule it is. */
+function targetStates(ruleIds: readonly string[]): RawBuilder<RuleTargetRow> {
+  return sql<RuleTargetRow>`
+    select t.rule_id, t.user_id, t.team_id, case
+      when t.user_id is not null then case when u.deactivated_at is not null then 'DEACTIVATED' when u.seat <> 'PAID' then 'NO_SEAT'
+        when not exists (select from place_assignable a where a.place_id = h.place_id and a.user_id = u.id) then 'NO_ACCESS' end
+      when not exists (select from team_member m where m.team_id = t.team_id and m.kind = 'PRIMARY') then 'NO_PRIMARY_MEMBER'
+      when not exists (select from team_member m join app_user p on p.id = m.user_id and p.deactivated_at is null and p.seat = 'PAID'
+        join place_assignable a on a.user_id = p.id and a.place_id = h.place_id where m.team_id = t.team_id and m.kind = 'PRIMARY') then 'NOBODY_ASSIGNABLE'
+      end as reason
+    from routing_rule_target t join channel h on h.routing_rule_id = t.rule_id left join app_user u on u.id = t.user_id
+    where t.rule_id = any(${[...ruleIds]}::uuid[]) order by t.team_id nulls first, t.user_id`;
 }
 
 function byId<Row extends { readonly id: string | number }>(fetch: (ids: readonly string[]) => Promise<Row[]>): DataLoader<string, Row | null> {

@@ -22,6 +22,8 @@ import type {
   RoutingDecisionTable,
   RoutingRuleTable,
   SenderRuleTable,
+  SkillRuleTable,
+  SkillTable,
   SignInIdentityTable,
   SystemMailTable,
   TeamTable,
@@ -65,6 +67,15 @@ export type OutboundRow = Selectable<OutboundTable>;
 export type TicketRow = Selectable<TicketTable>;
 export type FilteredRow = Selectable<FilteredMessageTable>;
 export type SenderRuleRow = Selectable<SenderRuleTable>;
+export type SkillRow = Selectable<SkillTable>;
+export type SkillRuleRow = Selectable<SkillRuleTable> & { readonly required: readonly string[] };
+/** Somebody a rule names; null: they can get something. */
+export interface RuleTargetRow {
+  readonly rule_id: string;
+  readonly user_id: string | null;
+  readonly team_id: string | null;
+  readonly reason: string | null;
+}
 export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;

@@ -83,6 +83,7 @@ export async function setUserSkills(unit: Unit, { userId, skillIds }: { readonly
     .executeTakeFirst();
   if (user === undefined) throw new NotFound('user', userId);
   const wanted = [...new Set(skillIds)];
+  if (wanted.length > MOST_SKILLS) throw new InvalidInput([{ path: 'skillIds', message: `at most ${MOST_SKILLS}` }]);
   const there = await holdSkills(tx, wanted);
   const problems = wanted.flatMap((id) => (there.has(id) ? [] : [{ path: `skillIds.${skillIds.indexOf(id)}`, message: NO_SKILL }]));
   if (problems.length > 0) throw new InvalidInput(problems);
@@ -137,6 +138,8 @@ export async function insertSkillRules(tx: Tx, ruleId: string, rules: readonly W
 }
 
 const MOST_CHARACTERS = 80;
+/** Of one user. */
+const MOST_SKILLS = 200;
 const PATH = 'rule.skillRules';
 const NO_SKILL = 'there is no such skill';
 

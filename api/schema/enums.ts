@@ -63,6 +63,15 @@ export const RuleMethodEnum = words('RoutingMethod', 'How one of the eligible is
   LEAST_BUSY: 'Whoever has the fewest open conversations and tickets; of several who is active in the place, then who was least recently assigned.',
   ROUND_ROBIN: 'In turns: each eligible member gets one before anyone gets a second. Who joins later has their turn in the running cycle.',
 });
+export const SkillOperatorEnum = words('SkillOperator', 'How a property of a ticket is compared; without regard to case.', {
+  IS: 'It is this; of a list, one of its elements is.',
+  IN: 'It is one of these; of a list, one of its elements is.',
+  CONTAINS: 'A text has this in it, a list has it as an element.',
+});
+export const SkillOtherwiseEnum = words('SkillOtherwise', 'What becomes of a ticket that asks for skills when nobody who has them is free.', {
+  WAIT: 'It waits unassigned.',
+  FALL_BACK: 'The rule goes on as if it had asked for none.',
+});
 export const HealthEnum = words('ChannelHealthState', 'Whether a channel works, as its provider says.', {
   CONNECTED: 'Works.',
   DEGRADED: 'Has trouble: what arrives is kept, replies wait.',

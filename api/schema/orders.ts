@@ -51,6 +51,7 @@ export const ORDERS = {
     ],
     descending: true,
   },
+  skill: { keys: [{ column: 'skill.id', cast: 'uuid' }] },
   senderRule: { keys: [{ column: 'sender_rule.id', cast: 'uuid' }] },
   delivery: { keys: [{ column: 'raw_delivery.id', cast: 'bigint' }] },
 } as const satisfies Record<string, Order>;

@@ -18,6 +18,7 @@ import type {
   PlaceRow,
   RuleRow,
   SenderRuleRow,
+  SkillRow,
   StatusRow,
   SubmissionRow,
   SystemMailRow,
@@ -52,6 +53,7 @@ export const SystemMailRef = builder.objectRef<SystemMailRow>('SystemMail');
 export const NotificationRef = builder.objectRef<NotificationRow>('Notification');
 export const FilteredMessageRef = builder.objectRef<FilteredRow>('FilteredMessage');
 export const SenderRuleRef = builder.objectRef<SenderRuleRow>('SenderRule');
+export const SkillRef = builder.objectRef<SkillRow>('Skill');
 export const SubmissionRef = builder.objectRef<SubmissionRow>('FormSubmission');
 export const DeliveryRef = builder.objectRef<DeliveryRow>('Delivery');
 
@@ -81,5 +83,6 @@ export const SystemMailConnection = connectionOf(SystemMailRef, 'SystemMail', 'm
 export const NotificationConnection = connectionOf(NotificationRef, 'Notification', 'notifications');
 export const FilteredMessageConnection = connectionOf(FilteredMessageRef, 'FilteredMessage', 'filtered messages');
 export const SenderRuleConnection = connectionOf(SenderRuleRef, 'SenderRule', 'rules about senders');
+export const SkillConnection = connectionOf(SkillRef, 'Skill', 'skills');
 export const SubmissionConnection = connectionOf(SubmissionRef, 'FormSubmission', 'submissions');
 export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');

@@ -4,9 +4,36 @@ import { previewRouting } from '#commands/routing.ts';
 import type { Decision } from '#domain/routing.ts';
 import { explainInWords } from '#domain/routing-words.ts';
 import { builder } from '../builder.ts';
-import type { DecisionRow } from '../rows.ts';
+import type { DecisionRow, RuleTargetRow } from '../rows.ts';
 import { RuleKindEnum, RuleMethodEnum } from './enums.ts';
+import { SkillRuleRef } from './skill.ts';
 import { ChannelRef, ContactRef, ConversationRef, DecisionRef, RuleRef, TeamRef, TicketRef, UserRef } from './refs.ts';
+
+const TargetRef = builder.objectRef<RuleTargetRow>('RoutingTarget').implement({
+  description: 'A user or a team that a rule names, as it stands now.',
+  fields: (t) => ({
+    user: t.field({
+      type: UserRef,
+      nullable: true,
+      description: 'The user; null: it is a team.',
+      resolve: (target, _args, { load }) => (target.user_id === null ? null : load.user.load(target.user_id)),
+    }),
+    team: t.field({
+      type: TeamRef,
+      nullable: true,
+      description: 'The team; null: it is a user.',
+      resolve: (target, _args, { load }) => (target.team_id === null ? null : load.team.load(target.team_id)),
+    }),
+    eligible: t.boolean({
+      description: 'Whether automatic decisions may choose them, or one of the team’s primary members, availability, capacity and skills aside.',
+      resolve: ({ reason }) => reason === null,
+    }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description: 'Why not: DEACTIVATED, NO_SEAT, NO_ACCESS; of a team NO_PRIMARY_MEMBER, or NOBODY_ASSIGNABLE among its primary members; null: they may.',
+    }),
+  }),
+});
 
 builder.node(RuleRef, {
   description: 'Who a channel’s new conversations go to.',
@@ -26,6 +53,17 @@ builder.node(RuleRef, {
       nullable: true,
       description: 'For CONTACT_OWNER on a live channel: who gets what has no owner to go to; null: it stays unassigned.',
       resolve: (rule, _args, { load }) => (rule.default_user_id === null ? null : load.user.load(rule.default_user_id)),
+    }),
+    targets: t.field({
+      type: [TargetRef],
+      description:
+        'Whom it names, users first, each with whether they can get something now: who was deactivated or lost their seat or access is left out until that changes.',
+      resolve: (rule, _args, { load }) => load.targetStatesOf.load(rule.id),
+    }),
+    skillRules: t.field({
+      type: [SkillRuleRef],
+      description: 'Which skills tickets ask for, in the order in which they are tried; none of them: skills do not matter.',
+      resolve: (rule, _args, { load }) => load.skillRulesOf.load(rule.id),
     }),
     users: t.field({
       type: [UserRef],
@@ -59,7 +97,7 @@ interface Note {
 }
 
 const DECIDED_BY =
-  'What decided between the chosen and the next: OPEN, ACTIVE, LAST_ASSIGNED, ID (least busy), RANDOM, ONLY_ONE, OWNER, DEFAULT_USER; null: nobody was chosen, or not known.';
+  'What decided between the chosen and the next: OPEN, ACTIVE, LAST_ASSIGNED (least busy), TURN (round robin), ID (either), RANDOM, ONLY_ONE, OWNER, DEFAULT_USER; null: nobody was chosen, or not known.';
 
 const CandidateRef = builder.objectRef<Note>('RoutingCandidate').implement({
   description: 'Somebody the rule names or finds, and how they fared.',
@@ -68,7 +106,8 @@ const CandidateRef = builder.objectRef<Note>('RoutingCandidate').implement({
     outcome: t.exposeString('outcome', { description: 'CHOSEN, ELIGIBLE or LEFT_OUT.' }),
     reason: t.exposeString('reason', {
       nullable: true,
-      description: 'Why they were left out: DEACTIVATED, NO_SEAT, NO_ACCESS, AWAY, NOT_RECOGNISED (the contact whose owner they are); null: they were not.',
+      description:
+        'Why they were left out: DEACTIVATED, NO_SEAT, NO_ACCESS, AWAY, AT_CAPACITY, MISSING_SKILL, NOT_RECOGNISED (the contact whose owner they are); null: they were not.',
     }),
     as: t.exposeString('as', { description: 'Why they were considered: NAMED, OWNER, DEFAULT_USER.' }),
     open: t.exposeInt('open', { nullable: true, description: 'Open conversations and tickets that were theirs; null: not compared.' }),

@@ -1,9 +1,9 @@
 import type { NotificationKind } from '#db/schema.ts';
 import { builder } from '../builder.ts';
-import type { SignInRow, TeamRow } from '../rows.ts';
+import type { SignInRow, TeamRow, UserRow } from '../rows.ts';
 import { AvailabilityEnum, MembershipEnum, NotificationKindEnum, RoleEnum, SeatEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
-import { NotificationConnection, NotificationRef, TeamRef, UserConnection, UserRef } from './refs.ts';
+import { NotificationConnection, NotificationRef, SkillRef, TeamRef, UserConnection, UserRef } from './refs.ts';
 
 interface Membership {
   readonly team: TeamRow;
@@ -24,6 +24,16 @@ const SignInRef = builder.objectRef<SignInRow>('SignIn').implement({
     issuer: t.exposeString('issuer', { description: 'The provider’s address, as its tokens have it.' }),
     subject: t.exposeString('subject', { description: 'What the provider calls them; it never changes there.' }),
     createdAt: t.field({ type: 'DateTime', description: 'When they signed in with it first.', resolve: (one) => one.created_at }),
+  }),
+});
+
+const CapacityRef = builder.objectRef<UserRow>('Capacity').implement({
+  description: 'Limits on the open tickets a user owns, for automatic decisions only; null: no limit.',
+  fields: (t) => ({
+    total: t.exposeInt('capacity_total', { nullable: true, description: 'Open tickets in all.' }),
+    voice: t.exposeInt('capacity_voice', { nullable: true, description: 'Open tickets of channels of the group voice.' }),
+    messaging: t.exposeInt('capacity_messaging', { nullable: true, description: 'Open tickets of channels of the group messaging.' }),
+    written: t.exposeInt('capacity_written', { nullable: true, description: 'Open tickets of channels of the group written.' }),
   }),
 });
 
@@ -55,6 +65,16 @@ builder.node(UserRef, {
       type: [SignInRef],
       description: 'Who they are to the account’s sign-in providers, at most one for each; seen by themselves and by super admins.',
       resolve: (user, _args, { load }) => load.signInsOf.load(user.id),
+    }),
+    skills: t.field({
+      type: [SkillRef],
+      description: 'What they can do, by category and name: rules may ask for it.',
+      resolve: (user, _args, { load }) => load.skillsOf.load(user.id),
+    }),
+    capacity: t.field({
+      type: CapacityRef,
+      description: 'How many open tickets they may own before no automatic decision gives them another.',
+      resolve: (user) => user,
     }),
     teams: t.field({
       type: [MembershipRef],

@@ -129,6 +129,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
       .values({ list: 'DENY', pattern: `${unique}@elsewhere.example` })
       .returning('id'),
   );
+  const skill = await returning(db.insertInto('skill').values({ category: 'product', name: unique }).returning('id'));
   const systemMail = await returning(
     db
       .insertInto('system_mail')
@@ -208,6 +209,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     Delivery: delivery,
     FilteredMessage: filtered,
     SenderRule: senderRule,
+    Skill: skill,
     SystemMail: systemMail,
     TicketImport: ticketImport,
     ApiToken: token,

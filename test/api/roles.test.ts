@@ -146,6 +146,7 @@ const EXAMPLES: Readonly<Record<string, (ground: Ground, whose: Person) => Reado
   setAccessList: ({ gid }) => ({ placeId: gid('Inbox'), access: { userIds: ROLE_ORDER.map((role) => inside[role].gid) } }),
   setRoutingRule: ({ gid }) => ({ channelId: gid('Channel'), rule: { kind: 'NOBODY' } }),
   createInbox: ({ unique }) => ({ name: unique, access: { userIds: ROLE_ORDER.map((role) => inside[role].gid) } }),
+  saveSkill: ({ unique }) => ({ category: 'language', name: unique }),
   createUser: ({ unique }) => ({ name: 'x', email: `${unique}@inside.example` }),
   addSenderRule: ({ unique }) => ({ list: 'DENY', pattern: `${unique}@outside.example` }),
   removeSignIn: ({ gid, keys }) => ({ userId: gid('User'), issuer: keys.issuer }),

@@ -12,6 +12,7 @@ import { PriorityEnum, ReopeningEnum, RuleKindEnum, RuleMethodEnum } from '../en
 import { mutation } from '../mutation.ts';
 import { ChannelRef, DeliveryRef, HelpDeskRef, InboxRef, PipelineRef, StatusRef, TeamRef, UserRef } from '../refs.ts';
 import { requireSeen } from '../require.ts';
+import { SkillRuleInputRef, skillRuleOf } from '../skill.ts';
 
 const channel = ({ channelId }: { readonly channelId: string }, { load }: ApiContext) => load.channel.load(channelId);
 
@@ -23,6 +24,10 @@ const RuleInputRef = builder.inputType('RoutingRuleInput', {
     availableOnly: t.boolean({ description: 'Leave out who is away; on unless switched off. Says nothing for CONTACT_OWNER.' }),
     userIds: t.globalIDList({ for: [UserRef], description: 'For SPECIFIC: users.' }),
     teamIds: t.globalIDList({ for: [TeamRef], description: 'For SPECIFIC: teams, of which primary members can be chosen.' }),
+    skillRules: t.field({
+      type: [SkillRuleInputRef],
+      description: 'For SPECIFIC: which skills tickets ask for; the first that a ticket meets counts. None: skills do not matter.',
+    }),
     defaultUserId: t.globalID({
       for: [UserRef],
       description: 'For CONTACT_OWNER on a live channel: who gets what has no owner to go to; none: it stays unassigned.',
@@ -41,6 +46,7 @@ function ruleOf(input: typeof RuleInputRef.$inferInput): RuleInput {
     userIds: ids(input.userIds),
     teamIds: ids(input.teamIds),
     ...(input.defaultUserId == null ? {} : { defaultUserId: input.defaultUserId.id }),
+    ...(input.skillRules == null ? {} : { skillRules: input.skillRules.map(skillRuleOf) }),
   };
 }
 
