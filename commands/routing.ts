@@ -61,7 +61,13 @@ export async function decide(
     await storeDecision(tx, subject, decision);
     const turn = pool.candidates.find(({ userId }) => userId === decision.ownerId)?.turn;
     if (decision.ownerId !== null && rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
-    unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome, ...(again ? { data: { again } } : {}) });
+    unit.record({
+      kind: 'ROUTING_DECIDED',
+      ...subjectIds(subject),
+      userId: decision.ownerId,
+      why: decision.explanation.outcome,
+      ...(again ? { data: { again } } : {}),
+    });
     await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
     if (isOffline(rule, pool.candidates, decision)) await mailOfflineOwner(unit, subject, decision.ownerId);
     await noteNobodyFree(unit, subject, decision.explanation);

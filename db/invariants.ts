@@ -247,6 +247,12 @@ export const INVARIANTS: readonly Invariant[] = [
       + (select count(*) from routing_cycle c where not exists (select 1 from routing_turn t where t.rule_id = c.rule_id and t.turn = c.turn)) as violations`,
   },
   {
+    rule: 'ROUTE-13',
+    holds: 'what waits for somebody to become free is of nobody, and waits where its owner would stand',
+    count: `select (select count(*) from ticket where nobody_free_since is not null and owner_id is not null)
+      + (select count(*) from conversation where nobody_free_since is not null and num_nonnulls(owner_id, ticket_id) > 0) as violations`,
+  },
+  {
     rule: 'ROUTE-12',
     holds: 'no two working periods of a user share a minute',
     count: `select count(*) as violations from working_period a join working_period b on b.user_id = a.user_id and b.weekday = a.weekday

@@ -17,7 +17,7 @@ export async function seedChannel(db: Db, key: string, userIds: readonly string[
     with rule as (insert into routing_rule (kind, method) values ('SPECIFIC', ${method}) returning id),
     target as (insert into routing_rule_target (rule_id, user_id) select rule.id, u.id from rule, unnest(${[...userIds]}::uuid[]) as u (id))
     insert into channel (key, plugin, name, address, place_id, place, settings, default_pipeline_id, default_status_id, routing_rule_id)
-      select ${key}, 'email', ${key}, ${key}, p.id, p.kind, '{}', s.pipeline_id, s.id, rule.id
+      select ${key}, 'none', ${key}, ${key}, p.id, p.kind, '{}', s.pipeline_id, s.id, rule.id
       from rule, place p, (select id, pipeline_id from ticket_status order by position limit 1) s where p.kind = 'HELP_DESK' returning id`.execute(db);
   return rows[0]?.id ?? '';
 }

@@ -156,7 +156,8 @@ describe('the limit of what somebody may own', () => {
   });
 
   it('is what a preview counts too [ROUTE-14, ROUTE-11]', async () => {
-    const [full = '', free = ''] = [...(await users(1, { written: 0 })), await makeUser(db)];
+    const [full = ''] = await users(1, { written: 0 });
+    const free = await makeUser(db);
     const channel = await ruled(db, { users: [full, free] });
     const { ownerId, explanation } = await previewRouting(db, PLUGINS, { channelId: channel.id, contactId: null });
     expect([ownerId, explanation.leftOut]).toEqual([free, { AT_CAPACITY: 1 }]);

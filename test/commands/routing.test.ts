@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { findStuck } from '#commands/guardian.ts';
 import { assign } from '#commands/owners.ts';
 import { decide, previewRouting } from '#commands/routing.ts';
 import { readPool } from '#commands/routing-pool.ts';
@@ -238,6 +239,83 @@ describe('a team', () => {
     const { rows } = await sql<{ n: number }>`select count(*) as n from assignment where owner_id in (${one}, ${two}) and open group by owner_id`.execute(db);
     expect(rows.map(({ n }) => n)).toEqual([5, 5]);
   });
+});
+
+describe('a worker that is killed', () => {
+  it('after the commit, before anybody is told: one owner, one event, one notification, one turn, however often it is decided again [ROUTE-14, ROUTE-15]', async () => {
+    const [a = '', b = ''] = await users(2);
+    const channel = await ruled(db, { users: [a, b], method: 'ROUND_ROBIN' });
+    const [conversationId = ''] = await arriving(db, channel, 1);
+    // What was to be told is lost with the worker: nobody hands these wakes on.
+    const first = await decide(db, { conversationId }, Math.random);
+    expect(first.value.decided).toBe(true);
+    expect(first.wakes).not.toEqual([]);
+    const again = await Promise.all([1, 2, 3].map(() => decide(db, { conversationId }, Math.random)));
+    expect(again.map(({ value }) => value)).toEqual([1, 2, 3].map(() => ({ decided: false, ownerId: first.value.ownerId })));
+    const ticket = await db.selectFrom('ticket').select(['id', 'number', 'owner_id']).where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
+    expect(ticket.owner_id).toBe(first.value.ownerId);
+    const count = async (kind: string) =>
+      (await db.selectFrom('event').select('id').where('kind', '=', kind).where('conversation_id', '=', conversationId).execute()).length;
+    expect([await count('ROUTING_DECIDED'), await count('OWNER_CHANGED')]).toEqual([1, 1]);
+    expect(await db.selectFrom('notification').select('user_id').where('ticket_id', '=', ticket.id).execute()).toEqual([{ user_id: first.value.ownerId }]);
+    expect(await decisions(db, [conversationId])).toHaveLength(1);
+    expect(await db.selectFrom('routing_turn').select(['user_id', 'turn']).where('rule_id', '=', channel.ruleId).execute()).toEqual([
+      { user_id: first.value.ownerId, turn: 1 },
+    ]);
+    // Nor does the guardian find anything to mend there: the decision is not open any more.
+    const { stuck } = await findStuck(db, 500);
+    expect(stuck.map(({ wake }) => (wake.kind === 'ticket' ? wake.number : null))).not.toContain(ticket.number);
+  });
+
+  it('before the commit leaves nothing behind, and the guardian finds the decision open [ROUTE-15, OPS-3]', async () => {
+    const [user = ''] = await users(1);
+    const channel = await ruled(db, { users: [user], method: 'ROUND_ROBIN' });
+    const [conversationId = ''] = await arriving(db, channel, 1);
+    const killed = decide(db, { conversationId }, () => {
+      throw new Error('killed');
+    });
+    await expect(killed).rejects.toThrow('killed');
+    expect(await decisions(db, [conversationId])).toEqual([]);
+    await db
+      .updateTable('ticket')
+      .set({ route_pending_since: HOURS_AGO(1) })
+      .where('conversation_id', '=', conversationId)
+      .execute();
+    const { number } = await db.selectFrom('ticket').select('number').where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
+    const { stuck } = await findStuck(db, 500);
+    expect(stuck.map(({ wake }) => (wake.kind === 'ticket' ? wake.number : null))).toContain(number);
+    expect((await decide(db, { conversationId }, Math.random)).value.ownerId).toBe(user);
+  });
+});
+
+it('asks who has access as the view of all who can be assigned has it, however the place is listed [ROUTE-4, MODEL-11]', async () => {
+  const pool = await users(4);
+  const [named = '', primary = '', extra = ''] = pool;
+  const team = await makeTeam(db, { primary: [primary], extra: [extra] });
+  for (const entries of [
+    [],
+    [{ user_id: named }],
+    [{ team_id: team }],
+    [{ user_id: named }, { team_id: team }],
+    [{ everyone: true }],
+    [{ everyone: true }, { team_id: team }],
+  ]) {
+    const { id: placeId } = await db.insertInto('place').values({ kind: 'INBOX', name: crypto.randomUUID() }).returning('id').executeTakeFirstOrThrow();
+    for (const entry of entries)
+      await db
+        .insertInto('access_entry')
+        .values({ place_id: placeId, ...entry })
+        .execute();
+    const rule: Rule = { id: null, kind: 'SPECIFIC', method: 'RANDOM', availableOnly: true };
+    const { candidates } = await readPool(db, { ruleId: await makeRule(db, { users: pool }) }, { placeId, rule, grouped: null });
+    const view = await db.selectFrom('place_assignable').select('user_id').where('place_id', '=', placeId).where('user_id', 'in', pool).execute();
+    expect(
+      candidates
+        .filter(({ hasAccess }) => hasAccess)
+        .map(({ userId }) => userId)
+        .toSorted(),
+    ).toEqual(view.map(({ user_id: id }) => id).toSorted());
+  }
 });
 
 it('says in the details of the workflow how the owner was found [ROUTE-14]', async () => {

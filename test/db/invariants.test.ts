@@ -99,6 +99,7 @@ const BREAKS: readonly (readonly string[])[] = [
     `insert into routing_cycle (rule_id, cycle, turn) select id, 1, 1 from routing_rule limit 1`,
     `insert into routing_turn (rule_id, user_id, cycle, turn) select c.rule_id, u.id, 2, 1 from routing_cycle c, app_user u limit 1`,
   ],
+  [`update ticket set nobody_free_since = now(), nobody_free_pool = ''`],
   [`insert into working_period (user_id, weekday, from_minute, to_minute) select id, 1, m, 600 from app_user, unnest(array[480, 540]) m`],
 ];
 

@@ -142,7 +142,10 @@ it('never chooses who is not eligible or is beaten by another in the order of th
         const possible = skilled.length === 0 && skillRule?.otherwise === 'FALL_BACK' ? able : skilled;
         expect(explanation.eligible).toBe(possible.length);
         const chosen = possible.find(({ userId }) => userId === ownerId);
-        if (possible.length === 0) return void expect(ownerId).toBeNull();
+        if (possible.length === 0) {
+          expect(ownerId).toBeNull();
+          return;
+        }
         if (chosen === undefined) throw new Error('the chosen could not be chosen');
         // One sortable text each, written apart from the code's comparisons.
         const key = (one: (typeof pool)[number]): string =>
