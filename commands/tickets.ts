@@ -299,7 +299,7 @@ export async function readTicketState(db: Db, number: number): Promise<TicketSta
     priority: row.priority,
     ownerId: row.owner_id,
     teamId: row.team_id,
-    ownerWhy: ownerInWords(row.owner_id, row.route_pending_since, row.why, row.explanation as StoredExplanation | null),
+    ownerWhy: ownerInWords(row.owner_id, row.route_pending_since, row.why, row.explanation),
     due: row.route_pending_since === null ? null : 'DECIDE_OWNER',
     version: row.version,
   };

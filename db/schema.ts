@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { StoredExplanation } from '#domain/routing-words.ts';
 
 /**
  * The rows as TypeScript sees them, written by hand beside `migrations/`; a test holds them against the database's own catalogue.
@@ -613,7 +614,7 @@ export interface RoutingDecisionTable {
   ticket_id: string | null;
   rule_id: string | null;
   chosen_user_id: string | null;
-  explanation: Json<object>;
+  explanation: Json<StoredExplanation>;
   decided_at: Defaulted<Date>;
 }
 export interface EventTable {

@@ -1,4 +1,4 @@
-import type { DecidedBy, Explanation, LeftOutReason } from './routing.ts';
+import type { CandidateNote, Explanation, LeftOutReason } from './routing.ts';
 
 /** A decision as it is stored: of an older version it may lack what came later. */
 export type StoredExplanation = Pick<Explanation, 'ownerId' | 'outcome' | 'eligible' | 'leftOut'> & Partial<Explanation>;
@@ -26,13 +26,10 @@ function skillsAsked({ skillRule }: StoredExplanation): string {
   return `; by skill rule ${skillRule.position}${skillRule.fellBack ? ', whose skills nobody free had' : ''}`;
 }
 
-function howChosen({ decidedBy, eligible, candidates, method }: StoredExplanation): string {
+function howChosen({ decidedBy, eligible, candidates, method, recentlyAssignedFirst }: StoredExplanation): string {
   const among = `among ${eligible} eligible`;
-  if (method === 'ROUND_ROBIN' && (decidedBy === 'TURN' || decidedBy === 'ID')) {
-    const turn = candidates?.[0]?.turn;
-    const when = turn?.last == null ? 'had never had a turn' : `had turn ${turn.last} last`;
-    return `was next in turn ${among}: ${when}${turn?.served === true ? ', and all had been served in that cycle' : ''}`;
-  }
+  const [chosen, next] = (candidates ?? []).filter(({ outcome }) => outcome !== 'LEFT_OUT');
+  if (method === 'ROUND_ROBIN' && (decidedBy === 'TURN' || decidedBy === 'ID')) return `was next in turn ${among}: ${turnOf(chosen)}${thenTurnOf(next)}`;
   switch (decidedBy) {
     case 'OWNER':
       return 'is the owner of the contact';
@@ -40,25 +37,40 @@ function howChosen({ decidedBy, eligible, candidates, method }: StoredExplanatio
       return 'is the default user of the rule';
     case 'ONLY_ONE':
       return 'was the only one eligible';
-    case undefined:
-    case null:
-    case 'TURN':
-    case 'RANDOM':
-      return `was chosen at random ${among}`;
-    default: {
-      const chosen = candidates?.[0];
-      return `was the least busy ${among} with ${chosen?.open ?? 0} open${TIES[decidedBy]}`;
+    case 'OPEN':
+    case 'ACTIVE':
+    case 'LAST_ASSIGNED':
+    case 'ID': {
+      const words = `was the least busy ${among} with ${chosen?.open ?? 0} open`;
+      if (next === undefined) return words;
+      const compared = decidedBy === 'LAST_ASSIGNED' ? lastAssigned(chosen, next, recentlyAssignedFirst === true) : COMPARED[decidedBy](next);
+      return `${words}; user ${next.userId}, the next, ${compared}`;
     }
+    default:
+      return `was chosen at random ${among}`;
   }
 }
 
-/** What told them from those who were equally busy. */
-const TIES: Readonly<Record<Extract<DecidedBy, 'OPEN' | 'ACTIVE' | 'LAST_ASSIGNED' | 'ID'>, string>> = {
-  OPEN: '',
-  ACTIVE: ', as others had, and active in the place',
-  LAST_ASSIGNED: ', as others had, by when each last got something',
-  ID: ', as others had, by id',
+/** How the next nearest fared, by what told the two apart. */
+const COMPARED: Readonly<Record<'OPEN' | 'ACTIVE' | 'ID', (next: CandidateNote) => string>> = {
+  OPEN: ({ open }) => `had ${open ?? 0}`,
+  ACTIVE: () => 'had as many, but was not active in the place',
+  ID: () => 'had as many and all else alike: the lower id goes first',
 };
+
+function lastAssigned(chosen: CandidateNote | undefined, next: CandidateNote, latestFirst: boolean): string {
+  const at = (note?: CandidateNote): string => note?.lastAssignedAt ?? 'never';
+  return `had as many: who got something ${latestFirst ? 'last' : 'longest ago'} goes first, ${at(chosen)} against ${at(next)}`;
+}
+
+function turnOf(note: CandidateNote | undefined): string {
+  if (note?.turn?.last == null) return 'had never had a turn';
+  return `had turn ${note.turn.last} last${note.turn.served ? ', and had been served in that cycle' : ''}`;
+}
+
+function thenTurnOf(next: CandidateNote | undefined): string {
+  return next === undefined ? '' : `; user ${next.userId}, the next, ${turnOf(next)}`;
+}
 
 const IN_WORDS: Readonly<Record<LeftOutReason, string>> = {
   DEACTIVATED: 'deactivated',

@@ -15,6 +15,7 @@ import './message.ts';
 import './submission.ts';
 import './ticket.ts';
 import './routing.ts';
+import './routing-decision.ts';
 import './event.ts';
 import './notification.ts';
 import './system-sender.ts';

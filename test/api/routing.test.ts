@@ -29,7 +29,7 @@ describe('previewRouting', () => {
       outcome: 'ASSIGNED',
       decidedBy: 'OPEN',
       eligible: 2,
-      words: `user ${free.id} was the least busy among 2 eligible with 0 open; left out: 1 away`,
+      words: `user ${free.id} was the least busy among 2 eligible with 0 open; user ${busy.id}, the next, had 1; left out: 1 away`,
       candidates: [
         { user: { id: free.gid }, as: 'NAMED', outcome: 'CHOSEN', reason: null, open: 0, active: false, lastAssignedAt: null },
         { user: { id: busy.gid }, outcome: 'ELIGIBLE', open: 1 },

@@ -117,10 +117,14 @@ it('says where each stood, and in words why the chosen was next [ROUTE-14]', () 
       { userId: 'a', turn: { served: true, last: 7 } },
     ],
   });
-  expect(explainInWords(explanation)).toBe('user b was next in turn among 2 eligible: had turn 3 last');
+  expect(explainInWords(explanation)).toBe(
+    'user b was next in turn among 2 eligible: had turn 3 last; user a, the next, had turn 7 last, and had been served in that cycle',
+  );
   const again = decideOwner(rule, [member('a', { served: true, last: 7 }), member('b', { served: true, last: 8 })], now, 0);
-  expect(explainInWords(again.explanation)).toBe('user a was next in turn among 2 eligible: had turn 7 last, and all had been served in that cycle');
+  expect(explainInWords(again.explanation)).toBe(
+    'user a was next in turn among 2 eligible: had turn 7 last, and had been served in that cycle; user b, the next, had turn 8 last, and had been served in that cycle',
+  );
   const first = decideOwner(rule, [member('b', { served: false, last: null }), member('a', { served: false, last: null })], now, 0);
   expect([first.ownerId, first.explanation.decidedBy]).toEqual(['a', 'ID']);
-  expect(explainInWords(first.explanation)).toBe('user a was next in turn among 2 eligible: had never had a turn');
+  expect(explainInWords(first.explanation)).toBe('user a was next in turn among 2 eligible: had never had a turn; user b, the next, had never had a turn');
 });

@@ -128,7 +128,28 @@ describe('the least busy', () => {
       { userId: 'a', as: 'NAMED', outcome: 'ELIGIBLE', reason: null, open: 2, active: false, lastAssignedAt: null },
       { userId: 'c', as: 'NAMED', outcome: 'LEFT_OUT', reason: 'AWAY', open: null, active: null, lastAssignedAt: null },
     ]);
-    expect(explainInWords(explanation)).toBe('user b was the least busy among 2 eligible with 1 open; left out: 1 away');
+    expect(explainInWords(explanation)).toBe('user b was the least busy among 2 eligible with 1 open; user a, the next, had 2; left out: 1 away');
+  });
+
+  it.each<readonly [string, Candidate, Candidate, string]>([
+    ['who is active', loaded('b', 1, { active: true }), loaded('a', 1), 'user a, the next, had as many, but was not active in the place'],
+    [
+      'when each last got something',
+      loaded('b', 1, { lastAssignedAt: new Date('2026-02-01T00:00:00Z') }),
+      loaded('a', 1, { lastAssignedAt: new Date('2026-02-02T00:00:00Z') }),
+      'user a, the next, had as many: who got something longest ago goes first, 2026-02-01T00:00:00.000Z against 2026-02-02T00:00:00.000Z',
+    ],
+    ['the id', loaded('b', 1), loaded('c', 1), 'user c, the next, had as many and all else alike: the lower id goes first'],
+  ])('says in words by what it was told from the next: %s [ROUTE-14]', (_, chosen, next, words) => {
+    expect(explainInWords(decideOwner(leastBusy, [next, chosen], now, 0).explanation)).toBe(`user b was the least busy among 2 eligible with 1 open; ${words}`);
+  });
+
+  it('says in words that who got something last goes first, where the account reads it so [ROUTE-9, ROUTE-14]', () => {
+    const pool = [loaded('a', 1), loaded('b', 1, { lastAssignedAt: new Date('2026-02-01T00:00:00Z') })];
+    const { explanation } = decideOwner({ ...leastBusy, recentlyAssignedFirst: true }, pool, now, 0);
+    expect(explainInWords(explanation)).toBe(
+      'user b was the least busy among 2 eligible with 1 open; user a, the next, had as many: who got something last goes first, 2026-02-01T00:00:00.000Z against never',
+    );
   });
 
   it('counts those further away than were read one by one [ROUTE-14]', () => {
