@@ -2,7 +2,7 @@ import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
-import { decideOwner, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
+import { decideOwner, foretold, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
 import { matchingSkillRule, type SkillRule, type TicketFacts } from '#domain/skills.ts';
 import { groupedWith, type Grouped } from './capacity.ts';
 import { readOwners, type OwnedBy } from './contact-owner.ts';
@@ -79,7 +79,7 @@ export async function decide(
 
 /**
  * Who would get the next conversation of a channel now, and why, without assigning anything or waiting for anybody (ROUTE-14). Of several at random it
- * names none. `contactId`: of this contact, taken as recognised. Throws `NotFound`.
+ * names none; while the channel is off nobody gets it. `contactId`: of this contact, taken as recognised where its plugin can recognise anybody. Throws `NotFound`.
  */
 export async function previewRouting(
   db: Db,
@@ -88,7 +88,7 @@ export async function previewRouting(
 ): Promise<Decision> {
   const channel = await db
     .selectFrom('channel')
-    .select(['place_id', 'place', 'plugin', 'create_tickets', 'default_pipeline_id', 'default_priority', 'default_properties'])
+    .select(['place_id', 'place', 'plugin', 'create_tickets', 'default_pipeline_id', 'default_priority', 'default_properties', 'enabled', 'disconnected_at'])
     .where('id', '=', input.channelId)
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', input.channelId);
@@ -102,10 +102,19 @@ export async function previewRouting(
   const grouped = groupedWith(plugins, channel.plugin);
   const of = input.contactId === null ? null : { contactId: input.contactId };
   const pool = await readCandidates(db, plugins, rule, { placeId: channel.place_id, grouped, of });
-  const decision = decideOwner(rule, pool.candidates, rule.now, 0, pool.further);
-  if (decision.explanation.decidedBy !== 'RANDOM') return decision;
-  const candidates = decision.explanation.candidates.map((note) => (note.outcome === 'CHOSEN' ? { ...note, outcome: 'ELIGIBLE' as const } : note));
-  return { ownerId: null, explanation: { ...decision.explanation, ownerId: null, candidates } };
+  const candidates = recognisesAnybody(plugins, channel.plugin) ? pool.candidates : pool.candidates.map(unrecognised);
+  const decision = decideOwner(rule, candidates, rule.now, 0, pool.further);
+  return foretold(decision, { off: !channel.enabled || channel.disconnected_at !== null });
+}
+
+/** Whether a channel of it can know anybody for certain: visitors by the token that their page keeps, others by their identity unless it is typed into a page. */
+function recognisesAnybody(plugins: readonly Plugin[], plugin: string): boolean {
+  const capabilities = plugins.find(({ key }) => key === plugin)?.capabilities;
+  return capabilities !== undefined && (capabilities.identities.includes('visitor') || !capabilities.inbound.includes('page'));
+}
+
+function unrecognised(candidate: Candidate): Candidate {
+  return candidate.as === 'OWNER' ? { ...candidate, recognised: false } : candidate;
 }
 
 async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {

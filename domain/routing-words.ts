@@ -3,13 +3,16 @@ import type { CandidateNote, Explanation, LeftOutReason } from './routing.ts';
 /** A decision as it is stored: of an older version it may lack what came later. */
 export type StoredExplanation = Pick<Explanation, 'ownerId' | 'outcome' | 'eligible' | 'leftOut'> & Partial<Explanation>;
 
-/** The explanation in one sentence, by ids. */
+/** The explanation in one sentence, by ids: of a decision, or of a preview, which names nobody where one is picked at random. */
 export function explainInWords(explanation: StoredExplanation): string {
   const excluded = Object.entries(explanation.leftOut).map(([reason, count]) => `${count} ${IN_WORDS[reason as LeftOutReason]}`);
   const without = `${skillsAsked(explanation)}${excluded.length === 0 ? '' : `; left out: ${excluded.join(', ')}`}`;
   switch (explanation.outcome) {
     case 'ASSIGNED':
+      if (explanation.ownerId === null) return `one of ${explanation.eligible} eligible would be chosen at random${without}`;
       return `user ${explanation.ownerId} ${howChosen(explanation)}${without}`;
+    case 'CHANNEL_OFF':
+      return 'unassigned: the channel is switched off';
     case 'RULE_IS_NOBODY':
       return 'unassigned: the rule of the channel is "nobody"';
     case 'NO_OWNER':

@@ -99,7 +99,8 @@ export interface Explanation {
   /** ISO 8601. */
   readonly decidedAt: string;
   readonly ownerId: string | null;
-  readonly outcome: 'ASSIGNED' | 'RULE_IS_NOBODY' | 'NOBODY_ELIGIBLE' | 'NO_OWNER';
+  /** `CHANNEL_OFF`: of a preview only, for where nothing is decided nothing is stored. */
+  readonly outcome: 'ASSIGNED' | 'RULE_IS_NOBODY' | 'NOBODY_ELIGIBLE' | 'NO_OWNER' | 'CHANNEL_OFF';
   /** Null: nobody was chosen. */
   readonly decidedBy: DecidedBy | null;
   readonly eligible: number;
@@ -153,6 +154,17 @@ export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: D
       leftOut,
     },
   };
+}
+
+/**
+ * What a decision says of the next one, of which nothing is assigned yet: of several at random it names none, and while the channel is off nobody is
+ * chosen, whoever could be (ROUTE-14, CH-9).
+ */
+export function foretold({ ownerId, explanation }: Decision, { off }: { readonly off: boolean }): Decision {
+  if (!off && explanation.decidedBy !== 'RANDOM') return { ownerId, explanation };
+  const candidates = explanation.candidates.map((note) => (note.outcome === 'CHOSEN' ? { ...note, outcome: 'ELIGIBLE' as const } : note));
+  const none = { ...explanation, ownerId: null, candidates };
+  return { ownerId: null, explanation: off ? { ...none, outcome: 'CHANNEL_OFF', decidedBy: null } : none };
 }
 
 const NONE_FURTHER: Further = { eligible: 0, leftOut: {} };

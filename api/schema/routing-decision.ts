@@ -127,14 +127,13 @@ const PreviewRef = builder.objectRef<StoredExplanation>('RoutingPreview').implem
       description: 'Who would get it; null: nobody, or one of the eligible at random.',
       resolve: ({ ownerId }, _args, { load }) => (ownerId === null ? null : load.user.load(ownerId)),
     }),
-    outcome: t.string({ description: 'ASSIGNED, RULE_IS_NOBODY, NOBODY_ELIGIBLE or NO_OWNER.', resolve: ({ outcome }) => outcome }),
+    outcome: t.string({
+      description: 'ASSIGNED, RULE_IS_NOBODY, NOBODY_ELIGIBLE or NO_OWNER; CHANNEL_OFF: the channel is switched off or disconnected, so nobody gets anything.',
+      resolve: ({ outcome }) => outcome,
+    }),
     decidedBy: t.string({ nullable: true, description: DECIDED_BY, resolve: ({ decidedBy }) => decidedBy ?? null }),
     eligible: t.int({ description: 'How many could get it.', resolve: ({ eligible }) => eligible }),
-    words: t.string({
-      description: 'The same in one sentence, by ids of rows.',
-      resolve: (explanation) =>
-        explanation.decidedBy === 'RANDOM' ? `one of ${explanation.eligible} eligible would be chosen at random` : explainInWords(explanation),
-    }),
+    words: t.string({ description: 'The same in one sentence, by ids of rows.', resolve: (explanation) => explainInWords(explanation) }),
     explanation: t.field({
       type: 'JSONObject',
       description: 'All of it, as a decision would store it.',
@@ -156,7 +155,11 @@ builder.queryField('previewRouting', (t) =>
     errors: { types: [NotFound], union: { name: 'PreviewRoutingResult', description: 'What previewRouting answers: the decision, or why there is none.' } },
     args: {
       channelId: t.arg.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
-      contactId: t.arg.globalID({ for: [ContactRef], description: 'For CONTACT_OWNER: of this contact, taken as recognised; none: of somebody unknown.' }),
+      contactId: t.arg.globalID({
+        for: [ContactRef],
+        description:
+          'For CONTACT_OWNER: of this contact, taken as recognised where the channel can recognise anybody (a page into which addresses are typed can not); none: of somebody unknown.',
+      }),
     },
     complexity: 50,
     resolve: async (_root, { channelId, contactId }, { db, deps, load }) => {

@@ -24,6 +24,8 @@ const comingBy = (...way: Plugin['capabilities']['inbound']): readonly Plugin[] 
 ];
 const BY_MAIL = comingBy('listener');
 const BY_PAGE = comingBy('page');
+/** A page that keeps a token of each visitor. */
+const BY_LIVE_PAGE: readonly Plugin[] = BY_PAGE.map((one) => ({ ...one, capabilities: { ...one.capabilities, identities: ['visitor'], live: true } }));
 
 let owner: string;
 let value: string;
@@ -168,9 +170,20 @@ describe("the rule contact's owner", () => {
   it('is previewed for a contact, and for somebody unknown [ROUTE-14, ROUTE-10]', async () => {
     const standIn = await makeUser(db);
     const live = await byOwner({ defaultUser: standIn });
-    expect((await previewRouting(db, BY_PAGE, { channelId: live.id, contactId })).ownerId).toBe(owner);
-    expect((await previewRouting(db, BY_PAGE, { channelId: live.id, contactId: null })).ownerId).toBe(standIn);
-    expect((await previewRouting(db, BY_PAGE, { channelId: channel.id, contactId: null })).explanation.outcome).toBe('NO_OWNER');
+    const preview = (plugins: readonly Plugin[], on: MadeChannel, of: string | null) => previewRouting(db, plugins, { channelId: on.id, contactId: of });
+    expect((await preview(BY_LIVE_PAGE, live, contactId)).ownerId).toBe(owner);
+    expect((await preview(BY_LIVE_PAGE, live, null)).ownerId).toBe(standIn);
+    expect((await preview(BY_MAIL, channel, contactId)).ownerId).toBe(owner);
+    expect((await preview(BY_MAIL, channel, null)).explanation.outcome).toBe('NO_OWNER');
+  });
+
+  it('is previewed as the decision then is where the plugin can recognise nobody, and where nobody knows the plugin [ROUTE-14, ROUTE-10]', async () => {
+    for (const plugins of [BY_PAGE, []]) {
+      const { ownerId, explanation } = await previewRouting(db, plugins, { channelId: channel.id, contactId });
+      expect([ownerId, explanation.outcome, explanation.leftOut]).toEqual([null, 'NOBODY_ELIGIBLE', { NOT_RECOGNISED: 1 }]);
+      const decision = await wrote(plugins);
+      expect(decision.explanation).toEqual({ ...explanation, decidedAt: decision.explanation.decidedAt });
+    }
   });
 });
 

@@ -8,6 +8,7 @@ import { close, createTicket, readTicketState } from '#commands/tickets.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { decideOwner, type Rule } from '#domain/routing.ts';
+import { explainInWords } from '#domain/routing-words.ts';
 import { seeded } from '#scripts/chaos/random.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeTeam, makeUser, plainPlugin, type MadeChannel } from '../support/fixtures.ts';
@@ -206,6 +207,22 @@ describe('a preview', () => {
     const { ownerId, explanation } = await previewRouting(db, [], { channelId: channel.id, contactId: null });
     expect([ownerId, explanation.ownerId, explanation.decidedBy, explanation.eligible]).toEqual([null, null, 'RANDOM', 3]);
     expect(explanation.candidates.map(({ outcome }) => outcome)).toEqual(['ELIGIBLE', 'ELIGIBLE', 'ELIGIBLE']);
+  });
+
+  it('gives it to nobody while the channel is off or disconnected, as no decision does, and shows who would be there [ROUTE-14, CH-9]', async () => {
+    const pool = await users(2);
+    for (const off of [{ enabled: false }, { disconnected_at: new Date() }]) {
+      for (const method of ['LEAST_BUSY', 'RANDOM'] as const) {
+        const channel = await ruled(db, { users: pool, method });
+        const [conversationId = ''] = await arriving(db, channel, 1);
+        await db.updateTable('channel').set(off).where('id', '=', channel.id).execute();
+        const { ownerId, explanation } = await previewRouting(db, [plainPlugin], { channelId: channel.id, contactId: null });
+        expect([ownerId, explanation.ownerId, explanation.outcome, explanation.decidedBy]).toEqual([null, null, 'CHANNEL_OFF', null]);
+        expect(explanation.candidates.map(({ outcome }) => outcome)).toEqual(['ELIGIBLE', 'ELIGIBLE']);
+        expect(explainInWords(explanation)).toBe('unassigned: the channel is switched off');
+        if ('enabled' in off) expect((await decide(db, { conversationId }, Math.random, [plainPlugin])).value.ownerId).toBeNull();
+      }
+    }
   });
 
   it('waits for no decision that is being made [ROUTE-14]', async () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { seeded } from '#scripts/chaos/random.ts';
-import { decideOwner, type Candidate, type Load, type Rule } from '#domain/routing.ts';
+import { decideOwner, foretold, type Candidate, type Load, type Rule } from '#domain/routing.ts';
 import { explainInWords } from '#domain/routing-words.ts';
 
 const rule: Rule = { id: 'rule-1', kind: 'SPECIFIC', method: 'RANDOM', availableOnly: true };
@@ -230,6 +230,14 @@ it('assigns nobody by the rule nobody [ROUTE-6]', () => {
   const { ownerId, explanation } = decideOwner({ ...rule, kind: 'NOBODY', method: null }, [eligible('a')], now, 0);
   expect(ownerId).toBeNull();
   expect(explanation.outcome).toBe('RULE_IS_NOBODY');
+});
+
+it('words a preview at random like the others: which skills were asked for, and who was left out [ROUTE-14, ROUTE-11]', () => {
+  const skilled: Rule = { ...rule, skillRule: { id: 's', position: 2, required: ['fr'], otherwise: 'WAIT' } };
+  const pool = [eligible('a'), eligible('b'), { ...eligible('c'), available: false }, { ...eligible('d'), missing: ['fr'] }];
+  const { ownerId, explanation } = foretold(decideOwner(skilled, pool, now, 0), { off: false });
+  expect(ownerId).toBeNull();
+  expect(explainInWords(explanation)).toBe('one of 2 eligible would be chosen at random; by skill rule 2; left out: 1 away, 1 without a skill it asks for');
 });
 
 it('words a decision of an older version, which compared nothing [ROUTE-14]', () => {
