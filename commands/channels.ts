@@ -16,7 +16,7 @@ import { deliveryChanged } from './outbox.ts';
 import { HELD_SECONDS } from './provider-calls.ts';
 import { namedChannelProblems } from './reply-channels.ts';
 import { noteChannels } from './routing-retry.ts';
-import { insertDefaultRule, saveRule, type RuleInput } from './routing-rules.ts';
+import { insertDefaultRule, ruleProblems, saveRule, type RuleInput } from './routing-rules.ts';
 import type { Keys } from './secrets.ts';
 import { requireOffered, requireTargets } from './plugin-says.ts';
 import type { PreparedUpdate } from './telling.ts';
@@ -124,6 +124,7 @@ async function checkInput(tx: Tx, plugins: readonly Plugin[], plugin: Plugin, in
   if (!('problems' in valid)) problems.push(...(await namedChannelProblems(tx, plugins, plugin, valid.all)));
   const defaults = await chooseTicketDefaults(tx, input.ticketDefaults ?? {});
   if ('problems' in defaults) problems.push(...defaults.problems);
+  if (input.routing !== undefined) problems.push(...(await ruleProblems(tx, input.routing, plugin, 'routing')));
   const pipelineId = 'problems' in defaults ? null : defaults.default_pipeline_id;
   const automation = await chooseAutomation(tx, input.automation ?? {}, { pipelineId, capabilities: plugin.capabilities });
   if ('problems' in automation) problems.push(...automation.problems);

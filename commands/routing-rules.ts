@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { RuleKind, RuleMethod } from '#db/schema.ts';
 import type { WrittenSkillRule } from '#domain/skills.ts';
-import { Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget } from './refusals.ts';
+import { Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget, type Problem } from './refusals.ts';
 import { insertSkillRules, wrongSkillRules } from './skills.ts';
 import { noteChannels } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
@@ -68,9 +68,7 @@ export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin, r
   const userIds = [...new Set(rule.userIds ?? [])];
   const teamIds = [...new Set(rule.teamIds ?? [])];
   const defaultUserId = rule.defaultUserId ?? null;
-  checkShape(rule, userIds.length + teamIds.length, plugin);
-  const skillRules = rule.skillRules ?? [];
-  const problems = await wrongSkillRules(unit.tx, skillRules);
+  const problems = await ruleProblems(unit.tx, rule, plugin);
   if (problems.length > 0) throw new InvalidInput(problems);
   const named = defaultUserId === null ? userIds : [...userIds, defaultUserId];
   const wrong = [...(await wrongUsers(unit.tx, placeId, named)), ...(await wrongTeams(unit.tx, teamIds))];
@@ -78,9 +76,21 @@ export async function saveRule(unit: Unit, rule: RuleInput, { placeId, plugin, r
   const ownMethod: RuleMethod = plugin?.capabilities.routing.defaultMethod === 'least-busy' ? 'LEAST_BUSY' : 'RANDOM';
   const method = rule.kind === 'SPECIFIC' ? (rule.method ?? ownMethod) : null;
   const ruleId = await insertRule(unit.tx, { kind: rule.kind, method, availableOnly: rule.availableOnly ?? true, defaultUserId, replaces }, userIds, teamIds);
-  await insertSkillRules(unit.tx, ruleId, skillRules);
+  await insertSkillRules(unit.tx, ruleId, rule.skillRules ?? []);
   return ruleId;
 }
+
+/**
+ * All that is wrong with a rule as it is written, apart from whom it names: what goes with another kind of rule or channel, and its skill rules.
+ * `under`: the field it came in, with which the paths begin. Holds the skills till the commit.
+ */
+export async function ruleProblems(tx: Tx, rule: RuleInput, plugin: Plugin | undefined, under = RULE): Promise<readonly Problem[]> {
+  const problems = [...shapeProblems(rule, plugin), ...(await wrongSkillRules(tx, rule.skillRules ?? []))];
+  return problems.map(({ path, message }) => ({ path: `${under}${path.slice(RULE.length)}`, message }));
+}
+
+/** Where problems say they are until somebody says otherwise, those of skill rules too. */
+const RULE = 'rule';
 
 /** Whom a plugin's own settings name, held to the same as a rule. Throws `NotAssignable`. */
 export async function requireAssignable(tx: Tx, placeId: string, { userIds, teamIds }: RoutingTargets): Promise<void> {
@@ -142,19 +152,24 @@ async function requireSeat({ tx, actor }: Unit): Promise<void> {
   if (user?.seat !== 'PAID' || user.deactivated_at !== null) throw new Forbidden('a paid seat');
 }
 
-function checkShape(rule: RuleInput, targets: number, plugin: Plugin | undefined): void {
-  if (rule.kind === 'SPECIFIC' && targets === 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'at least one user or team' }]);
-  if (rule.kind !== 'SPECIFIC' && targets > 0) throw new InvalidInput([{ path: 'rule.userIds', message: 'only the rule SPECIFIC names users and teams' }]);
-  if (rule.kind !== 'SPECIFIC' && (rule.method ?? null) !== null) {
-    throw new InvalidInput([{ path: 'rule.method', message: 'only the rule SPECIFIC has a method' }]);
+/** What goes with another kind of rule or channel, and what is missing. */
+function shapeProblems(rule: RuleInput, plugin: Plugin | undefined): readonly Problem[] {
+  const problems: Problem[] = [];
+  const wrong = (path: string, message: string): void => void problems.push({ path: `${RULE}.${path}`, message });
+  const [users, teams] = [(rule.userIds ?? []).length, (rule.teamIds ?? []).length];
+  if (rule.kind === 'SPECIFIC') {
+    if (users + teams === 0) wrong('userIds', 'at least one user or team');
+  } else {
+    if (users > 0) wrong('userIds', 'only the rule SPECIFIC names users');
+    if (teams > 0) wrong('teamIds', 'only the rule SPECIFIC names teams');
+    if ((rule.method ?? null) !== null) wrong('method', 'only the rule SPECIFIC has a method');
+    if ((rule.skillRules ?? []).length > 0) wrong('skillRules', 'only the rule SPECIFIC asks for skills');
   }
-  if (rule.kind !== 'SPECIFIC' && (rule.skillRules ?? []).length > 0) {
-    throw new InvalidInput([{ path: 'rule.skillRules', message: 'only the rule SPECIFIC asks for skills' }]);
-  }
-  if ((rule.defaultUserId ?? null) === null) return;
-  if (rule.kind !== 'CONTACT_OWNER') throw new InvalidInput([{ path: 'rule.defaultUserId', message: 'only the rule CONTACT_OWNER has a default user' }]);
+  if ((rule.defaultUserId ?? null) === null) return problems;
+  if (rule.kind !== 'CONTACT_OWNER') wrong('defaultUserId', 'only the rule CONTACT_OWNER has a default user');
   // Everywhere else what has no owner to go to waits in Unassigned (ROUTE-10).
-  if (plugin?.capabilities.live !== true) throw new InvalidInput([{ path: 'rule.defaultUserId', message: 'only a live channel has a default user' }]);
+  else if (plugin?.capabilities.live !== true) wrong('defaultUserId', 'only a live channel has a default user');
+  return problems;
 }
 
 async function wrongUsers(tx: Tx, placeId: string, ids: readonly string[]): Promise<readonly IneligibleTarget[]> {

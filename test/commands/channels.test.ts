@@ -280,6 +280,14 @@ describe('saving a routing rule', () => {
     await save();
   });
 
+  it('names what is wrong with the rule of a channel that is to be connected by its own field, with all else that is wrong [ROUTE-4, CH-3]', async () => {
+    const skillRules = [{ conditions: [], skillIds: ['x'], otherwise: 'WAIT' }] as const;
+    const error = await connect(hook({ name: ' ', routing: { kind: 'SPECIFIC', skillRules } })).catch((one: unknown) => one);
+    expect(error).toMatchObject({
+      problems: ['name', 'routing.userIds', 'routing.skillRules.0.conditions', 'routing.skillRules.0.skillIds.0'].map((path) => ({ path })),
+    });
+  });
+
   it('refuses a rule that contradicts itself [ROUTE-4]', async () => {
     const { channelId } = await connect(hook({ placeId: inbox }));
     const save = (rule: Parameters<typeof setRoutingRule>[2]['rule']) => run((unit) => setRoutingRule(unit, deps, { channelId, rule }));

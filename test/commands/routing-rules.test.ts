@@ -65,6 +65,23 @@ describe('saving a rule', () => {
     }
   });
 
+  it('says all that is wrong with a rule at once, each by its path [ROUTE-4, ROUTE-11]', async () => {
+    const userIds = [await makeUser(db)];
+    const skillRules = [{ conditions: [], skillIds: ['x'], otherwise: 'WAIT' }] as const;
+    const wrong = { kind: 'NOBODY', method: 'RANDOM', userIds, teamIds: [await makeTeam(db, {})], defaultUserId: userIds[0] ?? '', skillRules } as const;
+    const paths = async (rule: RuleInput, plugin = LIVE) => {
+      const error = await save(rule, plugin).catch((one: unknown) => one);
+      return error instanceof InvalidInput ? error.problems.map(({ path }) => path) : error;
+    };
+    const ofSkills = ['rule.skillRules.0.conditions', 'rule.skillRules.0.skillIds.0'];
+    expect(await paths(wrong)).toEqual(['rule.userIds', 'rule.teamIds', 'rule.method', 'rule.skillRules', 'rule.defaultUserId', ...ofSkills]);
+    expect(await paths({ kind: 'SPECIFIC', skillRules })).toEqual(['rule.userIds', ...ofSkills]);
+    expect(await paths({ kind: 'CONTACT_OWNER', method: 'RANDOM', defaultUserId: userIds[0] ?? '' }, plainPlugin)).toEqual([
+      'rule.method',
+      'rule.defaultUserId',
+    ]);
+  });
+
   it('refuses methods and targets where the kind has none [ROUTE-4]', async () => {
     const userIds = [await makeUser(db)];
     for (const wrong of [
