@@ -1,6 +1,6 @@
 import { NotFound } from '#commands/refusals.ts';
 import { previewRouting } from '#commands/routing.ts';
-import type { CandidateNote, CapacityLimit } from '#domain/routing.ts';
+import { EXPLAINED, type CandidateNote, type CapacityLimit } from '#domain/routing.ts';
 import { explainInWords, type StoredExplanation } from '#domain/routing-words.ts';
 import { builder } from '../builder.ts';
 import { ChannelRef, ContactRef, ConversationRef, DecisionRef, SkillRef, TicketRef, UserRef } from './refs.ts';
@@ -73,6 +73,10 @@ const LeftOutRef = builder.objectRef<LeftOut>('RoutingLeftOut').implement({
   }),
 });
 
+/** What a field costs that holds all candidates: an explanation is as long as its longest list, each of its notes about half a field. */
+const WHOLE = 25;
+const EACH_CANDIDATE = { field: 1, multiplier: EXPLAINED } as const;
+
 const DECIDED_BY =
   'What decided between the chosen and the next: OPEN, ACTIVE, LAST_ASSIGNED (least busy), TURN (round robin), ID (either), RANDOM, ONLY_ONE, OWNER, DEFAULT_USER; null: nobody was chosen, or not known.';
 
@@ -105,11 +109,13 @@ builder.node(DecisionRef, {
     words: t.string({ description: 'The same in one sentence, by ids of rows.', resolve: ({ explanation }) => explainInWords(explanation) }),
     explanation: t.field({
       type: 'JSONObject',
+      complexity: WHOLE,
       description: 'All of it, as it was decided, by ids of rows (not global ids): the rule, the numbers compared, counts of those left out by reason.',
       resolve: ({ explanation }) => ({ ...explanation }),
     }),
     candidates: t.field({
       type: [CandidateRef],
+      complexity: EACH_CANDIDATE,
       description: 'The chosen, then the eligible, then the rest: at most 50.',
       resolve: ({ explanation }) => explanation.candidates ?? [],
     }),
@@ -136,11 +142,13 @@ const PreviewRef = builder.objectRef<StoredExplanation>('RoutingPreview').implem
     words: t.string({ description: 'The same in one sentence, by ids of rows.', resolve: (explanation) => explainInWords(explanation) }),
     explanation: t.field({
       type: 'JSONObject',
+      complexity: WHOLE,
       description: 'All of it, as a decision would store it.',
       resolve: (explanation) => ({ ...explanation }),
     }),
     candidates: t.field({
       type: [CandidateRef],
+      complexity: EACH_CANDIDATE,
       description: 'Who would be chosen, then the eligible, then the rest: at most 50.',
       resolve: ({ candidates = [] }) => candidates,
     }),

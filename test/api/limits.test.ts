@@ -58,6 +58,24 @@ test('each limit of a request is held, and the error names it with its number [A
   expect(world.errors).toEqual([]);
 });
 
+test('the candidates of decisions count as often as there may be, listed or in one piece [API-7, ROUTE-14]', async () => {
+  const query = (decisions: number, fields: string) =>
+    `{ tickets(first: 100) { edges { node { routingDecisions(first: ${decisions}) { edges { node { ${fields} } } } } } } }`;
+  for (const [decisions, fields] of [
+    [90, 'explanation'],
+    [5, 'candidates { outcome reason }'],
+  ] as const) {
+    expect((await send({ query: query(decisions, fields) })).errors[0]?.extensions, fields).toMatchObject({ code: 'LIMIT_EXCEEDED', limit: 'complexity' });
+  }
+  for (const [decisions, fields] of [
+    [7, 'explanation'],
+    [1, 'candidates { outcome reason }'],
+    [90, 'words'],
+  ] as const) {
+    expect((await send({ query: query(decisions, fields) })).errors, fields).toEqual([]);
+  }
+});
+
 test('exactly at a limit it is served [API-7]', async () => {
   const many = (count: number, text: (index: number) => string) => Array.from({ length: count }, (_, index) => text(index)).join(' ');
   for (const query of [
