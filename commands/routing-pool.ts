@@ -1,6 +1,6 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
-import { ACTIVE_SECONDS, EXPLAINED, type Candidate, type Further, type LeftOutReason, type Rule } from '#domain/routing.ts';
+import { ACTIVE_SECONDS, EXPLAINED, NEAREST_FIRST, type Candidate, type Further, type LeftOutReason, type Rule } from '#domain/routing.ts';
 import { limitsOf, mostInGroup, type Grouped } from './capacity.ts';
 
 /** Those a decision chooses among, as one statement read them. */
@@ -80,7 +80,7 @@ export async function readPool(db: Db | Tx, named: Named, { placeId, rule, group
       left join routing_cycle k on ${turns}::boolean and k.rule_id = ${cycleId}::uuid
       left join routing_turn t on t.rule_id = k.rule_id and t.user_id = p.id
     ), nearest as (
-      select p.* from compared p order by p.reason is not null, not ${near}, ${inOrder} p.id limit ${ranks ? EXPLAINED : null}::int
+      select p.* from compared p order by p.reason is not null, not ${near}, ${inOrder} array_position(${[...NEAREST_FIRST]}::text[], p.reason), p.id limit ${ranks ? EXPLAINED : null}::int
     ), counts as (
       select jsonb_object_agg(coalesce(g.reason, 'ELIGIBLE'), g.n) as counts from (select p.reason, count(*) as n from compared p group by p.reason) g
     )
@@ -101,7 +101,7 @@ function idsOf(named: Named): RawBuilder<unknown> {
     select m.user_id from routing_rule_target t join team_member m on m.team_id = t.team_id and m.kind = 'PRIMARY' where t.rule_id = ${named.ruleId}`;
 }
 
-/** Of who is left out nothing is compared: they come in the order of their ids. */
+/** Of who is left out nothing is compared: they come by what keeps them from it, then by their ids. */
 function ofNear(near: RawBuilder<unknown>, value: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`case when ${near} then ${value} end`;
 }

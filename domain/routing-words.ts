@@ -1,11 +1,12 @@
-import type { CandidateNote, Explanation, LeftOutReason } from './routing.ts';
+import { NEAREST_FIRST, type CandidateNote, type Explanation, type LeftOutReason } from './routing.ts';
 
 /** A decision as it is stored: of an older version it may lack what came later. */
 export type StoredExplanation = Pick<Explanation, 'ownerId' | 'outcome' | 'eligible' | 'leftOut'> & Partial<Explanation>;
 
 /** The explanation in one sentence, by ids: of a decision, or of a preview, which names nobody where one is picked at random. */
 export function explainInWords(explanation: StoredExplanation): string {
-  const excluded = Object.entries(explanation.leftOut).map(([reason, count]) => `${count} ${IN_WORDS[reason as LeftOutReason]}`);
+  const { leftOut } = explanation;
+  const excluded = NEAREST_FIRST.flatMap((reason) => (leftOut[reason] === undefined ? [] : [`${leftOut[reason]} ${IN_WORDS[reason]}`]));
   const without = `${skillsAsked(explanation)}${excluded.length === 0 ? '' : `; left out: ${excluded.join(', ')}`}`;
   switch (explanation.outcome) {
     case 'ASSIGNED':

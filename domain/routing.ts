@@ -116,6 +116,8 @@ export interface Decision {
 
 /** Candidates an explanation lists by name. */
 export const EXPLAINED = 50;
+/** Who is left out is listed by what keeps them from it: first whoever is next to getting something, whom deciding again may still reach (ROUTE-14). */
+export const NEAREST_FIRST: readonly LeftOutReason[] = ['MISSING_SKILL', 'AT_CAPACITY', 'AWAY', 'NO_ACCESS', 'NO_SEAT', 'DEACTIVATED', 'NOT_RECOGNISED'];
 /** Seconds for which a request to a place counts as being active there (ROUTE-9). */
 export const ACTIVE_SECONDS = 120;
 
@@ -130,7 +132,7 @@ export function decideOwner(rule: Rule, candidates: readonly Candidate[], now: D
   const notes = fellBack ? judged.map(withoutSkills) : judged;
   const further = fellBack ? furtherWithoutSkills(beyond) : beyond;
   const eligible = notes.filter((note) => note.reason === null).toSorted(orderOf(rule));
-  const rest = notes.filter((note) => note.reason !== null).toSorted(byFinding);
+  const rest = notes.filter((note) => note.reason !== null).toSorted(byReason);
   const chosen = choose(rule, eligible, random);
   const leftOut: Partial<Record<LeftOutReason, number>> = { ...further.leftOut };
   for (const { reason } of rest) if (reason !== null) leftOut[reason] = (leftOut[reason] ?? 0) + 1;
@@ -217,6 +219,9 @@ function orderOf(rule: Rule): Compare {
 const ids: Compare = (a, b) => (a.candidate.userId < b.candidate.userId ? -1 : a.candidate.userId > b.candidate.userId ? 1 : 0);
 const finding = (note: Note): number => (note.candidate.as === 'OWNER' ? 0 : note.candidate.as === 'DEFAULT_USER' ? 1 : 2);
 const byFinding: Compare = (a, b) => finding(a) - finding(b) || ids(a, b);
+
+const reasonOf = ({ reason }: Note): number => (reason === null ? -1 : NEAREST_FIRST.indexOf(reason));
+const byReason: Compare = (a, b) => reasonOf(a) - reasonOf(b) || byFinding(a, b);
 
 /** What a method compares, one after the other; the first that differs decides (ROUTE-9, ROUTE-11). */
 function comparisons(rule: Rule): readonly (readonly [DecidedBy, Compare])[] {

@@ -116,7 +116,8 @@ builder.node(DecisionRef, {
     candidates: t.field({
       type: [CandidateRef],
       complexity: EACH_CANDIDATE,
-      description: 'The chosen, then the eligible, then the rest: at most 50.',
+      description:
+        'The chosen, then the eligible, then who was left out, the nearest to getting it first: MISSING_SKILL, AT_CAPACITY, AWAY, NO_ACCESS and so on. At most 50.',
       resolve: ({ explanation }) => explanation.candidates ?? [],
     }),
     leftOut: t.field({ type: [LeftOutRef], description: 'Everybody who was left out, counted by reason.', resolve: ({ explanation }) => counted(explanation) }),
@@ -149,7 +150,7 @@ const PreviewRef = builder.objectRef<StoredExplanation>('RoutingPreview').implem
     candidates: t.field({
       type: [CandidateRef],
       complexity: EACH_CANDIDATE,
-      description: 'Who would be chosen, then the eligible, then the rest: at most 50.',
+      description: 'Who would be chosen, then the eligible, then who would be left out, in the order of RoutingDecision.candidates: at most 50.',
       resolve: ({ candidates = [] }) => candidates,
     }),
     leftOut: t.field({ type: [LeftOutRef], description: 'Everybody who would be left out, counted by reason.', resolve: counted }),

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type Updateable } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findStuck } from '#commands/guardian.ts';
 import { assign } from '#commands/owners.ts';
@@ -7,6 +7,7 @@ import { readPool } from '#commands/routing-pool.ts';
 import { close, createTicket, readTicketState } from '#commands/tickets.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
+import type { Database } from '#db/schema.ts';
 import { decideOwner, type Rule } from '#domain/routing.ts';
 import { explainInWords } from '#domain/routing-words.ts';
 import { seeded } from '#scripts/chaos/random.ts';
@@ -171,6 +172,34 @@ describe('least busy', () => {
     );
     const now = new Date();
     expect(decideOwner(rule, near.candidates, now, 0, near.further)).toEqual(decideOwner(rule, all, now, 0));
+  });
+
+  it('reads of who is left out the nearest to getting it, by what keeps them from it, as the domain lists them [ROUTE-14]', async () => {
+    const pool = await users(75);
+    const change = (from: number, to: number, set: Updateable<Database['app_user']>) =>
+      db.updateTable('app_user').set(set).where('id', 'in', pool.slice(from, to)).execute();
+    // The lowest ids are the furthest from it.
+    await change(0, 10, { deactivated_at: new Date() });
+    await change(5, 30, { seat: 'NONE' });
+    await change(30, 60, { availability: 'AWAY' });
+    await change(60, 70, { capacity_total: 0 });
+    const channel = await ruled(db, { users: pool });
+    for (const method of ['LEAST_BUSY', 'ROUND_ROBIN'] as const) {
+      const rule: Rule = { id: channel.ruleId, kind: 'SPECIFIC', method, availableOnly: true };
+      const read = (by: Rule) => readPool(db, { ruleId: channel.ruleId }, { placeId: channel.placeId, rule: by, grouped: null, cycleId: channel.ruleId });
+      const [near, all] = [await read(rule), await read({ ...rule, method: 'RANDOM' })];
+      expect([near.candidates.length, all.candidates.length]).toEqual([50, 75]);
+      const now = new Date();
+      const loads = new Map(
+        near.candidates.map(({ userId, load: of, turn }) => [userId, { ...(of == null ? {} : { load: of }), ...(turn === undefined ? {} : { turn }) }]),
+      );
+      const everybody = all.candidates.map((one) => ({ ...one, ...loads.get(one.userId) }));
+      const { explanation } = decideOwner(rule, near.candidates, now, 0, near.further);
+      expect(explanation).toEqual(decideOwner(rule, everybody, now, 0).explanation);
+      const reasons = explanation.candidates.map(({ reason }) => reason ?? 'ELIGIBLE');
+      expect(reasons.filter((reason, index) => reason !== reasons[index - 1])).toEqual(['ELIGIBLE', 'AT_CAPACITY', 'AWAY', 'NO_SEAT']);
+      expect(explanation.leftOut).toEqual({ AT_CAPACITY: 10, AWAY: 30, NO_SEAT: 20, DEACTIVATED: 10 });
+    }
   });
 });
 

@@ -226,6 +226,25 @@ it('explains at most the fifty nearest and counts the rest by reason [ROUTE-14]'
   expect(explainInWords(explanation)).toBe('user c-0 was the only one eligible; left out: 30 away, 40 without a paid seat');
 });
 
+it('lists who is left out by what keeps them from it, the nearest to getting it first: many who are away hide nobody at capacity [ROUTE-14]', () => {
+  const skilled: Rule = { ...leastBusy, skillRule: { id: 's', position: 1, required: ['fr'], otherwise: 'WAIT' } };
+  const full = (userId: string) => ({ ...eligible(userId), limits: [{ of: 'total', open: 1, limit: 1 }] as const });
+  const pool = [
+    ...Array.from({ length: 55 }, (_, index) => ({ ...eligible(`a-${index}`), available: false })),
+    { ...eligible('b-gone'), deactivated: true },
+    { ...eligible('c-poor'), hasSeat: false },
+    { ...eligible('d-barred'), hasAccess: false },
+    full('z-full'),
+    full('y-full'),
+    { ...eligible('x-unskilled'), missing: ['fr'] },
+  ];
+  const { explanation } = decideOwner(skilled, pool, now, 0);
+  expect(explanation.candidates.slice(0, 4).map(({ userId }) => userId)).toEqual(['x-unskilled', 'y-full', 'z-full', 'a-0']);
+  const few = decideOwner(skilled, pool.slice(54), now, 0).explanation;
+  expect(few.candidates.map(({ reason }) => reason)).toEqual(['MISSING_SKILL', 'AT_CAPACITY', 'AT_CAPACITY', 'AWAY', 'NO_ACCESS', 'NO_SEAT', 'DEACTIVATED']);
+  expect(explainInWords(few)).toContain('1 without a skill it asks for, 2 at capacity, 1 away, 1 without access, 1 without a paid seat, 1 deactivated');
+});
+
 it('assigns nobody by the rule nobody [ROUTE-6]', () => {
   const { ownerId, explanation } = decideOwner({ ...rule, kind: 'NOBODY', method: null }, [eligible('a')], now, 0);
   expect(ownerId).toBeNull();
@@ -237,7 +256,7 @@ it('words a preview at random like the others: which skills were asked for, and 
   const pool = [eligible('a'), eligible('b'), { ...eligible('c'), available: false }, { ...eligible('d'), missing: ['fr'] }];
   const { ownerId, explanation } = foretold(decideOwner(skilled, pool, now, 0), { off: false });
   expect(ownerId).toBeNull();
-  expect(explainInWords(explanation)).toBe('one of 2 eligible would be chosen at random; by skill rule 2; left out: 1 away, 1 without a skill it asks for');
+  expect(explainInWords(explanation)).toBe('one of 2 eligible would be chosen at random; by skill rule 2; left out: 1 without a skill it asks for, 1 away');
 });
 
 it('words a decision of an older version, which compared nothing [ROUTE-14]', () => {
