@@ -3,7 +3,7 @@ import { NotFound } from '#commands/refusals.ts';
 import { decide } from '#commands/routing.ts';
 import { readCauses, readRetryState, readWaiting, removeCauses, renewCauses, type WaitingOne, type WaitingPool } from '#commands/routing-retry.ts';
 import { transact } from '#commands/unit.ts';
-import { flipDue } from '#commands/user-availability.ts';
+import { flipDueNow } from '#commands/user-availability.ts';
 import type { Wake } from '#domain/wake.ts';
 import type { Engine } from './dependencies.ts';
 import { inCodes, isAway } from './failures.ts';
@@ -45,9 +45,7 @@ export function createRoutingRetryActivities(engine: Engine) {
 
     /** Brings everybody up to date whose moment has come (ROUTE-12), once however late. Returns how many there were. */
     async flipAvailability(): Promise<number> {
-      const { value, wakes } = await transact(engine.db, { actor: 'SYSTEM' }, (unit) => flipDue(unit));
-      await wake(engine, wakes.filter(isAnothers));
-      return value;
+      return flipDueNow(engine.db, async (wakes) => wake(engine, wakes.filter(isAnothers)));
     },
 
     /** Decides again what waited for those who became free, the longest waiting first (ROUTE-13). */

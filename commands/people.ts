@@ -1,5 +1,6 @@
 import { sql, type Updateable } from 'kysely';
 import type { Tx } from '#db/database.ts';
+import { lockSuperAdmins } from '#db/locks.ts';
 import type { Database, Role, Seat } from '#db/schema.ts';
 import { isTimeZone } from '#domain/time-zone.ts';
 import { claimMailbox, mailboxAddress, releaseUserMailbox } from './mailboxes.ts';
@@ -69,7 +70,8 @@ export async function deactivateUser(unit: Unit, { userId }: { readonly userId: 
     .where('user_id', '=', userId)
     .where('revoked_at', 'is', null)
     .execute();
-  await change(unit, userId, { deactivated_at: sql<Date>`now()` }, 'USER_DEACTIVATED');
+  // Nobody waits for a change of their availability any more.
+  await change(unit, userId, { deactivated_at: sql<Date>`now()`, availability_until: null }, 'USER_DEACTIVATED');
 }
 
 /** Who loses their seat keeps what they own; rules pass them over from now on (ROUTE-4). */
@@ -151,16 +153,10 @@ function checkUser(input: Pick<UserInput, 'name' | 'email' | 'timeZone'>) {
   return { name, email, timeZone: input.timeZone };
 }
 
-/** Without one nobody could make another. Every super admin is locked, so that two do not remove one another at once. */
+/** Without one nobody could make another. */
 async function keepASuperAdmin(tx: Tx, userId: string): Promise<void> {
-  const admins = await tx
-    .selectFrom('app_user')
-    .select('id')
-    .where('role', '=', 'SUPER_ADMIN')
-    .where('deactivated_at', 'is', null)
-    .orderBy('id')
-    .forNoKeyUpdate()
-    .execute();
+  await lockSuperAdmins(tx);
+  const admins = await tx.selectFrom('app_user').select('id').where('role', '=', 'SUPER_ADMIN').where('deactivated_at', 'is', null).limit(2).execute();
   if (admins.length === 1 && admins[0]?.id === userId) throw new Forbidden('another super admin');
 }
 

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
+import { lockSkillNames } from '#db/locks.ts';
 import { skillRuleProblems, type WrittenSkillRule } from '#domain/skills.ts';
 import { AlreadyExists, InvalidInput, NotFound, NotPossible, type Problem } from './refusals.ts';
 import { noteFreed } from './routing-retry.ts';
@@ -24,6 +25,7 @@ export async function saveSkill(unit: Unit, input: SkillInput): Promise<{ readon
   if (name.length > MOST_CHARACTERS) problems.push({ path: 'name', message: `at most ${MOST_CHARACTERS} characters` });
   if (problems.length > 0) throw new InvalidInput(problems);
   const { tx } = unit;
+  await lockSkillNames(tx);
   const before = input.skillId == null ? undefined : await lockSkill(tx, input.skillId);
   if (before !== undefined && before.category === category && before.name === name) return { skillId: before.id };
   const taken = sql<boolean>`exists (select from skill o where o.category = ${category} and lower(o.name) = lower(${name}) and o.deleted_at is null

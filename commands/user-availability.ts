@@ -1,9 +1,11 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
+import { lockRouting } from '#db/locks.ts';
 import type { Availability } from '#db/schema.ts';
 import { isTimeZone } from '#domain/time-zone.ts';
 import { availabilityAt, overrideHolds, type OutOfOffice, type Override, type Plan } from '#domain/user-availability.ts';
 import { AVAILABILITY_LIMITS, minutesOf, overlaps } from '#domain/working-hours.ts';
+import type { Wake } from '#domain/wake.ts';
 import type { WorkingPeriod } from '#domain/working-time.ts';
 import { InvalidInput, NotFound, type Problem } from './refusals.ts';
 import { noteFreed } from './routing-retry.ts';
@@ -49,12 +51,17 @@ export async function addOutOfOffice(
   const { tx } = unit;
   if (from >= to) throw new InvalidInput([{ path: 'to', message: 'must be later than from' }]);
   await lockUser(tx, userId);
-  const { over, ahead } = await tx
+  const { over, far, ahead } = await tx
     .selectFrom('out_of_office')
-    .select([sql<boolean>`${to}::timestamptz <= clock_timestamp()`.as('over'), sql<number>`count(*) filter (where to_at > clock_timestamp())`.as('ahead')])
+    .select([
+      sql<boolean>`${to}::timestamptz <= clock_timestamp()`.as('over'),
+      sql<boolean>`${to}::timestamptz > clock_timestamp() + make_interval(days => ${AVAILABILITY_LIMITS.outOfOfficeDays})`.as('far'),
+      sql<number>`count(*) filter (where to_at > clock_timestamp())`.as('ahead'),
+    ])
     .where('user_id', '=', userId)
     .executeTakeFirstOrThrow();
   if (over) throw new InvalidInput([{ path: 'to', message: 'is over already' }]);
+  if (far) throw new InvalidInput([{ path: 'to', message: `must be at most ${AVAILABILITY_LIMITS.outOfOfficeDays} days ahead` }]);
   if (Number(ahead) >= AVAILABILITY_LIMITS.outOfOffice) {
     throw new InvalidInput([{ path: 'from', message: `at most ${AVAILABILITY_LIMITS.outOfOffice} ranges that are not over` }]);
   }
@@ -106,30 +113,50 @@ export async function clearAvailability(unit: Unit, { userId }: { readonly userI
 }
 
 /**
- * Brings everybody up to date whose moment has come, by PostgreSQL's clock. A decision calls it under the routing lock before it reads its pool, so it never
- * sees a state that is past. Nearly always nobody is due, and it is one look into an index. Returns how many there were.
+ * Brings everybody up to date whose moment has come, by PostgreSQL's clock. The routing lock must be held: whoever holds several users' rows, or is about to choose
+ * one, holds it, so that no two of these wait for each other. A decision calls it before it reads its pool, so it never sees a state that is past. Nearly
+ * always nobody is due, and it is one look into an index. Returns how many there were.
  */
-export async function flipDue(unit: Unit, limit = AVAILABILITY_LIMITS.flips): Promise<number> {
-  // In the order of their ids, as all who lock several users; whoever is being edited just now is waited for.
+export async function flipDue(unit: Unit): Promise<number> {
+  let flipped = 0;
+  for (;;) {
+    const count = await flipSome(unit);
+    flipped += count;
+    if (count < AVAILABILITY_LIMITS.flips) return flipped;
+  }
+}
+
+/** The same in transactions of its own, so that nobody else's decision waits for more than some of them. `wakes` of each go to `then`. */
+export async function flipDueNow(db: Db, then: (wakes: readonly Wake[]) => Promise<void> = async () => undefined): Promise<number> {
+  let flipped = 0;
+  while (await anyDue(db)) {
+    const { value, wakes } = await transact(db, { actor: 'SYSTEM' }, async (unit) => {
+      await lockRouting(unit.tx);
+      return flipSome(unit);
+    });
+    flipped += value;
+    await then(wakes);
+  }
+  return flipped;
+}
+
+async function anyDue(db: Db): Promise<boolean> {
+  const { due } = await db
+    .selectNoFrom(sql<boolean>`exists (select from app_user where availability_until <= clock_timestamp())`.as('due'))
+    .executeTakeFirstOrThrow();
+  return due;
+}
+
+/** Whoever is being edited just now is waited for. */
+async function flipSome(unit: Unit): Promise<number> {
   const { rows } = await sql<{ id: string }>`
-    select id from app_user where availability_until <= clock_timestamp() order by id limit ${limit} for no key update`.execute(unit.tx);
+    select id from app_user where availability_until <= clock_timestamp() order by id limit ${AVAILABILITY_LIMITS.flips} for no key update`.execute(unit.tx);
   if (rows.length > 0)
     await followPlan(
       unit,
       rows.map(({ id }) => id),
     );
   return rows.length;
-}
-
-/**
- * The same for who only reads: one look, and a transaction of its own where anybody is due. It wakes nothing: the workflow that decides again has a timer for
- * this very moment.
- */
-export async function flipDueNow(db: Db): Promise<void> {
-  const { due } = await db
-    .selectNoFrom(sql<boolean>`exists (select from app_user where availability_until <= clock_timestamp())`.as('due'))
-    .executeTakeFirstOrThrow();
-  if (due) await transact(db, { actor: 'SYSTEM' }, (unit) => flipDue(unit));
 }
 
 /**
@@ -154,7 +181,8 @@ export async function followPlan(unit: Unit, userIds: readonly string[], byHand?
     written.flatMap(({ user, state }) => (state === 'AVAILABLE' && user.availability === 'AWAY' ? [user.id] : [])),
   );
   for (const { user, state, until } of changes) {
-    if (byHand === undefined && state === user.availability) continue;
+    // Said once more by hand, it is no other.
+    if (state === user.availability && (byHand === undefined || (user.setAt !== null && until === at(user.until)))) continue;
     unit.record({
       kind: 'PEOPLE_CHANGED',
       userId: user.id,
@@ -177,7 +205,7 @@ interface PlanRow {
   readonly now: Date;
 }
 
-/** Absences that were over before the override and before now say nothing any more. */
+/** Absences that were over before the override and before now say nothing any more. Who was deactivated has no plan. */
 async function readPlans(tx: Tx, userIds: readonly string[]): Promise<readonly PlanRow[]> {
   const { rows } = await sql<PlanRow>`
     select u.id, u.time_zone as "timeZone", u.availability, u.availability_until as until, u.availability_set_at as "setAt", clock_timestamp() as now,
@@ -185,7 +213,7 @@ async function readPlans(tx: Tx, userIds: readonly string[]): Promise<readonly P
         from working_period p where p.user_id = u.id) as periods,
       (select coalesce(jsonb_agg(jsonb_build_object('from', extract(epoch from o.from_at) * 1000, 'to', extract(epoch from o.to_at) * 1000)), '[]')
         from out_of_office o where o.user_id = u.id and o.to_at > least(u.availability_set_at, clock_timestamp())) as absences
-    from app_user u where u.id = any(${[...userIds]}::uuid[])`.execute(tx);
+    from app_user u where u.id = any(${[...userIds]}::uuid[]) and u.deactivated_at is null`.execute(tx);
   return rows;
 }
 

@@ -12,6 +12,8 @@ const ROUTING = 3;
 const IMPORT = 4;
 const UPLOADS = 5;
 const TRANSCRIPTS = 6;
+const SUPER_ADMINS = 7;
+const SKILLS = 8;
 
 /** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
 export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
@@ -53,4 +55,14 @@ export async function lockUploads(tx: Tx, userId: string): Promise<void> {
 /** Transcripts are queued one after the other, so that they can be counted. Taken last: nothing else is locked after it. */
 export async function lockTranscripts(tx: Tx): Promise<void> {
   await sql`select pg_advisory_xact_lock(${TRANSCRIPTS}, 0)`.execute(tx);
+}
+
+/** One at a time takes a super admin their role, so that two do not remove one another at once. Taken before the user's row. */
+export async function lockSuperAdmins(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${SUPER_ADMINS}, 0)`.execute(tx);
+}
+
+/** Skills are named one after the other, so that each name is there once. Taken before the skill's row. */
+export async function lockSkillNames(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${SKILLS}, 0)`.execute(tx);
 }

@@ -32,7 +32,9 @@ export function nextPlannedChange(plan: Plan, at: number): number | null {
   const now = plannedState(plan, at);
   let from = at;
   for (;;) {
-    const next = nextEdge(plan, from);
+    // Nothing changes before an absence is over, however long it is.
+    const absence = plan.outOfOffice.find((one) => one.from <= from && from < one.to);
+    const next = absence === undefined ? nextEdge(plan, from) : absence.to;
     if (next === null) return null;
     if (plannedState(plan, next) !== now) return next;
     from = next;

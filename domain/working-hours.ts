@@ -6,6 +6,8 @@ export const AVAILABILITY_LIMITS = {
   periods: 70,
   /** Ranges out of office of one user that are not over. */
   outOfOffice: 100,
+  /** Days ahead at which such a range ends at the latest: further is a slip of the pen. */
+  outOfOfficeDays: 3_650,
   /** Users whose state is changed in one transaction when their moment has come. */
   flips: 500,
 } as const;

@@ -137,6 +137,24 @@ describe('the list of skills', () => {
     expect(bad).toMatchObject({ problems: [{ path: 'category' }, { path: 'name' }] });
   });
 
+  it('has each once, also where others are named anew while one is made: refused, never broken [ROUTE-11]', async () => {
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 10 }, async (_, index) => {
+        const { skillId } = await as((unit) => saveSkill(unit, { category: 'race', name: `before ${index}` }));
+        const [made, named] = await Promise.allSettled([
+          as((unit) => saveSkill(unit, { category: 'race', name: `wanted ${index}` })),
+          as((unit) => saveSkill(unit, { skillId, category: 'race', name: `Wanted ${index}` })),
+        ]);
+        return [made, named].flatMap((one) => (one.status === 'rejected' ? [one.reason as unknown] : []));
+      }),
+    );
+    for (const outcome of outcomes) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      expect(outcome.value).toHaveLength(1);
+      expect(outcome.value[0]).toBeInstanceOf(AlreadyExists);
+    }
+  });
+
   it('lets go of one that no channel asks for, from everybody who has it, and keeps the others [ROUTE-11]', async () => {
     const id = await skill('product', 'stools');
     const user = await able(id);

@@ -2,13 +2,14 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ruleAvailable } from '#commands/availability.ts';
 import { assign } from '#commands/owners.ts';
-import { updateUser } from '#commands/people.ts';
+import { deactivateUser, updateUser } from '#commands/people.ts';
 import { InvalidInput, NotFound } from '#commands/refusals.ts';
 import { decide, previewRouting } from '#commands/routing.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import {
   addOutOfOffice,
   clearAvailability,
+  flipDue,
   flipDueNow,
   removeOutOfOffice,
   setAvailability,
@@ -16,7 +17,9 @@ import {
   type PeriodInput,
 } from '#commands/user-availability.ts';
 import { openDatabase, type Db } from '#db/database.ts';
+import { lockRouting } from '#db/locks.ts';
 import { checkInvariants } from '#db/invariants.ts';
+import { AVAILABILITY_LIMITS } from '#domain/working-hours.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeTeam, makeUser } from '../support/fixtures.ts';
 import { eventually } from '../support/wait.ts';
@@ -134,6 +137,7 @@ describe('the state that is stored', () => {
     const range = (from: Date, to: Date) => run((unit) => addOutOfOffice(unit, { userId, from, to }));
     await expect(range(new Date(5), new Date(5))).rejects.toMatchObject({ problems: [{ path: 'to', message: 'must be later than from' }] });
     await expect(range(new Date(5), new Date(6))).rejects.toMatchObject({ problems: [{ path: 'to', message: 'is over already' }] });
+    await expect(range(new Date(), new Date('9999-12-31'))).rejects.toMatchObject({ problems: [{ path: 'to', message: 'must be at most 3650 days ahead' }] });
     expect(await db.selectFrom('working_period').selectAll().where('user_id', '=', userId).execute()).toEqual([]);
     for (let index = 0; index < 100; index += 1) await away(userId, 3600, 7200);
     await expect(away(userId, 3600, 7200)).rejects.toMatchObject({ problems: [{ path: 'from' }] });
@@ -166,6 +170,18 @@ describe('the state that is stored', () => {
   });
 });
 
+it('says by hand what holds already without an event, and follows nothing for who was deactivated [ROUTE-12]', async () => {
+  const userId = await makeUser(db);
+  for (let time = 0; time < 3; time += 1) await run((unit) => setAvailability(unit, { userId, availability: 'AWAY' }));
+  expect(await changesOf(userId)).toEqual(['AWAY']);
+  await run((unit) => clearAvailability(unit, { userId }));
+  await away(userId, 3600, 7200);
+  await run((unit) => deactivateUser(unit, { userId }));
+  expect((await rowOf(userId)).availability_until).toBeNull();
+  await run((unit) => setWorkingHours(unit, { userId, periods: everyDay('09:00', '17:00') }));
+  expect(await rowOf(userId)).toMatchObject({ availability: 'AVAILABLE', availability_until: null });
+});
+
 describe('the moment of a change', () => {
   it('brings the state up to date once, however many look at it at once [ROUTE-12]', async () => {
     const userId = await makeUser(db);
@@ -192,6 +208,46 @@ describe('the moment of a change', () => {
     expect(after.ownerId).toBe(back);
     const { owner_id: owner } = await db.selectFrom('ticket').select('owner_id').where('conversation_id', '=', first).executeTakeFirstOrThrow();
     expect(owner).toBe(leaving);
+  });
+
+  it('is seen of all whose moment has come, however many these are [ROUTE-12, ROUTE-5]', async () => {
+    const { rows } = await sql<{ id: string }>`
+      insert into app_user (email, name, seat, availability, availability_until)
+        select 'many' || n || '@users.example', 'Many ' || n, 'PAID', 'AVAILABLE', now() - interval '1 s' from generate_series(1, ${AVAILABILITY_LIMITS.flips + 1}::int) n returning id`.execute(
+      db,
+    );
+    const ids = rows.map(({ id }) => id);
+    await sql`insert into out_of_office (user_id, from_at, to_at) select id, now() - interval '1 s', now() + interval '1 h' from unnest(${ids}::uuid[]) as u (id)`.execute(
+      db,
+    );
+    const channel = await ruled(db, { users: ids });
+    const [conversationId = ''] = await arriving(db, channel, 1);
+    const { value } = await decide(db, { conversationId }, Math.random);
+    expect(value.ownerId).toBeNull();
+    expect(await db.selectFrom('app_user').select('id').where('id', 'in', ids).where('availability', '=', 'AVAILABLE').execute()).toEqual([]);
+  });
+
+  it('comes for somebody who is just being chosen: neither waits for the other for ever [ROUTE-15, ROUTE-12]', async () => {
+    const [chosen = '', due = ''] = [await makeUser(db), await makeUser(db)].toSorted();
+    await away(due, -60, 1);
+    await pastFor(due);
+    let other: Promise<number> | undefined;
+    // As a decision does it: those that are due, and then whoever was chosen.
+    await run(async (unit) => {
+      await lockRouting(unit.tx);
+      await flipDue(unit);
+      await away(chosen, 0.1, 2);
+      await pastFor(chosen);
+      other = flipDueNow(db);
+      await eventually(async () => {
+        const { rows } = await sql<{ n: number }>`
+          select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(db);
+        return rows[0]?.n === 1;
+      });
+      await sql`update app_user set last_assigned_at = now() where id = ${chosen}`.execute(unit.tx);
+    });
+    expect(await other).toBe(1);
+    expect(await rowOf(chosen)).toMatchObject({ availability: 'AWAY' });
   });
 
   it('is seen by the pick of a team, by a preview, and by what a visitor is told [ROUTE-3, ROUTE-14, CHAT-3]', async () => {

@@ -69,3 +69,20 @@ it('is certain until the moment it names: asked at any moment before, the answer
     { numRuns: 400 },
   );
 });
+
+it('an absence of a thousand years is one step: its end is the next change that is looked at [ROUTE-12]', () => {
+  let looked = 0;
+  const year = 365.25 * 86_400_000;
+  const periods = new Proxy([{ weekday: 1, from: 540, to: 1020 }], {
+    get: (target, name, receiver) => ((looked += 1), Reflect.get(target, name, receiver) as unknown),
+  });
+  const plan: Plan = {
+    calendar: { kind: 'HOURS', timeZone: 'UTC', periods, holidays: new Set() },
+    outOfOffice: [{ from: 0, to: 1_000 * year }],
+  };
+  const next = nextPlannedChange(plan, 5) ?? 0;
+  expect(next).toBeGreaterThanOrEqual(1_000 * year);
+  expect(plannedState(plan, next)).toBe('AVAILABLE');
+  // Of a thousand years of Mondays, those of the last week.
+  expect(looked).toBeLessThan(1_000);
+});

@@ -45,13 +45,14 @@ mutation('updateUser', {
   }),
   work: async (input, { unit }) => {
     const userId = input.userId.id;
+    // Its lock comes before that of the user.
+    if (input.role != null) await setRole(unit, { userId, role: input.role });
     await updateUser(unit, {
       userId,
       ...(input.email == null ? {} : { email: input.email }),
       ...(input.name == null ? {} : { name: input.name }),
       ...(input.timeZone == null ? {} : { timeZone: input.timeZone }),
     });
-    if (input.role != null) await setRole(unit, { userId, role: input.role });
     if (input.seat != null) await setSeat(unit, { userId, seat: input.seat });
     return { userId };
   },
