@@ -38,7 +38,9 @@ export interface Capacity {
  */
 export async function setCapacity(unit: Unit, { userId, ...limits }: { readonly userId: string } & Partial<Capacity>): Promise<void> {
   const problems = Object.entries(limits).flatMap(([path, most]) =>
-    most === null || (Number.isInteger(most) && most >= 0 && most <= MOST) ? [] : [{ path, message: `must be a whole number from 0 to ${MOST}` }],
+    most === null || (Number.isInteger(most) && most >= 0 && most <= MOST_CAPACITY)
+      ? []
+      : [{ path, message: `must be a whole number from 0 to ${MOST_CAPACITY}` }],
   );
   if (problems.length > 0) throw new InvalidInput(problems);
   const { tx } = unit;
@@ -61,8 +63,8 @@ export async function setCapacity(unit: Unit, { userId, ...limits }: { readonly 
   await noteFreed(unit, [user.id]);
 }
 
-/** More than anybody works on at once; it keeps a slip of the keyboard out. */
-const MOST = 100_000;
+/** Open tickets of one user that a limit may be at most. More than anybody works on at once; it keeps a slip of the keyboard out. */
+export const MOST_CAPACITY = 100_000;
 const LIMITED = ['total', 'voice', 'messaging', 'written'] as const;
 
 interface Held {

@@ -53,7 +53,7 @@ builder.node(RuleRef, {
     targets: t.field({
       type: [TargetRef],
       description:
-        'Whom it names, users first, each with whether they can get something now: who was deactivated or lost their seat or access is left out until that changes.',
+        'Whom it names, users first, each with whether they can get something now: who lost their seat or access is left out until they have it again, who was deactivated for good.',
       resolve: (rule, _args, { load }) => load.targetStatesOf.load(rule.id),
     }),
     skillRules: t.field({

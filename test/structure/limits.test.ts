@@ -4,6 +4,7 @@ import { AVAILABLE_MS } from '#api/doors/availability-cache.ts';
 import { VERIFY_MS } from '#api/doors/webhooks.ts';
 import { LIMITS as API_LIMITS, RATES } from '#api/limits.ts';
 import { PIECE_BYTES } from '#commands/blobs.ts';
+import { MOST_CAPACITY } from '#commands/capacity.ts';
 import { CHECK_EVERY_MINUTES, RENEWALS_FAILED } from '#commands/channel-health.ts';
 import { STATE_BYTES } from '#commands/channel-state.ts';
 import { TYPING_FRESH_SECONDS } from '#commands/contact-typing.ts';
@@ -24,6 +25,7 @@ import { CHATFLOW_LIMITS, GIVE_UP_MINUTES } from '#domain/chatflow.ts';
 import { MAX_FILE_NAME_BYTES } from '#domain/file-names.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { ACTIVE_SECONDS, EXPLAINED } from '#domain/routing.ts';
+import { SKILL_LIMITS } from '#domain/skills.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import { AVAILABILITY_LIMITS } from '#domain/working-hours.ts';
 import { tableRows } from './markdown.ts';
@@ -52,6 +54,8 @@ const constants = new Map<string, number>([
   ['commands.HISTORY_PAGE', HISTORY_PAGE],
   ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
   ...named('domain.AVAILABILITY_LIMITS', AVAILABILITY_LIMITS),
+  ...named('domain.SKILL_LIMITS', SKILL_LIMITS),
+  ['commands.MOST_CAPACITY', MOST_CAPACITY],
   ['commands.HISTORY_AFTER_HOURS', HISTORY_AFTER_HOURS],
   ['commands.CHATFLOWS_PER_CHANNEL', CHATFLOWS_PER_CHANNEL],
   ['domain.GIVE_UP_MINUTES', GIVE_UP_MINUTES],

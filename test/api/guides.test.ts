@@ -1,0 +1,122 @@
+import { isInterfaceType, parse, validate } from 'graphql';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { schema } from '#api/schema/index.ts';
+import { setCapacity } from '#commands/capacity.ts';
+import { assign } from '#commands/owners.ts';
+import { setAccessList } from '#commands/places.ts';
+import { setRoutingRule, type RuleInput } from '#commands/routing-rules.ts';
+import { saveSkill, setUserSkills } from '#commands/skills.ts';
+import { transact, type Unit } from '#commands/unit.ts';
+import { setAvailability } from '#commands/user-availability.ts';
+import { plainPlugin } from '../support/fixtures.ts';
+import { arriving, load, ruled } from '../commands/routing-support.ts';
+import { tableRows } from '../structure/markdown.ts';
+import { read } from '../structure/source.ts';
+import { globalId, openWorld, type Json, type Person, type World } from './support.ts';
+
+const ROUTING = 'docs/guides/routing.md';
+const GUIDES = [ROUTING, 'docs/guides/availability.md'];
+const operations = (path: string) => [...read(path).matchAll(/^```graphql\n([\s\S]*?)^```/gm)].map(([, text = '']) => text);
+
+let world: World;
+let admin: Person;
+beforeAll(async () => {
+  world = await openWorld();
+  admin = await world.user({ role: 'ADMIN' });
+});
+afterAll(() => world?.close());
+
+/** The ids a guide leaves to its reader, by the field they are given in. */
+async function ids(): Promise<Readonly<Record<string, string>>> {
+  const channel = await ruled(world.db, { users: [admin.id] });
+  const [conversationId = ''] = await arriving(world.db, channel, 1);
+  const ticket = await world.db.selectFrom('ticket').select(['id', 'pipeline_id']).where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
+  return {
+    channelId: globalId('Channel', channel.id),
+    ticketId: globalId('Ticket', ticket.id),
+    pipelineId: globalId('Pipeline', ticket.pipeline_id),
+    userId: admin.gid,
+  };
+}
+
+describe.each(GUIDES)('%s', (guide) => {
+  it('has operations that fit the schema and do what they are for, done one after the other as they stand [API-1]', async () => {
+    const given = await ids();
+    const refusals = new Set(possibleTypes('Refusal'));
+    expect(operations(guide)).not.toEqual([]);
+    for (const text of operations(guide)) {
+      const filled = text.replaceAll(/(\w+): "…"/g, (_, field: string) => {
+        if (given[field] === undefined) throw new Error(`no ${field} to fill in`);
+        return `${field}: ${JSON.stringify(given[field])}`;
+      });
+      expect(validate(schema, parse(filled)).map(({ message }) => message)).toEqual([]);
+      const answer = await admin.ask(filled);
+      const types = Object.values(answer).map((one) => one['__typename']);
+      expect(types, text).not.toEqual([]);
+      for (const type of types) {
+        expect(type, text).toBeTypeOf('string');
+        expect([...refusals], text).not.toContain(type);
+      }
+    }
+  });
+});
+
+/** As the guide's table has it: numbers and what is missing, in words. */
+function numbers(candidate: Json): string {
+  const { outcome, open, limits, missingSkills } = candidate as unknown as Told;
+  if (outcome !== 'LEFT_OUT') return `${open} open`;
+  return [...limits.map((one) => `${one.of} ${one.open} of ${one.limit}`), ...missingSkills.map((one) => `without ${one.category} ${one.name}`)].join(', ');
+}
+
+interface Told {
+  readonly outcome: string;
+  readonly open: number | null;
+  readonly limits: readonly { readonly of: string; readonly open: number; readonly limit: number }[];
+  readonly missingSkills: readonly { readonly category: string; readonly name: string }[];
+}
+
+it('shows in the guide what an admin reads: each candidate, and why they would not get it [ROUTE-14]', async () => {
+  const names = ['Ada', 'Ben', 'Cleo', 'Dan', 'Eve', 'Finn', 'Gus', 'Hana'] as const;
+  const people = new Map<string, string>();
+  for (const name of names) people.set(name, (await world.user({ name })).id);
+  const id = (name: (typeof names)[number]): string => people.get(name) ?? '';
+  const run = <T>(work: (unit: Unit) => Promise<T>) => transact(world.db, { actor: 'SYSTEM' }, work);
+
+  const channel = await ruled(world.db, { kind: 'NOBODY' }, { place: 'INBOX', createTickets: true });
+  const { id: placeId } = await world.db.insertInto('place').values({ kind: 'INBOX', name: 'French' }).returning('id').executeTakeFirstOrThrow();
+  await world.db.updateTable('channel').set({ place_id: placeId, default_properties: '{"language": "fr"}' }).where('id', '=', channel.id).execute();
+  const { value: skill } = await run((unit) => saveSkill(unit, { category: 'language', name: 'french' }));
+  for (const name of names) if (name !== 'Cleo') await run((unit) => setUserSkills(unit, { userId: id(name), skillIds: [skill.skillId] }));
+  const rule: RuleInput = {
+    kind: 'SPECIFIC',
+    method: 'LEAST_BUSY',
+    userIds: [...people.values()],
+    skillRules: [{ conditions: [{ property: 'properties.language', operator: 'IS', values: ['fr'] }], skillIds: [skill.skillId], otherwise: 'WAIT' }],
+  };
+  await run((unit) => setAccessList(unit, { placeId, access: { userIds: [...people.values()], teamIds: [] } }));
+  await run((unit) => setRoutingRule(unit, { plugins: [plainPlugin] }, { channelId: channel.id, rule }));
+
+  await load(world.db, id('Ada'), 1);
+  await load(world.db, id('Ben'), 2);
+  await run((unit) => setCapacity(unit, { userId: id('Dan'), total: 2 }));
+  for (const conversationId of await arriving(world.db, await ruled(world.db, { kind: 'NOBODY' }), 2)) {
+    await run((unit) => assign(unit, { conversationId }, { userId: id('Dan') }));
+  }
+  await run((unit) => setAvailability(unit, { userId: id('Eve'), availability: 'AWAY' }));
+  const withoutFinn = [...people.values()].filter((one) => one !== id('Finn'));
+  await run((unit) => setAccessList(unit, { placeId, access: { userIds: withoutFinn, teamIds: [] } }));
+  await world.db.updateTable('app_user').set({ seat: 'NONE' }).where('id', '=', id('Gus')).execute();
+  await world.db.updateTable('app_user').set({ deactivated_at: new Date() }).where('id', '=', id('Hana')).execute();
+
+  const query = operations(ROUTING).find((text) => text.includes('previewRouting')) ?? '';
+  const { previewRouting } = await admin.ask(query.replace('"…"', JSON.stringify(globalId('Channel', channel.id))));
+  const candidates = previewRouting?.['candidates'] as unknown as readonly Json[];
+  const rows = candidates.map((one) => [one['user']?.['name'], one['outcome'], one['reason'] ?? '', numbers(one)]);
+  expect(tableRows(ROUTING).flatMap((row) => (row.length === 5 ? [row.slice(0, 4)] : []))).toEqual(rows);
+});
+
+function possibleTypes(name: string): readonly string[] {
+  const type = schema.getType(name);
+  if (!isInterfaceType(type)) throw new Error(`${name} is no interface`);
+  return schema.getPossibleTypes(type).map((one) => one.name);
+}
