@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { NotFound } from '#commands/refusals.ts';
-import { decide } from '#commands/routing.ts';
+import { decide, type Decided } from '#commands/routing.ts';
 import { readCauses, readRetryState, readWaiting, removeCauses, renewCauses, type WaitingOne, type WaitingPool } from '#commands/routing-retry.ts';
 import { transact } from '#commands/unit.ts';
 import { flipDueNow } from '#commands/user-availability.ts';
@@ -85,21 +85,26 @@ export async function retryWaiting(engine: Retrier, stopped: () => boolean = () 
       // Whatever came of it, it is not tried twice by one call.
       passed.push(one.id);
       if (outcome === 'ASSIGNED') assigned += 1;
-      if (outcome !== 'NOBODY_FREE') continue;
+      if (typeof outcome === 'string') continue;
       nobodyFree += 1;
-      pools = pools.filter((pool) => !isSame(pool, one));
+      // For whom it waits may have changed since it was left: then it says nothing about the others.
+      const { waitsFor } = outcome;
+      if (waitsFor?.ruleId === one.ruleId && waitsFor.pool === one.pool) pools = pools.filter((pool) => !isSame(pool, one));
     }
   }
   await removeCauses(engine.db, causes.ids);
   return { assigned, nobodyFree, more: false };
 }
 
-async function decideAgain(engine: Retrier, { ref, id }: WaitingOne): Promise<'ASSIGNED' | 'NOBODY_FREE' | 'NOT_DECIDED'> {
+/** It stays with nobody, and waits for these, by what is so now. */
+type NobodyFree = Required<Pick<Decided, 'waitsFor'>>;
+
+async function decideAgain(engine: Retrier, { ref, id }: WaitingOne): Promise<'ASSIGNED' | 'NOT_DECIDED' | NobodyFree> {
   try {
     const { value, wakes } = await decide(engine.db, ref, Math.random, engine.plugins, 'WAITING');
     await wake(engine, wakes.filter(isAnothers));
     if (!value.decided) return 'NOT_DECIDED';
-    return value.ownerId === null ? 'NOBODY_FREE' : 'ASSIGNED';
+    return value.ownerId === null ? { waitsFor: value.waitsFor ?? null } : 'ASSIGNED';
   } catch (error) {
     if (error instanceof NotFound) return 'NOT_DECIDED';
     if (isAway(error)) throw error;

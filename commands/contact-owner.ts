@@ -4,6 +4,7 @@ import type { Db, Tx } from '#db/database.ts';
 import type { Candidate } from '#domain/routing.ts';
 import { readLimits, type Grouped } from './capacity.ts';
 import { NotAssignable, NotFound } from './refusals.ts';
+import { noteChannels } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 
 /** Whose owner is asked for: that of a conversation's contact, as far as it recognises them, or of a contact that is taken as recognised. */
@@ -61,6 +62,8 @@ export async function setContactOwner(unit: Unit, { contactId, ownerId }: { read
   }
   await tx.updateTable('contact').set({ owner_id: ownerId }).where('id', '=', contactId).execute();
   unit.record({ kind: 'CONTACT_CHANGED', userId: ownerId, why: 'OWNER', data: { contactId, from: contact.owner_id, to: ownerId } });
+  // What waited for one owner may be had by another (ROUTE-13).
+  await noteChannels(unit, { contactId });
 }
 
 async function contactOf(db: Db | Tx, conversationId: string): Promise<string | null> {

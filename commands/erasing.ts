@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { dropUnusedBlobs } from './blobs.ts';
 import { NotFound } from './refusals.ts';
+import { noteFreed } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
 
 /** What erasing a contact removes, by number: told before, and counted as it is done. */
@@ -175,15 +176,30 @@ async function closeShells(unit: Unit, own: readonly OwnConversation[]): Promise
   const open = own.filter((one) => one.status === 'OPEN');
   if (open.length === 0) return;
   const ids = open.map((one) => one.id);
-  await sql`update conversation set status = 'CLOSED', closed_at = now(), route_pending_since = null, version = version + 1 where id = any(${ids}::uuid[])`.execute(
+  const closed = await sql<{ owner_id: string | null }>`
+    update conversation set status = 'CLOSED', closed_at = now(), route_pending_since = null, version = version + 1 where id = any(${ids}::uuid[]) returning owner_id`.execute(
     tx,
   );
-  const { rows } = await sql<{ id: string; number: number; conversation_id: string; before: string; after: string; key: string; plugin: string }>`
+  const { rows } = await sql<{
+    id: string;
+    number: number;
+    owner_id: string | null;
+    conversation_id: string;
+    before: string;
+    after: string;
+    key: string;
+    plugin: string;
+  }>`
     update ticket t set status_id = s.id, closed_at = now(), route_pending_since = null, version = t.version + 1
     from conversation c join channel h on h.id = c.channel_id, lateral (
       select s.id from ticket_status s where s.pipeline_id = (select o.pipeline_id from ticket o where o.conversation_id = c.id) and s.category = 'CLOSED' order by s.position limit 1) s
     where t.conversation_id = c.id and c.id = any(${ids}::uuid[]) and t.closed_at is null
-    returning t.id, t.number, t.conversation_id, old.status_id as before, new.status_id as after, h.key, h.plugin`.execute(tx);
+    returning t.id, t.number, t.owner_id, t.conversation_id, old.status_id as before, new.status_id as after, h.key, h.plugin`.execute(tx);
+  // Whoever had one of them has room for something else (ROUTE-13).
+  await noteFreed(
+    unit,
+    [...closed.rows, ...rows].flatMap(({ owner_id: owner }) => (owner === null ? [] : [owner])),
+  );
   const tickets = new Map(rows.map((row) => [row.conversation_id, row]));
   for (const one of open) {
     const ticket = tickets.get(one.id);

@@ -17,19 +17,28 @@ import { flipDue } from './user-availability.ts';
 /** To whom: a user, one of a team's primary members, or nobody. */
 export type AssignTo = { readonly userId: string } | { readonly teamId: string } | null;
 
+/** Who has it, as somebody believes; null: nobody. Left out: whoever has it. */
+export interface Expected {
+  readonly ownerId?: string | null;
+  /** Of two teams without anybody eligible at once only this tells that one was first. */
+  readonly teamId?: string | null;
+}
+
 export interface Assigned {
   readonly ownerId: string | null;
   readonly teamId: string | null;
 }
 
 /**
- * Changes the owner by hand (ROUTE-2, ROUTE-3). With `expectedOwnerId` it is a compare-and-set: of two at once one wins, the other gets
+ * Changes the owner by hand (ROUTE-2, ROUTE-3). With `expected` it is a compare-and-set: of two at once one wins, the other gets
  * `ChangedMeanwhile`. A team gives it to its least busy eligible primary member; with none it waits with the team. `plugins` say of which routing group
  * its channel is: without them a team's member is held to the limit of all alone. Throws `NotFound`, `NotAssignable`.
  */
-export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expectedOwnerId?: string | null, plugins: readonly Plugin[] = []): Promise<Assigned> {
+export async function assign(unit: Unit, ref: SubjectRef, to: AssignTo, expected: Expected = {}, plugins: readonly Plugin[] = []): Promise<Assigned> {
   const subject = await lockSubject(unit.tx, ref);
-  if (expectedOwnerId !== undefined && expectedOwnerId !== subject.ownerId) {
+  const changed =
+    (expected.ownerId !== undefined && expected.ownerId !== subject.ownerId) || (expected.teamId !== undefined && expected.teamId !== subject.teamId);
+  if (changed) {
     throw new ChangedMeanwhile(subject.ticketId === null ? 'conversation' : 'ticket', subject.ownerId);
   }
   if (to === null) return changeOwner(unit, subject, { ownerId: null, teamId: null }, 'BY_HAND');

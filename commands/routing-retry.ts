@@ -18,9 +18,21 @@ export async function noteFreed(unit: Unit, userIds: readonly string[]): Promise
   await note(unit, sql`(user_id) select u.id from unnest(${[...new Set(userIds)]}::uuid[]) as u (id) where exists (select from channel h where ${retries()})`);
 }
 
-/** Says that what waits on these channels may find somebody now: they decide again from now on, their rule is another, or others have access. */
-export async function noteChannels(unit: Unit, of: { readonly channelId: string } | { readonly placeId: string }): Promise<void> {
-  const which = 'channelId' in of ? sql`h.id = ${of.channelId}` : sql`h.place_id = ${of.placeId}`;
+/**
+ * Says that what waits on these channels may find somebody now: they decide again from now on, their rule is another, others have access, or something that
+ * waited was closed and is open again. Of a contact: the channels on which something of theirs waits, for their owner is another.
+ */
+export async function noteChannels(
+  unit: Unit,
+  of: { readonly channelId: string } | { readonly placeId: string } | { readonly contactId: string },
+): Promise<void> {
+  const which =
+    'channelId' in of
+      ? sql`h.id = ${of.channelId}`
+      : 'placeId' in of
+        ? sql`h.place_id = ${of.placeId}`
+        : sql`h.id in (select c.channel_id from conversation c left join ticket t on t.id = c.ticket_id
+            where c.contact_id = ${of.contactId} and coalesce(t.nobody_free_since, c.nobody_free_since) is not null)`;
   await note(unit, sql`(channel_id) select h.id from channel h where ${which} and ${retries()}`);
 }
 
@@ -33,17 +45,18 @@ async function note(unit: Unit, rows: RawBuilder<unknown>): Promise<void> {
 
 /**
  * Keeps that it waits, after a decision that found nobody free; a change of owner ends it. If it waited before, it goes on waiting since then. Who became free while the
- * decision was made has seen nothing wait: so the look is asked for here.
+ * decision was made has seen nothing wait: so the look is asked for here. Returns for whom it waits (`waitsFor`).
  */
-export async function noteNobodyFree(unit: Unit, subject: Subject, explanation: Explanation): Promise<void> {
+export async function noteNobodyFree(unit: Unit, subject: Subject, explanation: Explanation): Promise<string | null> {
   const pool = waitsFor(explanation);
-  if (pool === null) return;
+  if (pool === null) return null;
   const since = subject.nobodyFreeSince ?? new Date(explanation.decidedAt);
   const [table, id] = subject.ticketId === null ? ['conversation', subject.conversationId] : ['ticket', subject.ticketId];
   const { rows } = await sql<{ wakes: boolean }>`
     update ${sql.table(table)} set nobody_free_since = ${since}, nobody_free_pool = ${pool} where id = ${id}
     returning exists (select from routing_retry_cause) as wakes`.execute(unit.tx);
   if (subject.nobodyFreeSince === null && rows[0]?.wakes === true) unit.wake({ kind: 'routing-retry' });
+  return pool;
 }
 
 /** What a look at everybody's availability and at what waits comes to. */
@@ -63,10 +76,11 @@ export interface RetryState {
 /** One read for the workflow that waits for all this. */
 export async function readRetryState(db: Db): Promise<RetryState> {
   const { rows } = await sql<RetryState>`
-    with waiting as (${waiting()}), cause as (select user_id, channel_id from routing_retry_cause limit ${CAUSES_AT_ONCE}),
+    with waiting as (${waiting()}), noted as (select user_id, channel_id from routing_retry_cause limit ${CAUSES_AT_ONCE}),
+      cause as (select distinct user_id, channel_id from noted),
       pool as (select w.channel_id, w.rule_id, w.pool, count(*) as n from waiting w group by 1, 2, 3)
     select (select count(*) from app_user where availability_until <= clock_timestamp()) as due,
-      (select count(*) from cause) as causes,
+      (select count(*) from noted) as causes,
       (select coalesce(sum(p.n), 0) from pool p where ${concerned()}) as concerned,
       (select coalesce(sum(p.n), 0) from pool p) as waiting,
       (select min(availability_until) from app_user where availability_until > clock_timestamp()) as next`.execute(db);
@@ -98,7 +112,7 @@ export async function readCauses(tx: Tx): Promise<Causes> {
   if (ids.length === 0) return { ids, pools: [] };
   await lockRouting(tx);
   const { rows: pools } = await sql<WaitingPool>`
-    with waiting as (${waiting()}), cause as (select user_id, channel_id from routing_retry_cause where id = any(${ids}::bigint[])),
+    with waiting as (${waiting()}), cause as (select distinct user_id, channel_id from routing_retry_cause where id = any(${ids}::bigint[])),
       pool as (select distinct w.channel_id, w.rule_id, w.pool from waiting w)
     select p.channel_id as "channelId", p.rule_id as "ruleId", p.pool from pool p where ${concerned()}`.execute(tx);
   return { ids, pools };

@@ -22,6 +22,8 @@ export interface Decided {
   /** False: there was nothing to decide any more. */
   readonly decided: boolean;
   readonly ownerId: string | null;
+  /** Of which rule's people it waits for whom now, by what the decision saw; null: for nobody (ROUTE-13). */
+  readonly waitsFor?: { readonly ruleId: string; readonly pool: string } | null;
 }
 
 /**
@@ -69,11 +71,12 @@ export async function decide(
       ...(again ? { data: { again } } : {}),
     });
     await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
-    if (isOffline(rule, pool.candidates, decision)) await mailOfflineOwner(unit, subject, decision.ownerId);
-    await noteNobodyFree(unit, subject, decision.explanation);
+    const offline = offlineOwner(rule, pool.candidates, decision);
+    if (offline !== undefined) await mailOfflineOwner(unit, subject, offline);
+    const waitingPool = await noteNobodyFree(unit, subject, decision.explanation);
     if (decision.ownerId === null && subject.ticketId !== null && !again) await notifyUnassigned(unit, subject);
     wakeTicket(unit, subject);
-    return { decided: true, ownerId: decision.ownerId };
+    return { decided: true, ownerId: decision.ownerId, waitsFor: rule.id === null || waitingPool === null ? null : { ruleId: rule.id, pool: waitingPool } };
   });
 }
 
@@ -181,7 +184,7 @@ async function readCandidates(db: Db | Tx, plugins: readonly Plugin[], rule: Sto
 
 const NOBODY: Pool = { candidates: [], further: { eligible: 0, leftOut: {} } };
 
-/** By this rule somebody gets it who is not there: they are told by mail (ROUTE-10). */
-function isOffline(rule: Rule, candidates: readonly Candidate[], decision: Decision): decision is Decision & { readonly ownerId: string } {
-  return rule.kind === 'CONTACT_OWNER' && candidates.some(({ userId, available }) => userId === decision.ownerId && !available);
+/** Who gets it by this rule and is not there: they are told by mail (ROUTE-10). */
+function offlineOwner(rule: Rule, candidates: readonly Candidate[], { ownerId }: Decision): Candidate | undefined {
+  return rule.kind === 'CONTACT_OWNER' ? candidates.find(({ userId, available }) => userId === ownerId && !available) : undefined;
 }

@@ -10,7 +10,7 @@ import { endRuns } from './chatflow-ends.ts';
 import { holdContactOf } from './contacts.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
-import { noteFreed } from './routing-retry.ts';
+import { noteChannels, noteFreed } from './routing-retry.ts';
 import { helpDeskId, lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
 import { transcriptOnClose } from './transcripts.ts';
 import type { Unit } from './unit.ts';
@@ -180,6 +180,7 @@ async function moveToStatus(unit: Unit, subject: Subject, status: StatusRow, why
     .execute();
   unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { from: subject.statusId, to: status.id, category: status.category } });
   if (closed && subject.open && subject.ownerId !== null) await noteFreed(unit, [subject.ownerId]);
+  if (!closed && !subject.open) await noteWaitsAgain(unit, subject);
   wakeTicket(unit, subject);
   if (subject.conversationId !== null && subject.conversationOpen === closed) await setConversationOpen(unit, subject, !closed, why, plugins);
 }
@@ -199,11 +200,17 @@ async function setConversationOpen(unit: Unit, subject: Subject, open: boolean, 
   if (subject.ticketId === null) {
     unit.record({ kind: 'STATUS_CHANGED', ...subjectIds(subject), why, data: { category: open ? 'OPEN' : 'CLOSED' } });
     if (!open && subject.ownerId !== null) await noteFreed(unit, [subject.ownerId]);
+    if (open) await noteWaitsAgain(unit, subject);
   }
   if (open) return;
   if (subject.conversationId !== null) await endRuns(unit, [subject.conversationId], 'ENDED', 'CLOSED');
   await onClose(unit, subject, plugins);
   await transcriptOnClose(unit, plugins, subject);
+}
+
+/** Who became free while it was closed was not asked about it (ROUTE-13). */
+async function noteWaitsAgain(unit: Unit, { nobodyFreeSince, channelId }: Subject): Promise<void> {
+  if (nobodyFreeSince !== null && channelId !== null) await noteChannels(unit, { channelId });
 }
 
 async function resolveStatus(tx: Tx, pipelineId: string | null, statusId: string | null): Promise<StatusRow> {

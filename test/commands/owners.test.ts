@@ -40,7 +40,7 @@ it('leaves it unassigned by the rule nobody, explains it, and tells those with a
   const watcher = await makeUser(db);
   const { conversationId, ticketId } = await arrived();
   const { value } = await decide(db, { conversationId }, Math.random);
-  expect(value).toEqual({ decided: true, ownerId: null });
+  expect(value).toMatchObject({ decided: true, ownerId: null });
   const [decision] = await db.selectFrom('routing_decision').selectAll().where('ticket_id', '=', ticketId).execute();
   expect(decision?.explanation).toMatchObject({ rule: 'NOBODY', outcome: 'RULE_IS_NOBODY' });
   const told = await db.selectFrom('notification').select('kind').where('ticket_id', '=', ticketId).where('user_id', '=', watcher).execute();
@@ -99,11 +99,23 @@ it('does not give it to who only comments [ROUTE-2]', async () => {
 it('lets one of two win who assign at once; the other gets a conflict [ROUTE-2]', async () => {
   const [one, two] = await Promise.all([makeUser(db), makeUser(db)]);
   const { conversationId } = await arrived();
-  const results = await Promise.allSettled([one, two].map((user) => as(user, (unit) => assign(unit, { conversationId }, { userId: user }, null))));
+  const results = await Promise.allSettled([one, two].map((user) => as(user, (unit) => assign(unit, { conversationId }, { userId: user }, { ownerId: null }))));
   expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
   const lost = results.find((result) => result.status === 'rejected');
   expect(lost?.reason).toBeInstanceOf(ChangedMeanwhile);
   expect((lost?.reason as ChangedMeanwhile).ownerId).toBe((await holder(conversationId)).owner_id);
+});
+
+it('lets one of two win who give one to two teams at once, also where nobody of either can have it [ROUTE-3]', async () => {
+  const boss = await makeUser(db);
+  const { conversationId } = await arrived();
+  const teams = [await makeTeam(db, {}), await makeTeam(db, {})];
+  const results = await Promise.allSettled(
+    teams.map((teamId) => as(boss, (unit) => assign(unit, { conversationId }, { teamId }, { ownerId: null, teamId: null }))),
+  );
+  expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+  for (const one of results) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(ChangedMeanwhile);
+  expect((await holder(conversationId)).team_id).toBe(teams[results.findIndex(({ status }) => status === 'fulfilled')]);
 });
 
 it('gives a team’s ticket to its least busy eligible primary member, or leaves it with the team [ROUTE-3]', async () => {

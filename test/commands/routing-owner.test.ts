@@ -115,6 +115,10 @@ describe("the rule contact's owner", () => {
     const live = await byOwner({ defaultUser: standIn });
     const { chosen, explanation } = await wrote(BY_MAIL, {}, live);
     expect([chosen, explanation.decidedBy]).toEqual([standIn, 'DEFAULT_USER']);
+    // Told why it is theirs: nobody says the contact were.
+    const [mail] = await mailsTo(standIn);
+    expect(mail?.text).toContain("you are the channel's default user");
+    expect(`${mail?.subject} ${mail?.text}`).not.toMatch(/contact of yours|the contact's owner\./);
   });
 
   it('counts an owner without access to the place as none [ROUTE-10, ROUTE-4]', async () => {

@@ -2,6 +2,8 @@ import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { retryWaiting } from '#activities/routing-retry.ts';
 import { setCapacity } from '#commands/capacity.ts';
+import { setContactOwner } from '#commands/contact-owner.ts';
+import { eraseContact } from '#commands/erasing.ts';
 import { setChannelEnabled, updateChannel } from '#commands/channels.ts';
 import { findStuck } from '#commands/guardian.ts';
 import { assign } from '#commands/owners.ts';
@@ -11,14 +13,14 @@ import { removeExpired } from '#commands/retention.ts';
 import { decide } from '#commands/routing.ts';
 import { readRetryState } from '#commands/routing-retry.ts';
 import { setRoutingRule } from '#commands/routing-rules.ts';
-import { setUserSkills } from '#commands/skills.ts';
+import { saveSkill, setUserSkills } from '#commands/skills.ts';
 import { close, makeTicket, reopen } from '#commands/tickets.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import { addOutOfOffice, clearAvailability, flipDueNow, setAvailability } from '#commands/user-availability.ts';
 import { openDatabase, type Db } from '#db/database.ts';
 import { checkInvariants } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
-import { makeTeam, makeUser, plainPlugin, testKeys, type MadeChannel } from '../support/fixtures.ts';
+import { inbound, makeTeam, makeUser, plainPlugin, take, testKeys, type MadeChannel } from '../support/fixtures.ts';
 import { eventually } from '../support/wait.ts';
 import { arriving, decisions, ruled, type TestRule } from './routing-support.ts';
 
@@ -65,6 +67,10 @@ async function ownersOf(ids: readonly string[]): Promise<(string | null)[]> {
   );
   const owners = new Map(rows.map(({ id, owner }) => [id, owner]));
   return ids.map((id) => owners.get(id) ?? null);
+}
+async function contactOf(conversationId: string): Promise<string> {
+  const row = await db.selectFrom('conversation').select('contact_id').where('id', '=', conversationId).executeTakeFirstOrThrow();
+  return row.contact_id ?? '';
 }
 const causes = async () =>
   (await db.selectFrom('routing_retry_cause').select(['user_id', 'channel_id']).orderBy('id').execute()).map((one) => one.user_id ?? one.channel_id);
@@ -254,6 +260,12 @@ describe('somebody becomes free', () => {
         (unit) =>
           assign(unit, { conversationId: owned }, null),
     ],
+    'by the erasure of whom something of theirs was about': [
+      ({ userId }) => run((unit) => setCapacity(unit, { userId, total: 1 })),
+      ({ owned }) =>
+        async (unit) =>
+          eraseContact(unit, { contactId: await contactOf(owned) }),
+    ],
     'by another rule of the channel': [
       async ({ channel }) =>
         db
@@ -283,7 +295,10 @@ describe('somebody becomes free', () => {
     const userId = await makeUser(db);
     const teamId = await makeTeam(db, {});
     const channel = await retrying({ users: [userId] });
-    const [owned = ''] = await arriving(db, await ruled(db, { kind: 'NOBODY' }), 1);
+    // Of another contact than what waits.
+    const elsewhere = await ruled(db, { kind: 'NOBODY' });
+    await take(db, elsewhere, [inbound(`${userId}@out.example`)]);
+    const { id: owned } = await db.selectFrom('conversation').select('id').where('channel_id', '=', elsewhere.id).executeTakeFirstOrThrow();
     await run((unit) => assign(unit, { conversationId: owned }, { userId }));
     const scene = { userId, channel, teamId, owned };
     await before(scene);
@@ -324,6 +339,65 @@ describe('somebody becomes free', () => {
   });
 });
 
+describe('what waited, and waits no more for the same', () => {
+  const withOwner = async (conversationId: string, ownerId: string | null) =>
+    run(async (unit) => setContactOwner(unit, { contactId: await contactOf(conversationId), ownerId }));
+
+  it('the owner whom its contact has now, not the one whom it had [ROUTE-10, ROUTE-13]', async () => {
+    const [first, second] = [await makeUser(db, { seat: 'NONE' }), await makeUser(db, { seat: 'NONE' })];
+    const channel = await retrying({ kind: 'CONTACT_OWNER' });
+    const [conversationId = '', other = ''] = await arriving(db, channel, 2);
+    await withOwner(conversationId, first);
+    await withOwner(other, first);
+    for (const id of [conversationId, other]) expect((await decide(db, { conversationId: id }, Math.random, [plainPlugin])).value.ownerId).toBeNull();
+    await db.deleteFrom('routing_retry_cause').execute();
+    // Asked at once, for the new one may be free; and if not, whoever frees them finds it.
+    await withOwner(conversationId, second);
+    expect(await retry()).toMatchObject({ assigned: 0 });
+    await run((unit) => setSeat(unit, { userId: second, seat: 'PAID' }));
+    expect(await retry()).toMatchObject({ assigned: 1 });
+    const third = await makeUser(db);
+    await withOwner(other, third);
+    expect(await retry()).toMatchObject({ assigned: 1 });
+    expect(await ownersOf([conversationId, other])).toEqual([second, third]);
+  });
+
+  it('does not speak for the others, where the rule is another since [ROUTE-13]', async () => {
+    const [away, owner] = [await makeUser(db, { availability: 'AWAY' }), await makeUser(db)];
+    const channel = await retrying({ users: [away] });
+    const ids = await left(channel, 2);
+    await db.deleteFrom('routing_retry_cause').execute();
+    await withOwner(ids[0] ?? '', null);
+    await withOwner(ids[1] ?? '', owner);
+    await run((unit) => setRoutingRule(unit, { plugins: [plainPlugin] }, { channelId: channel.id, rule: { kind: 'CONTACT_OWNER' } }));
+    // The contact of the first has no owner: that says nothing about the second's.
+    expect(await retry()).toEqual({ assigned: 1, nobodyFree: 1, more: false });
+    expect(await ownersOf(ids)).toEqual([null, owner]);
+  });
+
+  it('does not speak for the others, where it asks for a skill since [ROUTE-11, ROUTE-13]', async () => {
+    const userId = await makeUser(db, { availability: 'AWAY' });
+    const { skillId } = await run((unit) => saveSkill(unit, { category: 'urgent', name: crypto.randomUUID() }));
+    const channel = await retrying({ users: [userId] });
+    const conditions = [{ property: 'priority', operator: 'IS' as const, values: ['URGENT'] }];
+    await run((unit) =>
+      setRoutingRule(
+        unit,
+        { plugins: [plainPlugin] },
+        {
+          channelId: channel.id,
+          rule: { kind: 'SPECIFIC', method: 'LEAST_BUSY', userIds: [userId], skillRules: [{ conditions, skillIds: [skillId], otherwise: 'WAIT' }] },
+        },
+      ),
+    );
+    const ids = await left(channel, 3);
+    await sql`update ticket set priority = 'URGENT' where conversation_id = ${ids[0]}`.execute(db);
+    await run((unit) => setAvailability(unit, { userId, availability: 'AVAILABLE' }));
+    expect(await retry()).toEqual({ assigned: 2, nobodyFree: 1, more: false });
+    expect(await ownersOf(ids)).toEqual([null, userId, userId]);
+  });
+});
+
 describe('what is not decided again', () => {
   it('where no channel does so nothing is noted, and nobody is woken [ROUTE-13]', async () => {
     const userId = await makeUser(db, { availability: 'AWAY' });
@@ -351,10 +425,9 @@ describe('what is not decided again', () => {
     await run((unit) => setAvailability(unit, { userId, availability: 'AVAILABLE' }));
     expect(await retry()).toEqual({ assigned: 0, nobodyFree: 0, more: false });
     expect(await ownersOf([taken, team, closed, nobody, onOff, ruledNobody])).toEqual([other, null, null, null, null, null]);
-    // Open again, or on again, they wait as before.
-    await run((unit) => reopen(unit, { conversationId: closed }));
+    // Open again, or on again, they wait as before; who became free meanwhile is asked at once.
+    expect(wakesRetry(await transaction((unit) => reopen(unit, { conversationId: closed })))).toBe(true);
     expect(wakesRetry(await transaction((unit) => setChannelEnabled(unit, { channelId: off.id, enabled: true })))).toBe(true);
-    await db.insertInto('routing_retry_cause').values({ user_id: userId }).execute();
     expect(await retry()).toEqual({ assigned: 2, nobodyFree: 0, more: false });
     expect(await ownersOf([closed, onOff])).toEqual([userId, userId]);
   });

@@ -233,6 +233,7 @@ mutation('assign', {
       for: [UserRef],
       description: 'Who has it now, as the client believes; null: nobody. If somebody else has it, ChangedMeanwhile. Left out: whoever has it.',
     }),
+    expectedTeamId: t.globalID({ for: [TeamRef], description: 'The same of the team it is with.' }),
   }),
   work: async (input, { unit, visible, context }) => {
     const { typename, id } = input.subjectId;
@@ -240,7 +241,10 @@ mutation('assign', {
     const isTicket = typename === 'Ticket';
     await requireSeen(unit.tx, visible, isTicket ? 'ticket' : 'conversation', id);
     const to = input.ownerId != null ? { userId: input.ownerId.id } : input.teamId != null ? { teamId: input.teamId.id } : null;
-    const expected = input.expectedOwnerId === undefined ? undefined : (input.expectedOwnerId?.id ?? null);
+    const expected = {
+      ...(input.expectedOwnerId === undefined ? {} : { ownerId: input.expectedOwnerId?.id ?? null }),
+      ...(input.expectedTeamId === undefined ? {} : { teamId: input.expectedTeamId?.id ?? null }),
+    };
     await assign(unit, isTicket ? { ticketId: id } : { conversationId: id }, to, expected, context.deps.plugins);
     const row = await unit.tx
       .selectFrom('assignment')
