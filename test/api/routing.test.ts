@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { setAccessList } from '#commands/places.ts';
+import { decide } from '#commands/routing.ts';
 import { transact } from '#commands/unit.ts';
-import { makeTeam } from '../support/fixtures.ts';
+import { makeTeam, plainPlugin } from '../support/fixtures.ts';
 import { eventually } from '../support/wait.ts';
 import { arriving, ruled } from '../commands/routing-support.ts';
 import { at, globalId, openWorld, text, type Person, type World } from './support.ts';
@@ -109,6 +110,50 @@ describe('rules and owners', () => {
     expect(await set(agent.gid)).toMatchObject({ setContactOwner: { owner: { id: agent.gid } } });
     expect(await set(null)).toMatchObject({ setContactOwner: { owner: null } });
     expect(await set(globalId('User', '01990000-0000-7000-8000-000000000000'))).toMatchObject({ setContactOwner: { __typename: 'NotAssignable' } });
+  });
+});
+
+describe('rules and decisions of any number', () => {
+  const RULES = `{ channels(first: 100) { edges { node { routingRule { defaultUser { name } users { name } teams { name }
+    targets { user { name } team { name } eligible reason } skillRules { position skills { name } conditions { property values } otherwise } } } } } }`;
+  const DECISIONS = `{ tickets(first: 30, order: NEWEST_FIRST) { edges { node { routingDecisions(first: 1) { edges { node { chosen { name } words leftOut { reason count }
+    candidates { user { name } reason missingSkills { name } } } } } } } } }`;
+
+  /** A channel whose rule names users and a team and asks for skills that not all of them have, one with a default user, and decisions of both. */
+  async function another(): Promise<void> {
+    const [able, unable, member] = [await world.user(), await world.user(), await world.user({ seat: 'NONE' })];
+    const skill = await world.db.insertInto('skill').values({ category: 'many', name: able.id }).returning('id').executeTakeFirstOrThrow();
+    await world.db.insertInto('user_skill').values({ user_id: able.id, skill_id: skill.id }).execute();
+    const channel = await ruled(world.db, { users: [able.id, unable.id], teams: [await makeTeam(world.db, { primary: [member.id] })] });
+    const conditions = JSON.stringify([{ property: 'priority', operator: 'IN', values: ['LOW', 'MEDIUM', 'HIGH', 'URGENT'] }]);
+    const asking = await world.db
+      .insertInto('skill_rule')
+      .values({ rule_id: channel.ruleId, position: 1, conditions, otherwise: 'WAIT' })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    await world.db.insertInto('skill_rule_skill').values({ skill_rule_id: asking.id, skill_id: skill.id }).execute();
+    const standIn = await ruled(world.db, { kind: 'CONTACT_OWNER', defaultUser: able.id });
+    for (const from of [channel, standIn]) {
+      for (const conversationId of await arriving(world.db, from, 2)) await decide(world.db, { conversationId }, Math.random, [plainPlugin]);
+    }
+  }
+
+  it('are read with as many statements as few: whom rules name, their skill rules, candidates with what they lack [API-8, ROUTE-14]', async () => {
+    const reader = await world.user();
+    const read = async (query: string) => {
+      world.statements.length = 0;
+      const answer = await reader.ask(query);
+      return { statements: world.statements.length, text: JSON.stringify(answer) };
+    };
+    await another();
+    const before = [await read(RULES), await read(DECISIONS)];
+    for (const found of ['NO_SEAT', 'NOBODY_ASSIGNABLE', 'priority'])
+      expect(before[0]?.text.includes(found) || before[1]?.text.includes(found), found).toBe(true);
+    expect(before[1]?.text).toContain('"reason":"MISSING_SKILL","missingSkills":[{"name"');
+    for (let index = 0; index < 5; index += 1) await another();
+    const after = [await read(RULES), await read(DECISIONS)];
+    expect(after.map(({ statements }) => statements)).toEqual(before.map(({ statements }) => statements));
+    for (const [index, { text: grown }] of after.entries()) expect(grown.length).toBeGreaterThan((before[index]?.text.length ?? 0) * 1.5);
   });
 });
 
