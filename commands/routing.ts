@@ -2,21 +2,20 @@ import type { Plugin } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
-import { decideOwner, foretold, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
+import { decideOwner, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
 import { matchingSkillRule, type SkillRule, type TicketFacts } from '#domain/skills.ts';
 import { groupedWith, type Grouped } from './capacity.ts';
 import { readOwners, type OwnedBy } from './contact-owner.ts';
 import { notifyUnassigned } from './notifications.ts';
 import { mailOfflineOwner } from './offline-owner.ts';
 import { changeOwner } from './owners.ts';
-import { NotFound } from './refusals.ts';
 import { storeDecision } from './routing-decisions.ts';
 import { noteTurn } from './routing-cycle.ts';
 import { readPool, type Pool } from './routing-pool.ts';
 import { noteNobodyFree, waits } from './routing-retry.ts';
 import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
 import { transact, type Committed } from './unit.ts';
-import { flipDue, flipDueNow } from './user-availability.ts';
+import { flipDue } from './user-availability.ts';
 
 export interface Decided {
   /** False: there was nothing to decide any more. */
@@ -80,46 +79,6 @@ export async function decide(
   });
 }
 
-/**
- * Who would get the next conversation of a channel now, and why, without assigning anything or waiting for anybody (ROUTE-14). Of several at random it
- * names none; while the channel is off nobody gets it. `contactId`: of this contact, taken as recognised where its plugin can recognise anybody. Throws `NotFound`.
- */
-export async function previewRouting(
-  db: Db,
-  plugins: readonly Plugin[],
-  input: { readonly channelId: string; readonly contactId: string | null },
-): Promise<Decision> {
-  const channel = await db
-    .selectFrom('channel')
-    .select(['place_id', 'place', 'plugin', 'create_tickets', 'default_pipeline_id', 'default_priority', 'default_properties', 'enabled', 'disconnected_at'])
-    .where('id', '=', input.channelId)
-    .executeTakeFirst();
-  if (channel === undefined) throw new NotFound('channel', input.channelId);
-  await flipDueNow(db);
-  // As the next ticket will be; where there will be none, skills are not asked for.
-  const ticket: TicketFacts | null =
-    channel.place === 'HELP_DESK' || channel.create_tickets
-      ? { pipelineId: channel.default_pipeline_id, priority: channel.default_priority, properties: channel.default_properties }
-      : null;
-  const rule = withSkillRule(await readRule(db, { channelId: input.channelId }), ticket);
-  const grouped = groupedWith(plugins, channel.plugin);
-  const of = input.contactId === null ? null : { contactId: input.contactId };
-  const pool = await readCandidates(db, plugins, rule, { placeId: channel.place_id, grouped, of });
-  const candidates = recognisesAnybody(plugins, channel.plugin) ? pool.candidates : pool.candidates.map(unrecognised);
-  const decision = decideOwner(rule, candidates, rule.now, 0, pool.further);
-  return foretold(decision, { off: !channel.enabled || channel.disconnected_at !== null });
-}
-
-/** Whether a channel of it can know anybody for certain: visitors by the token that their page keeps, others by their identity unless it is typed into a page. */
-function recognisesAnybody(plugins: readonly Plugin[], plugin: string): boolean {
-  const capabilities = plugins.find(({ key }) => key === plugin)?.capabilities;
-  return capabilities !== undefined && (capabilities.identities.includes('visitor') || !capabilities.inbound.includes('page'));
-}
-
-function unrecognised(candidate: Candidate): Candidate {
-  return candidate.as === 'OWNER' ? { ...candidate, recognised: false } : candidate;
-}
-
 async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
   if (channelId === null) return false;
   const channel = await tx.selectFrom('channel').select('enabled').where('id', '=', channelId).executeTakeFirstOrThrow();
@@ -136,12 +95,13 @@ interface StoredRule extends Rule {
 }
 
 /** A ticket from an outside channel has no rule of a channel: it waits for triage (ROUTE-1). */
-async function noRule(tx: Tx): Promise<StoredRule> {
+export async function noRule(tx: Db | Tx): Promise<StoredRule> {
   const { now } = await tx.selectNoFrom(sql<Date>`clock_timestamp()`.as('now')).executeTakeFirstOrThrow();
   return { id: null, kind: 'NOBODY', method: null, availableOnly: true, defaultUserId: null, cycleId: null, skillRules: [], now };
 }
 
-async function readRule(db: Db | Tx, of: { readonly conversationId: string } | { readonly channelId: string }): Promise<StoredRule> {
+/** The rule by which a channel's next conversation is decided, or one that there is. */
+export async function readRule(db: Db | Tx, of: { readonly conversationId: string } | { readonly channelId: string }): Promise<StoredRule> {
   // A hand-off brings a rule of its own (CH-8).
   const ruleId =
     'channelId' in of
@@ -160,7 +120,7 @@ async function readRule(db: Db | Tx, of: { readonly conversationId: string } | {
 }
 
 /** With the skills that such a ticket asks for, if it does (ROUTE-11). */
-function withSkillRule(rule: StoredRule, ticket: TicketFacts | null): StoredRule {
+export function withSkillRule(rule: StoredRule, ticket: TicketFacts | null): StoredRule {
   return { ...rule, skillRule: matchingSkillRule(rule.skillRules, ticket) };
 }
 
@@ -176,7 +136,8 @@ interface CandidatesOf {
   readonly of: OwnedBy;
 }
 
-async function readCandidates(db: Db | Tx, plugins: readonly Plugin[], rule: StoredRule, { placeId, grouped, of }: CandidatesOf): Promise<Pool> {
+/** Whom a rule names or finds, with all that counts for or against each. */
+export async function readCandidates(db: Db | Tx, plugins: readonly Plugin[], rule: StoredRule, { placeId, grouped, of }: CandidatesOf): Promise<Pool> {
   if (rule.id === null || rule.kind === 'NOBODY') return NOBODY;
   if (rule.kind !== 'CONTACT_OWNER') return readPool(db, { ruleId: rule.id }, { placeId, rule, grouped, cycleId: rule.cycleId });
   return { ...NOBODY, candidates: await readOwners(db, plugins, { of, defaultUserId: rule.defaultUserId, placeId, grouped }) };

@@ -1,9 +1,10 @@
-import { NotFound } from '#commands/refusals.ts';
-import { previewRouting } from '#commands/routing.ts';
+import { InvalidInput, NotFound } from '#commands/refusals.ts';
+import { previewRouting } from '#commands/routing-preview.ts';
 import { EXPLAINED, type CandidateNote, type CapacityLimit } from '#domain/routing.ts';
 import { explainInWords, type StoredExplanation } from '#domain/routing-words.ts';
 import { builder } from '../builder.ts';
-import { ChannelRef, ContactRef, ConversationRef, DecisionRef, SkillRef, TicketRef, UserRef } from './refs.ts';
+import { PriorityEnum } from './enums.ts';
+import { ChannelRef, ContactRef, ConversationRef, DecisionRef, PipelineRef, SkillRef, TicketRef, UserRef } from './refs.ts';
 
 const LimitRef = builder.objectRef<CapacityLimit>('RoutingLimit').implement({
   description: 'A limit on the open tickets of a candidate.',
@@ -126,7 +127,7 @@ builder.node(DecisionRef, {
 });
 
 const PreviewRef = builder.objectRef<StoredExplanation>('RoutingPreview').implement({
-  description: 'Who would get a channel’s next conversation.',
+  description: 'Who would get a channel’s next conversation, or a ticket.',
   fields: (t) => ({
     chosen: t.field({
       type: UserRef,
@@ -160,21 +161,37 @@ const PreviewRef = builder.objectRef<StoredExplanation>('RoutingPreview').implem
 builder.queryField('previewRouting', (t) =>
   t.field({
     type: PreviewRef,
-    description: 'Who would get the next conversation of a channel now, and why, by the channel’s own rule. Nothing is assigned.',
-    errors: { types: [NotFound], union: { name: 'PreviewRoutingResult', description: 'What previewRouting answers: the decision, or why there is none.' } },
+    description:
+      'Who would get the next conversation of a channel now, or a ticket that there is if it were decided now, and why. Nothing is assigned. Give one of `channelId` and `ticketId`.',
+    errors: {
+      types: [NotFound, InvalidInput],
+      union: { name: 'PreviewRoutingResult', description: 'What previewRouting answers: the decision, or why there is none.' },
+    },
     args: {
-      channelId: t.arg.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
+      channelId: t.arg.globalID({ for: [ChannelRef], description: 'Of which channel the next conversation.' }),
+      ticketId: t.arg.globalID({
+        for: [TicketRef],
+        description: 'This very ticket, as it stands: by the rule, channel and contact of its conversation, with its pipeline, priority and properties.',
+      }),
       contactId: t.arg.globalID({
         for: [ContactRef],
         description:
-          'For CONTACT_OWNER: of this contact, taken as recognised where the channel can recognise anybody (a page into which addresses are typed can not); none: of somebody unknown.',
+          'Of a channel, for CONTACT_OWNER: of this contact, taken as recognised where the channel can recognise anybody (a page into which addresses are typed can not); none: of somebody unknown.',
+      }),
+      pipelineId: t.arg.globalID({ for: [PipelineRef], description: 'Of a channel: the pipeline of the ticket, in place of the channel’s default.' }),
+      priority: t.arg({ type: PriorityEnum, description: 'Of a channel: the priority of the ticket, in place of the channel’s default.' }),
+      properties: t.arg({
+        type: 'JSONObject',
+        description: 'Of a channel: the properties of the ticket, in place of the channel’s defaults, to see which skills would be asked for.',
       }),
     },
     complexity: 50,
-    resolve: async (_root, { channelId, contactId }, { db, deps, load }) => {
-      if ((await load.channel.load(channelId.id)) === null) throw new NotFound('channel', channelId.id);
+    resolve: async (_root, { channelId, ticketId, contactId, pipelineId, ...facts }, { db, deps, load }) => {
+      if (channelId != null && (await load.channel.load(channelId.id)) === null) throw new NotFound('channel', channelId.id);
+      if (ticketId != null && (await load.ticket.load(ticketId.id)) === null) throw new NotFound('ticket', ticketId.id);
       if (contactId != null && (await load.contact.load(contactId.id)) === null) throw new NotFound('contact', contactId.id);
-      return (await previewRouting(db, deps.plugins, { channelId: channelId.id, contactId: contactId?.id ?? null })).explanation;
+      const ids = { channelId: channelId?.id, ticketId: ticketId?.id, contactId: contactId?.id, pipelineId: pipelineId?.id };
+      return (await previewRouting(db, deps.plugins, { ...ids, ...facts })).explanation;
     },
   }),
 );

@@ -17,6 +17,11 @@ describe('previewRouting', () => {
   const PREVIEW = `query ($channelId: ID!, $contactId: ID) { previewRouting(channelId: $channelId, contactId: $contactId) { __typename
     ... on RoutingPreview { chosen { id } outcome decidedBy eligible words explanation candidates { user { id } as outcome reason open active lastAssignedAt } } } }`;
 
+  let placeId: string;
+  beforeAll(async () => {
+    ({ id: placeId } = await world.db.insertInto('place').values({ kind: 'INBOX', name: 'Closed' }).returning('id').executeTakeFirstOrThrow());
+  });
+
   it('says who would get the next one, with the numbers that were compared [ROUTE-14]', async () => {
     const [busy, free] = [await world.user(), await world.user()];
     const away = await world.user({ availability: 'AWAY' });
@@ -47,9 +52,31 @@ describe('previewRouting', () => {
     expect(preview).toMatchObject({ chosen: null, decidedBy: 'RANDOM', words: 'one of 2 eligible would be chosen at random' });
   });
 
+  it('answers for one ticket, or for a ticket as it is described; what goes with neither is refused by its path [ROUTE-14, API-6]', async () => {
+    const [insider, outsider] = [await world.user(), await world.user()];
+    await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds: [insider.id], teamIds: [] } }));
+    const channel = await ruled(world.db, { users: [insider.id] }, { place: 'INBOX', createTickets: true });
+    await world.db.updateTable('channel').set({ place_id: placeId }).where('id', '=', channel.id).execute();
+    const [conversationId = ''] = await arriving(world.db, channel, 1);
+    const ticket = await world.db.selectFrom('ticket').select(['id', 'pipeline_id']).where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
+    const OF = `query ($channelId: ID, $ticketId: ID, $pipelineId: ID, $priority: Priority, $properties: JSONObject) {
+      previewRouting(channelId: $channelId, ticketId: $ticketId, pipelineId: $pipelineId, priority: $priority, properties: $properties) {
+        __typename ... on RoutingPreview { chosen { id } } ... on InvalidInput { problems { path } } } }`;
+    const ask = async (who: Person, variables: object) => (await who.ask(OF, { ...variables }))['previewRouting'];
+    const ticketId = globalId('Ticket', ticket.id);
+    expect(await ask(insider, { ticketId })).toMatchObject({ chosen: { id: insider.gid } });
+    expect(await ask(outsider, { ticketId })).toEqual({ __typename: 'NotFound' });
+    const facts = { pipelineId: globalId('Pipeline', ticket.pipeline_id), priority: 'URGENT', properties: { product: 'lamp' } };
+    expect(await ask(insider, { channelId: globalId('Channel', channel.id), ...facts })).toMatchObject({ chosen: { id: insider.gid } });
+    expect(await ask(insider, { ticketId, ...facts })).toMatchObject({
+      __typename: 'InvalidInput',
+      problems: [{ path: 'priority' }, { path: 'pipelineId' }, { path: 'properties' }],
+    });
+    expect(await ask(insider, {})).toMatchObject({ __typename: 'InvalidInput', problems: [{ path: 'channelId' }] });
+  });
+
   it('is hidden from who has no access to the place of the channel [ROUTE-14, API-6]', async () => {
     const [insider, outsider] = [await world.user(), await world.user()];
-    const { id: placeId } = await world.db.insertInto('place').values({ kind: 'INBOX', name: 'Closed' }).returning('id').executeTakeFirstOrThrow();
     await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds: [insider.id], teamIds: [] } }));
     const channel = await ruled(world.db, { users: [insider.id] }, { place: 'INBOX' });
     await world.db.updateTable('channel').set({ place_id: placeId }).where('id', '=', channel.id).execute();

@@ -1,7 +1,8 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { setRoutingRule } from '#commands/routing-rules.ts';
-import { decide, previewRouting } from '#commands/routing.ts';
+import { decide } from '#commands/routing.ts';
+import { previewRouting } from '#commands/routing-preview.ts';
 import { transact } from '#commands/unit.ts';
 import { openDatabase, type Db } from '#db/database.ts';
 import { checkInvariants } from '#db/invariants.ts';

@@ -2,8 +2,10 @@ import { sql, type Updateable } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findStuck } from '#commands/guardian.ts';
 import { assign } from '#commands/owners.ts';
-import { decide, previewRouting } from '#commands/routing.ts';
+import { decide } from '#commands/routing.ts';
+import { previewRouting } from '#commands/routing-preview.ts';
 import { readPool } from '#commands/routing-pool.ts';
+import { InvalidInput } from '#commands/refusals.ts';
 import { close, createTicket, readTicketState } from '#commands/tickets.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
@@ -252,6 +254,71 @@ describe('a preview', () => {
         if ('enabled' in off) expect((await decide(db, { conversationId }, Math.random, [plainPlugin])).value.ownerId).toBeNull();
       }
     }
+  });
+
+  it('of a ticket is what its decision then is: by its own rule, priority and properties, and its contact [ROUTE-14, ROUTE-11]', async () => {
+    const [skilled = '', other = '', handed = ''] = await users(3);
+    const { id: skillId } = await db.insertInto('skill').values({ category: 'preview', name: skilled }).returning('id').executeTakeFirstOrThrow();
+    await db.insertInto('user_skill').values({ user_id: skilled, skill_id: skillId }).execute();
+    await load(db, skilled, 1);
+    const channel = await ruled(db, { users: [skilled, other] });
+    const conditions = [
+      { property: 'priority', operator: 'IS', values: ['URGENT'] },
+      { property: 'properties.product', operator: 'CONTAINS', values: ['lamp'] },
+    ];
+    const asking = await db
+      .insertInto('skill_rule')
+      .values({ rule_id: channel.ruleId, position: 1, conditions: JSON.stringify(conditions), otherwise: 'WAIT' })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    await db.insertInto('skill_rule_skill').values({ skill_rule_id: asking.id, skill_id: skillId }).execute();
+    const facts = { priority: 'URGENT', properties: { product: 'a lamp' } } as const;
+    const ofChannel = (more: object = {}) => previewRouting(db, [plainPlugin], { channelId: channel.id, ...more });
+    // What is given stands in place of the channel's defaults; one of the two conditions alone is not enough.
+    expect((await ofChannel()).ownerId).toBe(other);
+    expect((await ofChannel({ priority: 'URGENT' })).ownerId).toBe(other);
+    expect(await ofChannel(facts)).toMatchObject({ ownerId: skilled, explanation: { skillRule: { position: 1 } } });
+
+    const [plain = '', urgent = '', hand = ''] = await arriving(db, channel, 3);
+    const set = { priority: facts.priority, properties: JSON.stringify(facts.properties) };
+    await db.updateTable('ticket').set(set).where('conversation_id', '=', urgent).execute();
+    const ruleId = await makeRule(db, { users: [handed] });
+    await db.updateTable('conversation').set({ routing_rule_id: ruleId }).where('id', '=', hand).execute();
+    for (const [conversationId, ownerId] of [
+      [urgent, skilled],
+      [plain, other],
+      [hand, handed],
+    ] as const) {
+      const { id: ticketId } = await db.selectFrom('ticket').select('id').where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
+      const preview = await previewRouting(db, [plainPlugin], { ticketId });
+      expect(await previewRouting(db, [plainPlugin], { ticketId, channelId: channel.id })).toMatchObject({ ownerId });
+      await decide(db, { conversationId }, Math.random, [plainPlugin]);
+      const [decision] = await decisions(db, [conversationId]);
+      expect(decision?.chosen).toBe(ownerId);
+      expect(decision?.explanation).toEqual({ ...preview.explanation, decidedAt: decision?.explanation.decidedAt });
+    }
+  });
+
+  it('of a ticket that came by no channel is what its decision is too: nobody [ROUTE-14, ROUTE-1]', async () => {
+    const [boss = ''] = await users(1);
+    const { value: ticket } = await as(boss, (unit) => createTicket(unit, { name: 'By phone', source: 'API' }));
+    const { ownerId, explanation } = await previewRouting(db, [plainPlugin], { ticketId: ticket.ticketId });
+    expect([ownerId, explanation.outcome]).toEqual([null, 'RULE_IS_NOBODY']);
+  });
+
+  it('refuses what goes together with nothing, each by its path [ROUTE-14]', async () => {
+    const [channel, ticketless] = [await ruled(db, {}), await ruled(db, {}, { place: 'INBOX' })];
+    const [conversationId = ''] = await arriving(db, channel, 1);
+    const { id: ticketId } = await db.selectFrom('ticket').select('id').where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
+    const paths = async (input: Parameters<typeof previewRouting>[2]) => {
+      const error = await previewRouting(db, [plainPlugin], input).catch((one: unknown) => one);
+      return error instanceof InvalidInput ? error.problems.map(({ path }) => path) : error;
+    };
+    expect(await paths({})).toEqual(['channelId']);
+    const all = { contactId: crypto.randomUUID(), priority: 'LOW', pipelineId: crypto.randomUUID(), properties: {} } as const;
+    expect(await paths({ ticketId, ...all, channelId: ticketless.id })).toEqual(['contactId', 'priority', 'pipelineId', 'properties', 'channelId']);
+    expect(await paths({ channelId: channel.id, ...all })).toEqual(['pipelineId']);
+    expect(await paths({ channelId: ticketless.id, ...all })).toEqual(['priority', 'pipelineId', 'properties']);
   });
 
   it('waits for no decision that is being made [ROUTE-14]', async () => {

@@ -4,7 +4,8 @@ import { ruleAvailable } from '#commands/availability.ts';
 import { assign } from '#commands/owners.ts';
 import { deactivateUser, updateUser } from '#commands/people.ts';
 import { InvalidInput, NotFound } from '#commands/refusals.ts';
-import { decide, previewRouting } from '#commands/routing.ts';
+import { decide } from '#commands/routing.ts';
+import { previewRouting } from '#commands/routing-preview.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import {
   addOutOfOffice,
