@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { RuleKind, RuleMethod } from '#db/schema.ts';
 import type { WrittenSkillRule } from '#domain/skills.ts';
-import { Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget, type Problem } from './refusals.ts';
+import { ChangedMeanwhile, Forbidden, InvalidInput, NotAssignable, NotFound, NotPossible, type IneligibleTarget, type Problem } from './refusals.ts';
 import { insertSkillRules, wrongSkillRules } from './skills.ts';
 import { noteChannels } from './routing-retry.ts';
 import type { Unit } from './unit.ts';
@@ -25,22 +25,24 @@ export interface RuleInput {
 
 /**
  * Gives a channel another rule (ROUTE-4). The rule is a new row and the old one stays: decisions made under it point to it. Whose turn it is goes on.
- * Throws `NotFound`, `NotPossible`, `Forbidden`, `InvalidInput`, `NotAssignable`.
+ * `expectedVersion`: refused when somebody else changed the channel since that version. Throws `NotFound`, `NotPossible`, `ChangedMeanwhile`, `Forbidden`,
+ * `InvalidInput`, `NotAssignable`.
  */
 export async function setRoutingRule(
   unit: Unit,
   { plugins }: { readonly plugins: readonly Plugin[] },
-  { channelId, rule }: { readonly channelId: string; readonly rule: RuleInput },
+  { channelId, rule, expectedVersion }: { readonly channelId: string; readonly rule: RuleInput; readonly expectedVersion?: number },
 ): Promise<{ readonly ruleId: string }> {
   const { tx } = unit;
   const channel = await tx
     .selectFrom('channel')
-    .select(['plugin', 'place_id', 'routing_rule_id', 'disconnected_at'])
+    .select(['plugin', 'place_id', 'routing_rule_id', 'disconnected_at', 'version'])
     .where(sql<string>`id::text`, '=', channelId)
     .forNoKeyUpdate()
     .executeTakeFirst();
   if (channel === undefined) throw new NotFound('channel', channelId);
   if (channel.disconnected_at !== null) throw new NotPossible('CHANNEL_DISCONNECTED');
+  if (expectedVersion !== undefined && expectedVersion !== channel.version) throw new ChangedMeanwhile('channel');
   const plugin = plugins.find(({ key }) => key === channel.plugin);
   const ruleId = await saveRule(unit, rule, { placeId: channel.place_id, plugin, replaces: channel.routing_rule_id });
   await tx

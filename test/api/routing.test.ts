@@ -106,6 +106,26 @@ describe('rules and owners', () => {
     });
   });
 
+  it('tells the second of two admins who set the rule at once that it was changed, where they say which version they have seen [ROUTE-4, API-2]', async () => {
+    const admin = await world.user({ role: 'ADMIN' });
+    const channel = await ruled(world.db, { kind: 'NOBODY' });
+    const channelId = globalId('Channel', channel.id);
+    const SET = `mutation ($input: SetRoutingRuleInput!) { setRoutingRule(input: $input) { __typename ... on ChangedMeanwhile { message } ... on Channel { version } } }`;
+    const set = async (expectedVersion?: number) =>
+      (
+        await admin.ask(SET, {
+          input: { channelId, rule: { kind: 'SPECIFIC', userIds: [admin.gid] }, ...(expectedVersion === undefined ? {} : { expectedVersion }) },
+        })
+      )['setRoutingRule'];
+    const { version } = await world.db.selectFrom('channel').select('version').where('id', '=', channel.id).executeTakeFirstOrThrow();
+    const answers = await Promise.all(Array.from({ length: 8 }, () => set(version)));
+    expect(answers.map((one) => one?.['__typename']).toSorted()).toEqual([...Array.from({ length: 7 }, () => 'ChangedMeanwhile'), 'Channel'].toSorted());
+    expect(await set(version)).toMatchObject({ __typename: 'ChangedMeanwhile' });
+    expect(await set(version + 1)).toEqual({ __typename: 'Channel', version: version + 2 });
+    // Who does not ask is not told.
+    expect(await set()).toEqual({ __typename: 'Channel', version: version + 3 });
+  });
+
   it('lets an admin choose how the equally busy are told apart, and says so once [ROUTE-9]', async () => {
     const admin = await world.user({ role: 'ADMIN' });
     const SET =

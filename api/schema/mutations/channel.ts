@@ -219,14 +219,15 @@ mutation('setChannelEnabled', {
 mutation('setRoutingRule', {
   description: 'Gives a channel another routing rule. The admin needs a paid seat, and so does everybody the rule names.',
   type: ChannelRef,
-  refusals: [NotPossible, NotAssignable],
+  refusals: [ChangedMeanwhile, NotPossible, NotAssignable],
   input: (t) => ({
     channelId: t.globalID({ for: [ChannelRef], required: true, description: 'Which channel.' }),
+    expectedVersion: t.int({ description: 'The channel’s version that the client has seen; if it was edited since, its rule too, ChangedMeanwhile.' }),
     rule: t.field({ type: RuleInputRef, required: true, description: 'The new rule.' }),
   }),
-  work: async ({ channelId, rule }, { unit, visible, context }) => {
+  work: async ({ channelId, rule, expectedVersion }, { unit, visible, context }) => {
     await requireSeen(unit.tx, visible, 'channel', channelId.id);
-    await setRoutingRule(unit, context.deps, { channelId: channelId.id, rule: ruleOf(rule) });
+    await setRoutingRule(unit, context.deps, { channelId: channelId.id, rule: ruleOf(rule), ...(expectedVersion == null ? {} : { expectedVersion }) });
     return { channelId: channelId.id };
   },
   read: channel,
