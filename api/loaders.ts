@@ -291,6 +291,15 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       async (ids) => (await targetStates(ids).execute(db)).rows,
       (row) => row.rule_id,
     ),
+    /** Why a rule's default user can get nothing now; null: they can, or it has none. */
+    defaultUserReasonOf: new DataLoader<string, string | null>(async (ruleIds) => {
+      const { rows } = await sql<{ rule_id: string; reason: string | null }>`
+        select r.id as rule_id, ${USER_REASON} as reason
+        from routing_rule r join channel h on h.routing_rule_id = r.id join app_user u on u.id = r.default_user_id
+        where r.id = any(${[...ruleIds]}::uuid[])`.execute(db);
+      const found = new Map(rows.map((row) => [row.rule_id, row.reason]));
+      return ruleIds.map((id) => found.get(id) ?? null);
+    }),
     skillRulesOf: grouped<SkillRuleRow>(
       (ids) =>
         db
@@ -421,12 +430,15 @@ function inOrder(order: Order, backward: boolean): RawBuilder<unknown> {
   return sql.join(order.keys.map((key, at) => sql`found.cursor_keys[${sql.raw(String(at + 1))}]::${sql.raw(key.cast)} ${direction}`));
 }
 
+/** Why a user `u` can get nothing in the place of a channel `h`; null: they can. */
+const USER_REASON = sql<string | null>`case when u.deactivated_at is not null then 'DEACTIVATED' when u.seat <> 'PAID' then 'NO_SEAT'
+        when not exists (select from place_assignable a where a.place_id = h.place_id and a.user_id = u.id) then 'NO_ACCESS' end`;
+
 /** Whom rules name, and why they can get nothing now: by the place of the channel whose rule it is. */
 function targetStates(ruleIds: readonly string[]): RawBuilder<RuleTargetRow> {
   return sql<RuleTargetRow>`
     select t.rule_id, t.user_id, t.team_id, case
-      when t.user_id is not null then case when u.deactivated_at is not null then 'DEACTIVATED' when u.seat <> 'PAID' then 'NO_SEAT'
-        when not exists (select from place_assignable a where a.place_id = h.place_id and a.user_id = u.id) then 'NO_ACCESS' end
+      when t.user_id is not null then ${USER_REASON}
       when not exists (select from team_member m where m.team_id = t.team_id and m.kind = 'PRIMARY') then 'NO_PRIMARY_MEMBER'
       when not exists (select from team_member m join app_user p on p.id = m.user_id and p.deactivated_at is null and p.seat = 'PAID'
         join place_assignable a on a.user_id = p.id and a.place_id = h.place_id where m.team_id = t.team_id and m.kind = 'PRIMARY') then 'NOBODY_ASSIGNABLE'

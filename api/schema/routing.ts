@@ -50,6 +50,11 @@ builder.node(RuleRef, {
       description: 'For CONTACT_OWNER on a live channel: who gets what has no owner to go to; null: it stays unassigned.',
       resolve: (rule, _args, { load }) => (rule.default_user_id === null ? null : load.user.load(rule.default_user_id)),
     }),
+    defaultUserReason: t.string({
+      nullable: true,
+      description: 'Why the default user can get nothing now: DEACTIVATED, NO_SEAT, NO_ACCESS; null: they can, or there is none.',
+      resolve: (rule, _args, { load }) => (rule.default_user_id === null ? null : load.defaultUserReasonOf.load(rule.id)),
+    }),
     targets: t.field({
       type: [TargetRef],
       description:

@@ -8,19 +8,17 @@ import { arriving, ruled } from '../commands/routing-support.ts';
 import { at, globalId, openWorld, text, type Person, type World } from './support.ts';
 
 let world: World;
+/** An inbox that only those have access to whom a test lets in. */
+let closedId: string;
 beforeAll(async () => {
   world = await openWorld();
+  ({ id: closedId } = await world.db.insertInto('place').values({ kind: 'INBOX', name: 'Closed' }).returning('id').executeTakeFirstOrThrow());
 });
 afterAll(() => world?.close());
 
 describe('previewRouting', () => {
   const PREVIEW = `query ($channelId: ID!, $contactId: ID) { previewRouting(channelId: $channelId, contactId: $contactId) { __typename
     ... on RoutingPreview { chosen { id } outcome decidedBy eligible words explanation candidates { user { id } as outcome reason open active lastAssignedAt } } } }`;
-
-  let placeId: string;
-  beforeAll(async () => {
-    ({ id: placeId } = await world.db.insertInto('place').values({ kind: 'INBOX', name: 'Closed' }).returning('id').executeTakeFirstOrThrow());
-  });
 
   it('says who would get the next one, with the numbers that were compared [ROUTE-14]', async () => {
     const [busy, free] = [await world.user(), await world.user()];
@@ -54,9 +52,9 @@ describe('previewRouting', () => {
 
   it('answers for one ticket, or for a ticket as it is described; what goes with neither is refused by its path [ROUTE-14, API-6]', async () => {
     const [insider, outsider] = [await world.user(), await world.user()];
-    await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds: [insider.id], teamIds: [] } }));
+    await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId: closedId, access: { userIds: [insider.id], teamIds: [] } }));
     const channel = await ruled(world.db, { users: [insider.id] }, { place: 'INBOX', createTickets: true });
-    await world.db.updateTable('channel').set({ place_id: placeId }).where('id', '=', channel.id).execute();
+    await world.db.updateTable('channel').set({ place_id: closedId }).where('id', '=', channel.id).execute();
     const [conversationId = ''] = await arriving(world.db, channel, 1);
     const ticket = await world.db.selectFrom('ticket').select(['id', 'pipeline_id']).where('conversation_id', '=', conversationId).executeTakeFirstOrThrow();
     const OF = `query ($channelId: ID, $ticketId: ID, $pipelineId: ID, $priority: Priority, $properties: JSONObject) {
@@ -77,9 +75,9 @@ describe('previewRouting', () => {
 
   it('is hidden from who has no access to the place of the channel [ROUTE-14, API-6]', async () => {
     const [insider, outsider] = [await world.user(), await world.user()];
-    await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds: [insider.id], teamIds: [] } }));
+    await transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId: closedId, access: { userIds: [insider.id], teamIds: [] } }));
     const channel = await ruled(world.db, { users: [insider.id] }, { place: 'INBOX' });
-    await world.db.updateTable('channel').set({ place_id: placeId }).where('id', '=', channel.id).execute();
+    await world.db.updateTable('channel').set({ place_id: closedId }).where('id', '=', channel.id).execute();
     const type = async (who: Person) => text((await who.ask(PREVIEW, { channelId: globalId('Channel', channel.id) }))['previewRouting']?.['__typename']);
     expect(await type(insider)).toBe('RoutingPreview');
     expect(await type(outsider)).toBe('NotFound');
@@ -104,6 +102,30 @@ describe('rules and owners', () => {
     expect(await set({ kind: 'SPECIFIC', userIds: [admin.gid], method: 'LEAST_BUSY' })).toMatchObject({
       setRoutingRule: { routingRule: { kind: 'SPECIFIC', method: 'LEAST_BUSY' } },
     });
+  });
+
+  it('says of the default user whether anything can be given to them, and why not [ROUTE-10, ROUTE-4]', async () => {
+    const [reader, standIn] = [await world.user(), await world.user()];
+    const channel = await ruled(world.db, { kind: 'CONTACT_OWNER', defaultUser: standIn.id }, { place: 'INBOX' });
+    const reason = async (id = channel.id) =>
+      (await reader.ask('query ($id: ID!) { node(id: $id) { ... on Channel { routingRule { defaultUserReason } } } }', { id: globalId('Channel', id) }))[
+        'node'
+      ]?.['routingRule']?.['defaultUserReason'];
+    const among = (userIds: readonly string[]) =>
+      transact(world.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId: closedId, access: { userIds, teamIds: [] } }));
+    const set = (values: { readonly seat?: 'NONE'; readonly deactivated_at?: Date }) =>
+      world.db.updateTable('app_user').set(values).where('id', '=', standIn.id).execute();
+    expect(await reason()).toBeNull();
+    await among([reader.id]);
+    await world.db.updateTable('channel').set({ place_id: closedId }).where('id', '=', channel.id).execute();
+    expect(await reason()).toBe('NO_ACCESS');
+    await among([reader.id, standIn.id]);
+    expect(await reason()).toBeNull();
+    await set({ seat: 'NONE' });
+    expect(await reason()).toBe('NO_SEAT');
+    await set({ deactivated_at: new Date() });
+    expect(await reason()).toBe('DEACTIVATED');
+    expect(await reason((await ruled(world.db, { kind: 'NOBODY' })).id)).toBeNull();
   });
 
   it('tells the second of two admins who set the rule at once that it was changed, where they say which version they have seen [ROUTE-4, API-2]', async () => {
@@ -161,7 +183,7 @@ describe('rules and owners', () => {
 });
 
 describe('rules and decisions of any number', () => {
-  const RULES = `{ channels(first: 100) { edges { node { routingRule { defaultUser { name } users { name } teams { name }
+  const RULES = `{ channels(first: 100) { edges { node { routingRule { defaultUser { name } defaultUserReason users { name } teams { name }
     targets { user { name } team { name } eligible reason } skillRules { position skills { name } conditions { property values } otherwise } } } } } }`;
   const DECISIONS = `{ tickets(first: 30, order: NEWEST_FIRST) { edges { node { routingDecisions(first: 1) { edges { node { chosen { name } words leftOut { reason count }
     candidates { user { name } reason missingSkills { name } } } } } } } } }`;
@@ -179,7 +201,7 @@ describe('rules and decisions of any number', () => {
       .returning('id')
       .executeTakeFirstOrThrow();
     await world.db.insertInto('skill_rule_skill').values({ skill_rule_id: asking.id, skill_id: skill.id }).execute();
-    const standIn = await ruled(world.db, { kind: 'CONTACT_OWNER', defaultUser: able.id });
+    const standIn = await ruled(world.db, { kind: 'CONTACT_OWNER', defaultUser: member.id });
     for (const from of [channel, standIn]) {
       for (const conversationId of await arriving(world.db, from, 2)) await decide(world.db, { conversationId }, Math.random, [plainPlugin]);
     }
