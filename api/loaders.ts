@@ -1,6 +1,7 @@
 import type { Plugin } from '@trunkline/channel-sdk';
 import DataLoader from 'dataloader';
 import { sql, type RawBuilder, type SelectQueryBuilder } from 'kysely';
+import { readOpenTickets, type OpenTickets } from '#commands/capacity.ts';
 import { presenceOf, type VisitorPresence } from '#commands/presence.ts';
 import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.ts';
 import { givenAddresses, type GivenAddress } from '#commands/recipients.ts';
@@ -327,6 +328,10 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
           .execute(),
       (row) => row.user_id,
     ),
+    openTicketsOf: new DataLoader<string, OpenTickets>(async (userIds) => {
+      const found = await readOpenTickets(db, plugins, userIds);
+      return userIds.map((id) => found.get(id) ?? { total: 0, voice: 0, messaging: 0, written: 0 });
+    }),
     signInsOf: grouped<SignInRow>(
       async (ids) =>
         db

@@ -89,6 +89,19 @@ export async function readLimits(db: Db | Tx, userIds: readonly string[], groupe
   return new Map(rows.map((row) => [row.userId, limitsOf(row, grouped)]));
 }
 
+/** Open tickets a user owns: in all, and of each group of channels, as limits count them (ROUTE-11). */
+export type OpenTickets = Readonly<Record<(typeof LIMITED)[number], number>>;
+
+/** Of any number of users in one statement; who owns none is not in it. */
+export async function readOpenTickets(db: Db | Tx, plugins: readonly Plugin[], userIds: readonly string[]): Promise<ReadonlyMap<string, OpenTickets>> {
+  const of = (group: RoutingGroup) => sql<number>`count(*) filter (where h.plugin = any(${inGroup(plugins, group)}::text[]))`;
+  const { rows } = await sql<OpenTickets & { readonly userId: string }>`
+    select t.owner_id as "userId", count(*) as total, ${of('voice')} as voice, ${of('messaging')} as messaging, ${of('written')} as written
+    from ticket t left join conversation c on c.id = t.conversation_id left join channel h on h.id = c.channel_id
+    where t.owner_id = any(${[...userIds]}::uuid[]) and t.closed_at is null group by t.owner_id`.execute(db);
+  return new Map(rows.map(({ userId, ...open }) => [userId, open]));
+}
+
 /** A user's limit for that group, over `app_user u`. */
 export function mostInGroup(grouped: Grouped | null) {
   return grouped === null ? sql<number | null>`null::int` : sql<number | null>`${sql.ref(`u.capacity_${grouped.group}`)}`;

@@ -1,3 +1,4 @@
+import type { OpenTickets } from '#commands/capacity.ts';
 import type { NotificationKind } from '#db/schema.ts';
 import { builder } from '../builder.ts';
 import type { SignInRow, TeamRow, UserRow } from '../rows.ts';
@@ -34,6 +35,16 @@ const CapacityRef = builder.objectRef<UserRow>('Capacity').implement({
     voice: t.exposeInt('capacity_voice', { nullable: true, description: 'Open tickets of channels of the group voice.' }),
     messaging: t.exposeInt('capacity_messaging', { nullable: true, description: 'Open tickets of channels of the group messaging.' }),
     written: t.exposeInt('capacity_written', { nullable: true, description: 'Open tickets of channels of the group written.' }),
+  }),
+});
+
+const OpenTicketsRef = builder.objectRef<OpenTickets>('OpenTickets').implement({
+  description: 'Open tickets a user owns, counted as their limits count them, those of places the viewer does not see too.',
+  fields: (t) => ({
+    total: t.exposeInt('total', { description: 'In all, those without a conversation too.' }),
+    voice: t.exposeInt('voice', { description: 'Those whose conversation now goes on in a channel of the group voice.' }),
+    messaging: t.exposeInt('messaging', { description: 'The same of the group messaging.' }),
+    written: t.exposeInt('written', { description: 'The same of the group written.' }),
   }),
 });
 
@@ -75,6 +86,11 @@ builder.node(UserRef, {
       type: CapacityRef,
       description: 'How many open tickets they may own before no automatic decision gives them another.',
       resolve: (user) => user,
+    }),
+    openTickets: t.field({
+      type: OpenTicketsRef,
+      description: 'What they own now of what `capacity` limits: from a limit on no automatic decision gives them another.',
+      resolve: (user, _args, { load }) => load.openTicketsOf.load(user.id),
     }),
     teams: t.field({
       type: [MembershipRef],

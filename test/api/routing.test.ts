@@ -1,6 +1,10 @@
+import type { Plugin } from '@trunkline/channel-sdk';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { setCapacity } from '#commands/capacity.ts';
+import { assign } from '#commands/owners.ts';
 import { setAccessList } from '#commands/places.ts';
 import { decide } from '#commands/routing.ts';
+import { close, createTicket } from '#commands/tickets.ts';
 import { transact } from '#commands/unit.ts';
 import { makeTeam, plainPlugin } from '../support/fixtures.ts';
 import { eventually } from '../support/wait.ts';
@@ -223,6 +227,65 @@ describe('rules and decisions of any number', () => {
     const after = [await read(RULES), await read(DECISIONS)];
     expect(after.map(({ statements }) => statements)).toEqual(before.map(({ statements }) => statements));
     for (const [index, { text: grown }] of after.entries()) expect(grown.length).toBeGreaterThan((before[index]?.text.length ?? 0) * 1.5);
+  });
+});
+
+describe('what users own', () => {
+  const phone: Plugin = {
+    ...plainPlugin,
+    key: 'phone',
+    capabilities: { ...plainPlugin.capabilities, routing: { group: 'voice', defaultMethod: 'least-busy' } },
+  };
+  let other: World;
+  beforeAll(async () => {
+    other = await openWorld({ plugins: [plainPlugin, phone] });
+  });
+  afterAll(() => other?.close());
+
+  /** So many open tickets of theirs on a channel of that plugin. */
+  async function own(userId: string, plugin: string, count: number): Promise<string[]> {
+    const ids = await arriving(other.db, await ruled(other.db, { kind: 'NOBODY' }, { plugin }), count);
+    for (const conversationId of ids) await transact(other.db, { actor: 'SYSTEM' }, (unit) => assign(unit, { conversationId }, { userId }));
+    return ids;
+  }
+
+  it('is counted as their limits count it: in all and by group, open and of theirs alone [ROUTE-11, API-1]', async () => {
+    const [one, idle] = [await other.user(), await other.user()];
+    await own(one.id, 'phone', 2);
+    const [closed = ''] = await own(one.id, 'plain', 2);
+    await transact(other.db, { actor: 'USER', userId: one.id }, (unit) => close(unit, { conversationId: closed }));
+    const { value: made } = await transact(other.db, { actor: 'SYSTEM' }, (unit) => createTicket(unit, { name: 'Alone', source: 'API' }));
+    await transact(other.db, { actor: 'SYSTEM' }, (unit) => assign(unit, { ticketId: made.ticketId }, { userId: one.id }));
+    const OPEN = 'query ($id: ID!) { node(id: $id) { ... on User { openTickets { total voice messaging written } } } }';
+    const open = async (id: string) => (await idle.ask(OPEN, { id }))['node']?.['openTickets'];
+    expect(await open(one.gid)).toEqual({ total: 4, voice: 2, messaging: 0, written: 1 });
+    expect(await open(idle.gid)).toEqual({ total: 0, voice: 0, messaging: 0, written: 0 });
+    // The numbers that a decision compares with the limits.
+    await transact(other.db, { actor: 'SYSTEM' }, (unit) => setCapacity(unit, { userId: one.id, total: 4, voice: 2 }));
+    const channel = await ruled(other.db, { users: [one.id] }, { plugin: 'phone' });
+    const PREVIEW = 'query ($id: ID!) { previewRouting(channelId: $id) { ... on RoutingPreview { candidates { limits { of open limit } } } } }';
+    expect((await idle.ask(PREVIEW, { id: globalId('Channel', channel.id) }))['previewRouting']).toEqual({
+      candidates: [
+        {
+          limits: [
+            { of: 'total', open: 4, limit: 4 },
+            { of: 'voice', open: 2, limit: 2 },
+          ],
+        },
+      ],
+    });
+  });
+
+  it('is read of any number of users with as many statements as of one [API-8]', async () => {
+    const reader = await other.user();
+    const count = async () => {
+      other.statements.length = 0;
+      await reader.ask('{ users(first: 100) { edges { node { capacity { total } openTickets { total written } } } } }');
+      return other.statements.length;
+    };
+    const before = await count();
+    for (let index = 0; index < 5; index += 1) await own((await other.user()).id, 'plain', 1);
+    expect(await count()).toBe(before);
   });
 });
 
