@@ -126,6 +126,7 @@ const EXAMPLES: Readonly<Record<string, (ground: Ground, whose: Person) => Reado
   checkChatflow: ({ keys }) => ({ channelId: globalId('Channel', keys.flowing), kind: 'LIVE', definition: {} }),
   saveChatflow: ({ keys, unique }) => ({ channelId: globalId('Channel', keys.flowing), name: unique, kind: 'LIVE', entryPoint: unique, definition: {} }),
   channelPreview: ({ gid }) => ({ channelId: gid('Channel') }),
+  previewRouting: ({ gid }) => ({ channelId: gid('Channel') }),
   ticketByNumber: ({ keys }) => ({ number: keys.ticketNumber }),
   ticketImportPreview: (ground, whose) => ({ uploadId: ground.uploadOf(whose.id), format: 'NDJSON' }),
   createPipeline: ({ unique }) => ({

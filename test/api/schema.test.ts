@@ -72,6 +72,11 @@ const SHORT_LISTS = new Set([
   'User.skills',
   'RoutingDecision.candidates',
   'RoutingPreview.candidates',
+  // One for each reason there is; two at most; as many skills as one rule may ask for.
+  'RoutingDecision.leftOut',
+  'RoutingPreview.leftOut',
+  'RoutingCandidate.limits',
+  'RoutingCandidate.missingSkills',
   'FeedPage.items',
   // At most a hundred at once, by the line they stand on.
   'TicketImport.badLines',
