@@ -6,8 +6,9 @@ import { openBrowser } from '#test/look/browser.ts';
 import { lookAtChat } from '#test/look/chat.ts';
 import { lookAtForm, type Look } from '#test/look/form.ts';
 import { lookAtMail } from '#test/look/mail.ts';
+import { lookAtRouting } from '#test/look/routing.ts';
 
-/** `npm run look [folder]`: opens what visitors and agents see in a real browser, says what is not as it should be, and leaves pictures for people to look at. */
+/** `npm run look [folder]`: opens what visitors, agents and operators see in a real browser, says what is not as it should be, and leaves pictures for people to look at. */
 const folder = process.argv[2] ?? join('.trunkline', 'look');
 mkdirSync(folder, { recursive: true });
 let wrong = 0;
@@ -25,6 +26,7 @@ try {
   await lookAtForm(browser, look);
   await lookAtChat(browser, look);
   await lookAtBot(browser, look);
+  await lookAtRouting(browser, look);
 } finally {
   await browser.close();
 }

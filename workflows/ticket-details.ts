@@ -10,8 +10,15 @@ export function ticketDetails(view: TicketView): string {
 }
 
 function ownerLine(view: TicketView): string {
-  const why = view.ownerWhy === null ? '' : ` (${view.ownerWhy})`;
-  return view.ownerId === null ? `Nobody has it${why}.` : `User \`${view.ownerId}\` has it${why}.`;
+  if (view.ownerId === null) return `Nobody has it${view.ownerWhy === null ? '' : ` (${view.ownerWhy})`}.`;
+  return `User \`${view.ownerId}\` has it${whyTheirs(view.ownerWhy ?? '', `user ${view.ownerId}`)}.`;
+}
+
+/** The reason without saying once more whose it is. */
+function whyTheirs(why: string, who: string): string {
+  const reason = why.startsWith(who) ? why.slice(who.length).trim() : why;
+  if (reason === '') return '';
+  return reason.startsWith('(') ? ` ${reason}` : `, who ${reason}`;
 }
 
 function waitsFor(view: TicketView): string {
