@@ -12,12 +12,27 @@ export async function notify(unit: Unit, kind: SubjectKind, userIds: readonly st
   await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who: sql<boolean>`u.id = any(${[...userIds]}::uuid[])` });
 }
 
-/** *Ticket created, unassigned*: to those the channel names, else to all with access to its place (MODEL-12). */
+/**
+ * *Ticket created, unassigned*: to those whom the channel names for it, else to those whom its rule names, away or not; where neither names anybody who is
+ * there and has access, as with the rule *nobody*, to all with access to its place (MODEL-12).
+ */
 export async function notifyUnassigned(unit: Unit, subject: Subject): Promise<void> {
   const kind = 'TICKET_UNASSIGNED';
-  const who = sql<boolean>`exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})
-    and coalesce((select u.id = any(c.unassigned_notice_user_ids) or c.unassigned_notice_user_ids = '{}'
-                  from channel c where c.id = ${subject.channelId}), true)`;
+  const access = sql`exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})`;
+  const { rows } = await sql<{ id: string }>`
+    select u.id from app_user u
+    where u.deactivated_at is null and ${access} and u.id in (
+      select unnest(h.unassigned_notice_user_ids) from channel h where h.id = ${subject.channelId}
+      union all
+      select coalesce(t.user_id, m.user_id) from channel h left join conversation c on c.id = ${subject.conversationId}
+        join routing_rule r on r.id = coalesce(c.routing_rule_id, h.routing_rule_id)
+        join routing_rule_target t on t.rule_id = r.id left join team_member m on m.team_id = t.team_id and m.kind = 'PRIMARY'
+        where h.id = ${subject.channelId} and h.unassigned_notice_user_ids = '{}'
+      union all
+      select r.default_user_id from channel h join routing_rule r on r.id = h.routing_rule_id
+        where h.id = ${subject.channelId} and h.unassigned_notice_user_ids = '{}')`.execute(unit.tx);
+  const named = rows.map(({ id }) => id);
+  const who = named.length > 0 ? sql<boolean>`u.id = any(${named}::uuid[])` : sql<boolean>`${access}`;
   await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who });
 }
 

@@ -142,15 +142,17 @@ export async function flipDueNow(db: Db, then: (wakes: readonly Wake[]) => Promi
 
 async function anyDue(db: Db): Promise<boolean> {
   const { due } = await db
-    .selectNoFrom(sql<boolean>`exists (select from app_user where availability_until <= clock_timestamp())`.as('due'))
+    .selectNoFrom(sql<boolean>`exists (select from app_user where availability_until <= (select clock_timestamp()))`.as('due'))
     .executeTakeFirstOrThrow();
   return due;
 }
 
-/** Whoever is being edited just now is waited for. */
+/** Whoever is being edited just now is waited for. The clock is a statement of its own: asked for each row, it would keep PostgreSQL from the index. */
 async function flipSome(unit: Unit): Promise<number> {
   const { rows } = await sql<{ id: string }>`
-    select id from app_user where availability_until <= clock_timestamp() order by id limit ${AVAILABILITY_LIMITS.flips} for no key update`.execute(unit.tx);
+    select id from app_user where availability_until <= (select clock_timestamp()) order by availability_until limit ${AVAILABILITY_LIMITS.flips} for no key update`.execute(
+    unit.tx,
+  );
   if (rows.length > 0)
     await followPlan(
       unit,

@@ -47,6 +47,27 @@ it('leaves it unassigned by the rule nobody, explains it, and tells those with a
   expect(told).toEqual([{ kind: 'TICKET_UNASSIGNED' }]);
 });
 
+it('tells those whom the rule names where nobody of them was free, and all with access where none of them is there [MODEL-12]', async () => {
+  const [away, member, extra, stranger] = await Promise.all([
+    makeUser(db, { availability: 'AWAY' }),
+    makeUser(db, { availability: 'AWAY' }),
+    makeUser(db),
+    makeUser(db),
+  ]);
+  const rule = { users: [away], teams: [await makeTeam(db, { primary: [member], extra: [extra] })] };
+  const told = async (ticketId: string | null) =>
+    (await db.selectFrom('notification').select('user_id').where('ticket_id', '=', ticketId).where('kind', '=', 'TICKET_UNASSIGNED').execute()).map(
+      (one) => one.user_id,
+    );
+  const first = await arrived({ rule });
+  expect((await decide(db, { conversationId: first.conversationId }, Math.random)).value.ownerId).toBeNull();
+  expect((await told(first.ticketId)).toSorted()).toEqual([away, member].toSorted());
+  await db.updateTable('app_user').set({ deactivated_at: new Date() }).where('id', 'in', [away, member]).execute();
+  const second = await arrived({ rule });
+  expect((await decide(db, { conversationId: second.conversationId }, Math.random)).value.ownerId).toBeNull();
+  expect(await told(second.ticketId)).toEqual(expect.arrayContaining([extra, stranger]));
+});
+
 it('decides once, however many decide at once [ROUTE-15]', async () => {
   const pool = await Promise.all(Array.from({ length: 5 }, () => makeUser(db)));
   const { conversationId } = await arrived({ rule: { users: pool } });
