@@ -74,6 +74,7 @@ export async function run(): Promise<number> {
     }
   } finally {
     await postgres.stop();
+    postgres.remove();
     rmSync(directory, { recursive: true, force: true });
   }
 }

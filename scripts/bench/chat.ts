@@ -1,7 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import chat from '@trunkline/plugin-chat';
+import { sql } from 'kysely';
 import config from '#config';
 import { connectChannel } from '#commands/channels.ts';
 import { ensureDevelopmentAccount } from '#commands/development.ts';
@@ -41,12 +43,15 @@ export async function run(): Promise<number> {
       const after = await ask<Memory>(api.process, 'memory');
       console.log(`${STREAMS} streams are open`);
       await ask<Answer>(clients, { type: 'begin' } satisfies Ask);
+      await settled(ground);
       await round(clients, 'bare', 100);
       await round(clients, 'ours', 100);
       const rounds: { readonly ours: readonly number[]; readonly bare: readonly number[] }[] = [];
       for (let number = 1; number <= ROUNDS; number += 1) {
         console.log(`round ${number} of ${ROUNDS}`);
-        rounds.push({ bare: await round(clients, 'bare', PER_ROUND), ours: await round(clients, 'ours', PER_ROUND) });
+        await settled(ground);
+        const bare = await round(clients, 'bare', PER_ROUND);
+        rounds.push({ bare, ours: await round(clients, 'ours', PER_ROUND) });
       }
       const figure = (way: 'ours' | 'bare', share: number): number => rounded(median(rounds.map((one) => percentile(one[way], share))));
       console.log(
@@ -85,7 +90,8 @@ export async function run(): Promise<number> {
       console.log(JSON.stringify(figures));
       return 0;
     } finally {
-      for (const child of children) await end(child);
+      // The clients first: streams that a server ends are told.
+      for (const child of children.toReversed()) await end(child);
       await relay.stop();
     }
   } finally {
@@ -103,6 +109,19 @@ async function round(clients: ChildProcess, way: 'ours' | 'bare', count: number)
   const { times, lost } = await ask<Answer>(clients, { type: 'round', way, count, perSecond: PER_SECOND } satisfies Ask);
   if (lost > 0) throw new Error(`${lost} of ${count} messages did not come back (${way})`);
   return times;
+}
+
+/** What goes on behind a conversation's back is over: tickets that the first words made have their owner, and answers count as sent. */
+async function settled({ db }: Ground): Promise<void> {
+  for (let left = 1_200; left > 0; left -= 1) {
+    const { rows } = await sql<{ left: number }>`
+      select ((select count(*) from ticket where route_pending_since is not null) + (select count(*) from outbound where state in ('QUEUED', 'SENDING')))::int as left`.execute(
+      db,
+    );
+    if (rows[0]?.left === 0) return;
+    await sleep(100);
+  }
+  throw new Error('two minutes later there is still something to decide or to send');
 }
 
 async function startApi(ground: Ground, children: ChildProcess[]): Promise<{ readonly process: ChildProcess; readonly url: string }> {
@@ -130,7 +149,7 @@ async function startApi(ground: Ground, children: ChildProcess[]): Promise<{ rea
     if (api.exitCode !== null) throw new Error('the api has ended');
     const ready = await fetch(`${url}/readyz`).catch(() => undefined);
     if (ready?.ok === true) return { process: api, url };
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sleep(100);
   }
   throw new Error('the api is not ready');
 }

@@ -83,6 +83,7 @@ export async function layGround(): Promise<Ground> {
       await db.destroy();
       await temporal.stop();
       await postgres.stop();
+      postgres.remove();
       rmSync(directory, { recursive: true, force: true });
     },
   };

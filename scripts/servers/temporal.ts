@@ -85,7 +85,7 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
 async function choosePorts({ throwaway = false, port, uiPort }: TemporalOptions, ports: PortFinder) {
   return {
     port: throwaway && port === undefined ? await ports.any() : await ports.near(port ?? 7233),
-    uiPort: throwaway ? undefined : await ports.near(uiPort ?? 8233),
+    uiPort: throwaway && uiPort === undefined ? undefined : await ports.near(uiPort ?? 8233),
   };
 }
 

@@ -18,7 +18,7 @@ interface Preview {
 
 /** What an admin is told of who would get it, candidate by candidate, and what an operator reads in Temporal UI of a ticket that somebody got: who has it, and why. */
 export async function lookAtRouting(browser: Browser, look: Look): Promise<void> {
-  const ground = await openGround({ throwaway: false });
+  const ground = await openGround({ ports: { temporalUi: 8233 } });
   try {
     const { admin, outside } = ground;
     const [ada, grace, eve, max] = [await hire(ground, 'Ada'), await hire(ground, 'Grace'), await hire(ground, 'Eve'), await hire(ground, 'Max')];
