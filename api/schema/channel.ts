@@ -135,7 +135,8 @@ builder.node(ChannelRef, {
     reopenDays: t.exposeInt('reopen_days', { nullable: true, description: 'Days after closing, for NEW_AFTER; otherwise null.' }),
     unassignedNoticeUsers: t.field({
       type: [UserRef],
-      description: 'Who is told of a new ticket that waits for somebody; empty: those whom the rule names, or all with access to the place where it names nobody.',
+      description:
+        'Who is told of a new ticket that waits for somebody; empty: those whom the rule names, or all with access to the place where it names nobody.',
       resolve: async (channel, _args, { load }) =>
         (await Promise.all(channel.unassigned_notice_user_ids.map((id) => load.user.load(id)))).filter((user) => user !== null),
     }),

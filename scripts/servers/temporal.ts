@@ -13,11 +13,11 @@ export type TemporalOptions = {
   readonly directory: string;
   /** Preferred, 7233 unless given; the next free one is taken instead. A throwaway server without one takes any. */
   readonly port?: number;
-  /** Preferred, 8233 unless given. A throwaway server has no UI. */
+  /** Preferred, 8233 unless given. A throwaway server without one has no UI. */
   readonly uiPort?: number;
   /** Exactly these: a server that comes back must be found where it was. */
   readonly fixedPorts?: { readonly port: number; readonly uiPort: number | undefined };
-  /** Any port, no UI, nothing synced to the disk: for tests. */
+  /** Any port, no UI unless a port is given, nothing synced to the disk: for tests. */
   readonly throwaway?: boolean;
   /** Made beside `default`, with the search attributes. */
   readonly namespaces?: readonly string[];

@@ -168,7 +168,8 @@ mutation('updateChannel', {
     reopening: t.field({ type: ReopeningInputRef, description: 'What a message in a closed conversation does.' }),
     unassignedNoticeUserIds: t.globalIDList({
       for: [UserRef],
-      description: 'Who is told of a new ticket that waits for somebody; empty: those whom the rule names, or all with access to the place where it names nobody.',
+      description:
+        'Who is told of a new ticket that waits for somebody; empty: those whom the rule names, or all with access to the place where it names nobody.',
     }),
   }),
   // A provider that shows something itself is told outside of the transaction, and may refuse.
