@@ -23,7 +23,7 @@ const LOCK_MS = 2_000;
 const TRIES = 60;
 /** Milliseconds between two tries, and between two looks at whether somebody else has ended. */
 const AGAIN_MS = 500;
-/** Held by whoever migrates; the numbers before it are those of `locks.ts`. */
+/** Held by whoever migrates; the other numbers are those of `locks.ts`. */
 const MIGRATING = 7;
 
 /**
