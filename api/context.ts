@@ -38,8 +38,8 @@ export interface ApiContext {
   see(): Promise<Visibility>;
   /** As `see`, as the transaction reads it. */
   seeIn(tx: Tx): Promise<Visibility>;
-  /** Forgets what was read: after a mutation has changed it, and between two events of a stream. */
-  refresh(viewer?: Viewer): void;
+  /** Forgets what was read: after a mutation has changed it, and in a stream. `seen`: what the viewer sees, where that was read just now. */
+  refresh(viewer?: Viewer, seen?: Visibility): void;
 }
 
 export function createContext(deps: ApiDeps, caller: Viewer, signal: AbortSignal): ApiContext {
@@ -57,9 +57,9 @@ export function createContext(deps: ApiDeps, caller: Viewer, signal: AbortSignal
     concerned: concernsNothing(),
     see,
     seeIn: (tx) => visibilityOf(tx, viewer),
-    refresh(now) {
+    refresh(now, seen) {
       Object.assign(viewer, now);
-      visible = undefined;
+      visible = seen === undefined ? undefined : Promise.resolve(seen);
       load.clear();
     },
   };

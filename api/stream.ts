@@ -3,6 +3,19 @@ import type { ApiContext } from './context.ts';
 import { checkPosition, readCursor } from './feed.ts';
 import type { EventRow } from './rows.ts';
 
+/** Milliseconds for which what was read for one event of a batch does for those behind it: all of them were committed before. */
+const FRESH_MS = 100;
+/** From so many events on what they are about is read for all of them at once. */
+const SEVERAL = 3;
+const AT_ONCE = 50;
+
+export interface Watched {
+  /** False ends the stream. */
+  readonly stillSeen?: () => Promise<boolean>;
+  /** Which events are wanted of those that are seen; all unless given. */
+  readonly only?: (event: EventRow) => boolean;
+}
+
 /**
  * The events after a cursor (or from now on) that the viewer may see, asked anew for every batch (API-3). It ends when the token is revoked or over, the user
  * deactivated, a place they had at its beginning is taken from them, or `stillSeen` says no. Throws `CursorTooOld` before the first event.
@@ -10,7 +23,7 @@ import type { EventRow } from './rows.ts';
 export async function watchEvents(
   context: ApiContext,
   after: string | null | undefined,
-  stillSeen: () => Promise<boolean> = async () => true,
+  { stillSeen = async () => true, only = () => true }: Watched = {},
 ): Promise<AsyncIterableIterator<EventRow, void>> {
   const { feed } = context.deps;
   const position = after == null ? await feed.head() : readCursor(after);
@@ -21,15 +34,24 @@ export async function watchEvents(
 
   async function* visible(): AsyncGenerator<EventRow, void, undefined> {
     for await (const events of feed.follow(position, signal)) {
-      const viewer = await viewerNow(context.db, context.viewer);
+      context.refresh();
+      const { role } = context.viewer;
+      const [viewer, asBefore] = await Promise.all([viewerNow(context.db, context.viewer), context.see()]);
       if (viewer === null) return;
-      context.refresh(viewer);
+      // Who has another role sees other things.
+      context.refresh(viewer, viewer.role === role ? asBefore : undefined);
       const seen = await context.see();
       if (!begun.every((placeId) => seen.placeIds.includes(placeId)) || !(await stillSeen())) return;
-      for (const event of events) {
-        if (!seesEvent(viewer, seen, event)) continue;
-        // What this event's fields load must be as it is now, not as an earlier event left it.
-        context.refresh(viewer);
+      const wanted = events.filter((event) => seesEvent(viewer, seen, event) && only(event));
+      let readAt: number | undefined;
+      for (const [index, event] of wanted.entries()) {
+        const now = performance.now();
+        if (readAt === undefined || now - readAt > FRESH_MS) {
+          // What this event's fields load must be as it is now, not as an earlier batch left it; nor as it was when a slow client took the one before.
+          context.refresh(viewer, readAt === undefined ? seen : undefined);
+          readAt = now;
+          readTogether(context, wanted.slice(index, index + AT_ONCE));
+        }
         yield event;
       }
     }
@@ -46,4 +68,14 @@ export async function watchEvents(
     [Symbol.asyncIterator]: () => stream,
   };
   return stream;
+}
+
+/** Taken one by one, each of many events would ask for its own ticket, conversation and message. */
+function readTogether({ load }: ApiContext, events: readonly EventRow[]): void {
+  if (events.length < SEVERAL) return;
+  const ids = (column: 'conversation_id' | 'ticket_id' | 'message_id') => [...new Set(events.flatMap((event) => event[column] ?? []))];
+  // What fails is told to whoever asks for it.
+  void load.conversation.loadMany(ids('conversation_id'));
+  void load.ticket.loadMany(ids('ticket_id'));
+  void load.message.loadMany(ids('message_id'));
 }

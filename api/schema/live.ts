@@ -103,7 +103,7 @@ builder.subscriptionField('conversationActivity', (t) =>
     subscribe: (_root, args, context) => {
       const { id } = args.conversationId;
       return items(
-        async () => withTyping(context, id, await begin(context, args.after, { what: 'conversation', id })),
+        async () => withTyping(context, id, await begin(context, args.after, { what: 'conversation', id }, (event) => event.conversation_id === id)),
         (item) => ('typing' in item || isActivity(item.event, id) ? item : null),
       );
     },

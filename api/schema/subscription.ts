@@ -80,8 +80,14 @@ builder.subscriptionField('ticketChanged', (t) =>
     subscribe: (_root, args, context) => {
       const id = args.ticketId?.id ?? null;
       return items(
-        () => begin(context, args.after, id === null ? null : { what: 'ticket', id }),
-        (event) => (event.ticket_id !== null && event.kind !== 'NOTIFIED' && (id === null || event.ticket_id === id) ? { event } : null),
+        () =>
+          begin(
+            context,
+            args.after,
+            id === null ? null : { what: 'ticket', id },
+            (event) => event.ticket_id !== null && event.kind !== 'NOTIFIED' && (id === null || event.ticket_id === id),
+          ),
+        (event) => ({ event }),
       );
     },
     resolve: (item) => unwrap(item),
@@ -116,8 +122,8 @@ builder.subscriptionField('conversationMessages', (t) =>
     subscribe: (_root, args, context) => {
       const { id } = args.conversationId;
       return items(
-        () => begin(context, args.after, { what: 'conversation', id }),
-        (event) => (event.conversation_id === id && MESSAGE_KINDS.has(event.kind) ? { event } : null),
+        () => begin(context, args.after, { what: 'conversation', id }, (event) => event.conversation_id === id && MESSAGE_KINDS.has(event.kind)),
+        (event) => ({ event }),
       );
     },
     resolve: (item) => unwrap(item),
@@ -129,9 +135,10 @@ export async function begin(
   context: ApiContext,
   after: string | null | undefined,
   about: { readonly what: 'ticket' | 'conversation'; readonly id: string } | null,
+  only: (event: EventRow) => boolean = () => true,
 ) {
-  if (about === null) return watchEvents(context, after);
+  if (about === null) return watchEvents(context, after, { only });
   const stillSeen = async () => (await context.load[about.what].load(about.id)) !== null;
   if (!(await stillSeen())) throw new NotFound(about.what, about.id);
-  return watchEvents(context, after, stillSeen);
+  return watchEvents(context, after, { stillSeen, only });
 }
