@@ -15,13 +15,15 @@ export interface ClientsOrder {
 
 export type Ask =
   | { readonly type: 'open'; readonly order: ClientsOrder }
-  /** Every visitor says a first word, so that conversations are there. */
+  /** Every visitor says a first word and is answered, so that conversations are there, each with its agent. */
   | { readonly type: 'begin' }
   | { readonly type: 'round'; readonly way: 'ours' | 'bare'; readonly count: number; readonly perSecond: number };
 
 /** Milliseconds of each round trip; `lost`: those that did not come back in a minute. */
 export interface Answer {
   readonly times: readonly number[];
+  /** Of each of ours until the agents had it. */
+  readonly there: readonly number[];
   readonly lost: number;
 }
 
@@ -34,6 +36,7 @@ const visitors: { readonly token: string; readonly address: string }[] = [];
 const began = new Map<string, number>();
 const trips = new Map<string, { readonly done: (milliseconds: number) => void }>();
 const greeted = new Set<string>();
+const there: number[] = [];
 let order: ClientsOrder | undefined;
 let turn = 0;
 
@@ -57,10 +60,10 @@ async function answer(ask: Ask): Promise<Answer> {
     case 'open':
       order = ask.order;
       await open(ask.order);
-      return { times: [], lost: 0 };
+      return { times: [], there: [], lost: 0 };
     case 'begin':
       await begin();
-      return { times: [], lost: 0 };
+      return { times: [], there: [], lost: 0 };
     case 'round':
       return round(ask);
   }
@@ -84,7 +87,7 @@ async function begin(): Promise<void> {
   });
   const patience = performance.now() + PATIENCE_MS * 2;
   while (greeted.size < visitors.length) {
-    if (performance.now() > patience) throw new Error(`only ${greeted.size} of ${visitors.length} first messages were seen`);
+    if (performance.now() > patience) throw new Error(`only ${greeted.size} of ${visitors.length} first messages were answered`);
     await sleep(100);
   }
 }
@@ -109,7 +112,7 @@ async function round({ way, count, perSecond }: Extract<Ask, { type: 'round' }>)
     );
   }
   await Promise.all(all);
-  return { times, lost };
+  return { times, there: there.splice(0), lost };
 }
 
 async function trip(text: string, index: number, way: 'ours' | 'bare'): Promise<number> {
@@ -134,8 +137,9 @@ function onFeed(data: string): void {
   const { event } = (JSON.parse(data) as { data?: { events?: { event?: FeedEvent } } }).data?.events ?? {};
   if (event?.kind !== 'MESSAGE_RECEIVED' || event.message === null || event.conversation === null) return;
   const { text } = event.message;
-  if (text.startsWith('hello:')) greeted.add(text);
-  if (!text.startsWith('ours:') || order === undefined) return;
+  const started = began.get(text);
+  if (started !== undefined) there.push(performance.now() - started);
+  if (!/^(ours|hello):/.test(text) || order === undefined) return;
   const token = order.tokens[Math.floor(Math.random() * order.tokens.length)];
   const input = { conversationId: event.conversation.id, text: `back ${text}` };
   void post(order.graphql, agentHeaders(token), JSON.stringify({ query: REPLY, variables: { input } })).then((body) => {
@@ -151,7 +155,8 @@ interface FeedEvent {
 
 function onMessage(data: string): void {
   const { text } = JSON.parse(data) as { text?: string };
-  if (text?.startsWith('back ') === true) ended(text.slice('back '.length));
+  if (text?.startsWith('back hello:') === true) greeted.add(text);
+  else if (text?.startsWith('back ') === true) ended(text.slice('back '.length));
 }
 
 function ended(text: string): void {

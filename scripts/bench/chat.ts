@@ -46,16 +46,20 @@ export async function run(): Promise<number> {
       await settled(ground);
       await round(clients, 'bare', 100);
       await round(clients, 'ours', 100);
-      const rounds: { readonly ours: readonly number[]; readonly bare: readonly number[] }[] = [];
+      const rounds: { readonly ours: readonly number[]; readonly bare: readonly number[]; readonly there: readonly number[] }[] = [];
       for (let number = 1; number <= ROUNDS; number += 1) {
         console.log(`round ${number} of ${ROUNDS}`);
         await settled(ground);
-        const bare = await round(clients, 'bare', PER_ROUND);
-        rounds.push({ bare, ours: await round(clients, 'ours', PER_ROUND) });
+        const { times: bare } = await round(clients, 'bare', PER_ROUND);
+        const { times: ours, there } = await round(clients, 'ours', PER_ROUND);
+        rounds.push({ bare, ours, there });
       }
       const figure = (way: 'ours' | 'bare', share: number): number => rounded(median(rounds.map((one) => percentile(one[way], share))));
       console.log(
         `there and back, p50 and p99, round by round: ${rounds.map((one) => (['ours', 'bare'] as const).map((way) => `${way} ${rounded(percentile(one[way], 0.5))} ${rounded(percentile(one[way], 0.99))}`).join(', ')).join('; ')}`,
+      );
+      console.log(
+        `until the agents had it, p50 and p99: ${rounds.map(({ there }) => `${rounded(percentile(there, 0.5))} ${rounded(percentile(there, 0.99))}`).join('; ')}`,
       );
       if (figure('bare', 0.99) > ABSURD_MS) {
         console.error(`bench: the baseline is absurdly slow: ${figure('bare', 0.99)} ms`);
@@ -105,10 +109,10 @@ interface Memory {
 }
 
 /** Every message must come back, or the figures say nothing. */
-async function round(clients: ChildProcess, way: 'ours' | 'bare', count: number): Promise<readonly number[]> {
-  const { times, lost } = await ask<Answer>(clients, { type: 'round', way, count, perSecond: PER_SECOND } satisfies Ask);
-  if (lost > 0) throw new Error(`${lost} of ${count} messages did not come back (${way})`);
-  return times;
+async function round(clients: ChildProcess, way: 'ours' | 'bare', count: number): Promise<Answer> {
+  const answer = await ask<Answer>(clients, { type: 'round', way, count, perSecond: PER_SECOND } satisfies Ask);
+  if (answer.lost > 0) throw new Error(`${answer.lost} of ${count} messages did not come back (${way})`);
+  return answer;
 }
 
 /** What goes on behind a conversation's back is over: tickets that the first words made have their owner, and answers count as sent. */
