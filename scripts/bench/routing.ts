@@ -103,8 +103,10 @@ async function amongMany(db: Db): Promise<Times> {
 
 interface Shared {
   readonly perSecond: number;
-  /** The most open tickets of one of them, less the fewest. */
+  /** The most open tickets of one of a pool, less the fewest there; of the pool where that is most. Whoever is in two pools is compared in both. */
   readonly spread: number;
+  /** The same over everybody. Who shares no pool was never compared: it may be one more for each pool that lies between them. */
+  readonly overall: number;
   /** Tickets beyond somebody's limit. */
   readonly over: number;
   readonly unassigned: number;
@@ -133,12 +135,19 @@ async function manyAtOnce(db: Db, name: string, pools: readonly (readonly [numbe
   );
   const seconds = (performance.now() - started) / 1000;
   const loads = await loadsOf(db, users);
+  const spreads: number[] = [];
+  for (const [from, to] of pools) spreads.push(spreadOf(await loadsOf(db, users.slice(from, to))));
   return {
     perSecond: decisions / seconds,
-    spread: Math.max(...loads) - Math.min(...loads),
+    spread: Math.max(...spreads),
+    overall: spreadOf(loads),
     over: loads.reduce((sum, load) => sum + Math.max(0, load - limit), 0),
     unassigned,
   };
+}
+
+function spreadOf(loads: readonly number[]): number {
+  return Math.max(...loads) - Math.min(...loads);
 }
 
 function rowsOf(ratio: number, one: Times, { alone, shared, tight }: Readonly<Record<'alone' | 'shared' | 'tight', Shared>>): readonly Row[] {
@@ -157,6 +166,7 @@ function rowsOf(ratio: number, one: Times, { alone, shared, tight }: Readonly<Re
     },
     ...many('one pool', alone),
     ...many('two pools that share users', shared),
+    { what: 'the same: spread over both together', ours: String(shared.overall), bare: '–', ratio: '–', wanted: '–' },
     { what: `${TIGHT.decisions} for ${POOL * TIGHT.limit} places: over a limit`, ours: String(tight.over), bare: '–', ratio: '–', wanted: '0' },
     { what: 'the same: left unassigned', ours: String(tight.unassigned), bare: '–', ratio: '–', wanted: String(TIGHT.decisions - POOL * TIGHT.limit) },
   ];
