@@ -65,6 +65,8 @@ export async function startRelay(client: Client, temporalAddress: string): Promi
         );
     });
   });
+  // Clients pause between the rounds: a connection that is closed just when it is used again would count as a failure.
+  server.keepAliveTimeout = 120_000;
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the relay has no port');
