@@ -73,6 +73,8 @@ export interface Capabilities {
   readonly typing: boolean;
   /** Its pages hold a conversation that goes on now: they keep a stream open and write often, agents see who is here and who is writing (CHAT-2, CHAT-6). */
   readonly live?: boolean;
+  /** Its live pages show what the engine has written, and there is nowhere else to bring it: what a person answers counts as sent with that, in the same transaction. `send` is called for the rest: what automations say, and what is queued again. */
+  readonly shownByPage?: boolean;
   /** Its channels run a chatflow: the engine answers by steps before people do (CHAT-5). */
   readonly chatflows?: boolean;
   /** Choices that can be offered under a message, and how long each may be; absent: none, they are written out as a list. */

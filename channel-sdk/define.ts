@@ -69,6 +69,7 @@ function shapeProblems(capabilities: Partial<Capabilities>): string[] {
     problems.push('capabilities.maxDeliveryBytes: a number of bytes above 0');
   }
   if (capabilities.routing === undefined) problems.push('capabilities.routing: missing');
+  if (capabilities.shownByPage === true && capabilities.live !== true) problems.push('capabilities.shownByPage: only where the pages are live');
   return [...problems, ...rateProblems(capabilities.sendRate)];
 }
 

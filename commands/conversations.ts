@@ -208,10 +208,13 @@ export async function writeOutbound(unit: Unit, subject: Subject, channel: Sendi
     .where('id', '=', conversationId)
     .returning(sql<string>`last_message_at::text`.as('at'))
     .executeTakeFirstOrThrow();
+  const id = newId();
+  const shown = isShownOnceWritten(channel.capabilities, outgoing);
   const message = await tx
     .insertInto('message')
     .values({
-      id: newId(),
+      id,
+      ...(shown ? { provider_message_id: id } : {}),
       conversation_id: conversationId,
       channel_id: channel.id,
       direction: 'OUTBOUND',
@@ -236,6 +239,7 @@ export async function writeOutbound(unit: Unit, subject: Subject, channel: Sendi
       sender: outgoing.sender ?? 'PERSON',
       recipient: JSON.stringify(outgoing.recipient),
       template: outgoing.template === null ? null : storedTemplate(outgoing.template),
+      ...(shown ? { state: 'SENT', attempt: 1 } : {}),
     })
     .execute();
   await attachUploads(unit, message.id, outgoing.userId, outgoing.uploadIds, channel.capabilities.outboundContent.attachments);
@@ -251,8 +255,13 @@ export async function writeOutbound(unit: Unit, subject: Subject, channel: Sendi
     unit.record({ kind: 'CURRENT_CHANNEL_CHANGED', ...ids, why: 'REPLY', data: { from: subject.channelId, to: channel.id } });
   }
   unit.record({ kind: 'MESSAGE_WRITTEN', ...ids, messageId: message.id, why: outgoing.why ?? outgoing.kind });
-  unit.wake({ kind: 'outbox', conversationId, channelKey: channel.key, plugin: channel.plugin });
+  if (!shown) unit.wake({ kind: 'outbox', conversationId, channelKey: channel.key, plugin: channel.plugin });
   return message.id;
+}
+
+/** A page has it with the commit: there is nothing to hand to anybody. */
+function isShownOnceWritten({ shownByPage }: Capabilities, { template, uploadIds }: Outgoing): boolean {
+  return shownByPage === true && template === null && uploadIds.length === 0;
 }
 
 interface SendingChannel {

@@ -13,6 +13,11 @@ describe('definePlugin', () => {
     expect(definePlugin(plain)).toBe(plain);
   });
 
+  it('takes what is shown by a page only where its pages are live [PLUG-3]', () => {
+    expect(pluginProblems(definition({}, { shownByPage: true }))).toEqual(['capabilities.shownByPage: only where the pages are live']);
+    expect(pluginProblems(definition({}, { shownByPage: true, live: true }))).toEqual([]);
+  });
+
   const pairs: readonly (readonly [keyof PluginDefinition, Partial<Capabilities>])[] = [
     ['verify', { inbound: ['webhook'] }],
     ['listen', { inbound: ['listener'] }],

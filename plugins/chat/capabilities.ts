@@ -16,6 +16,7 @@ export const CAPABILITIES: Capabilities = {
   templates: false,
   typing: true,
   live: true,
+  shownByPage: true,
   chatflows: true,
   quickReplies: { maxCount: 10, maxLength: 80 },
   repliesThrough: 'email-address',

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Failure } from '@trunkline/channel-sdk';
 import { reply } from '#commands/conversations.ts';
 import { applyDeliveries } from '#commands/intake.ts';
+import { InvalidInput } from '#commands/refusals.ts';
 import { claimNext, retryMessage, settleMaybeSent, settleSend, type Claim, type Claimed } from '#commands/outbox.ts';
 import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
@@ -55,6 +56,25 @@ it('commits SENDING before the provider is called, to one of many who claim at o
   expect(claims.filter((one) => one.kind === 'send')).toHaveLength(1);
   expect(claims.filter((one) => one.kind === 'wait')).toHaveLength(9);
   expect(await stateOf(messageIds[0])).toMatchObject({ state: 'SENDING', attempt: 1 });
+});
+
+it('counts what a page shows as sent once it is written, and takes nothing that it could not show [CH-5, CHAT-2]', async () => {
+  const { channel, conversationId } = await answered();
+  const outboundContent = { ...plainCapabilities.outboundContent, maxTextLength: 10 };
+  const paged = { ...plainPlugin, capabilities: { ...plainCapabilities, live: true, shownByPage: true, outboundContent } };
+  const write = (text: string) => transact(db, { actor: 'USER', userId: user }, (unit) => reply(unit, [paged], { conversationId, text }));
+  const { value, wakes } = await write('short');
+  expect(wakes.filter(({ kind }) => kind === 'outbox')).toEqual([]);
+  expect(await stateOf(value.messageId)).toMatchObject({ state: 'SENT', attempt: 1, channel_id: channel.id });
+  // Known by its own id, as a provider would have given it: what is read and what is echoed finds it.
+  const { provider_message_id: providerId } = await db
+    .selectFrom('message')
+    .select('provider_message_id')
+    .where('id', '=', value.messageId)
+    .executeTakeFirstOrThrow();
+  expect(providerId).toBe(value.messageId);
+  expect((await claim(conversationId)).kind).toBe('idle');
+  await expect(write('longer than it may be')).rejects.toBeInstanceOf(InvalidInput);
 });
 
 it('sends the messages of a conversation in the order in which they were written [CH-5]', async () => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Plugin } from '@trunkline/channel-sdk';
 import chat from '@trunkline/plugin-chat';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectChannel } from '#commands/channels.ts';
@@ -84,8 +85,10 @@ const conversationOf = (visitor: Visitor): Promise<string> =>
     return row?.id ?? false;
   });
 
-const answer = (conversationId: string, text: string) =>
-  transact(database.db, { actor: 'USER', userId: agent }, (unit) => reply(unit, [chat], { conversationId, text }));
+const answer = (conversationId: string, text: string, plugin: Plugin = chat) =>
+  transact(database.db, { actor: 'USER', userId: agent }, (unit) => reply(unit, [plugin], { conversationId, text }));
+/** As automations’ words go, and those of a plugin that brings them somewhere. */
+const queued = (conversationId: string, text: string) => answer(conversationId, text, { ...chat, capabilities: { ...chat.capabilities, shownByPage: false } });
 
 describe('a chat', () => {
   it('is one conversation with a ticket, said and answered in real time in every tab, and whole after a reload [CHAT-2]', async () => {
@@ -154,7 +157,7 @@ describe('a chat', () => {
       .where('c.id', '=', conversationId)
       .execute();
     expect(contact).toEqual([{ name: 'Eva', kind: 'visitor', value: visitor.id }]);
-    const { value } = await answer(conversationId, 'Good day.');
+    const { value } = await queued(conversationId, 'Good day.');
     const { value: claim } = await claimNext(database.db, conversationId, () => undefined);
     if (claim.kind !== 'send') throw new Error(`nothing to send: ${claim.kind}`);
     expect(claim.claimed.message.to).toMatchObject({ kind: 'visitor', value: visitor.id });
@@ -184,10 +187,10 @@ describe('a chat', () => {
     const sent = ({ message: { id }, attempt }: Awaited<ReturnType<typeof claim>>) =>
       settleSend(database.db, id, attempt, { kind: 'sent', receipt: { providerMessageId: id, keys: [], state: 'sent' } });
     for (const state of ['QUEUED', 'SENDING', 'SENT'] as const) {
-      const { value } = await answer(conversationId, `read while ${state}`);
+      const { value } = await queued(conversationId, `read while ${state}`);
       const shown = (await readTo(stream, `read while ${state}`)).at(-1)?.data;
       const through = typeof shown === 'object' && shown !== null && 'at' in shown ? String(shown.at) : '';
-      const later = (await answer(conversationId, `written after ${state}`)).value;
+      const later = (await queued(conversationId, `written after ${state}`)).value;
       const being = state === 'QUEUED' ? undefined : await claim();
       if (state === 'SENT' && being !== undefined) await sent(being);
       expect(await stateOf(value.messageId)).toBe(state);
