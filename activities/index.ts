@@ -10,9 +10,11 @@ import { createParsePool } from './parse-pool.ts';
 import { createRenewalActivities } from './renewals.ts';
 import { createRoutingActivities } from './routing.ts';
 import { createRoutingRetryActivities } from './routing-retry.ts';
+import { createSlaActivities } from './sla.ts';
 import { createTicketImportActivities } from './ticket-import.ts';
 import { createSystemMailActivities } from './system-mail.ts';
 import { createTicketActivities } from './tickets.ts';
+import { createWebhookActivities } from './webhooks.ts';
 
 /** Everything the workflows call. */
 export type Activities = ReturnType<typeof activitiesOf>;
@@ -46,5 +48,7 @@ function activitiesOf(engine: Engine) {
     ...createChannelCheckActivities(engine),
     ...createRenewalActivities(engine),
     ...createTicketImportActivities(engine),
+    ...createSlaActivities(engine),
+    ...createWebhookActivities(engine),
   };
 }

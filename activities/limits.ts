@@ -45,6 +45,12 @@ export const LIMITS = {
   deliveriesPerPage: 200,
   /** Mails of the account's own that are sent at the same time. */
   mailsAtOnce: 4,
+  /** Calls of webhooks that are made at the same time. */
+  webhooksAtOnce: 20,
+  /** Seconds a webhook may take to answer; then it is called again later. */
+  webhookSeconds: 10,
+  /** Milliseconds after which a run of calls begins no further one, while others still last. */
+  webhookRunMs: 60_000,
   /** Channels whose provider is asked at the same time whether they are still good. */
   checksAtOnce: 5,
   /** Channels checked by one call. */
@@ -53,6 +59,8 @@ export const LIMITS = {
   renewalsPerCall: 50,
   /** What waited for somebody to become free, read at once to be decided again one by one. */
   retriesAtOnce: 50,
+  /** Tickets woken by one call because their next moment is near. */
+  wakesPerCall: 200,
   /** Repairs of one run of the guardian, most overdue first. */
   repairsPerRun: 500,
   /** Rows of each kind that are removed in one run of the guardian once they are past their time. */

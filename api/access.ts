@@ -49,7 +49,10 @@ export interface Visibility {
   readonly sender_rule: RawBuilder<boolean>;
   readonly system_mail: RawBuilder<boolean>;
   readonly ticket_import: RawBuilder<boolean>;
-  /** Users, teams, pipelines and statuses: any user sees them. */
+  readonly webhook: RawBuilder<boolean>;
+  readonly webhook_delivery: RawBuilder<boolean>;
+  readonly sla_reevaluation: RawBuilder<boolean>;
+  /** Users, teams, pipelines and statuses, calendars and SLA policies: any user sees them. */
   readonly anybody: RawBuilder<boolean>;
 }
 
@@ -91,7 +94,10 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDeskId: str
     attachment: sql<boolean>`exists (select 1 from message where message.id = attachment.message_id and ${conversationSeen('message.conversation_id')})`,
     ticket,
     helpDeskTicket: helpDesk ? sql<boolean>`(ticket.conversation_id is null or conversation.place = 'HELP_DESK')` : no,
-    routing_rule: sql<boolean>`exists (select 1 from channel where channel.routing_rule_id = routing_rule.id and ${channel})`,
+    // A channel's, or one that an SLA policy assigns by: those are seen by all, as their policy is.
+    routing_rule: sql<boolean>`(exists (select 1 from channel where channel.routing_rule_id = routing_rule.id and ${channel})
+      or exists (select 1 from sla_policy p join sla_terms s on s.id = p.terms_id
+        where s.actions @> jsonb_build_array(jsonb_build_object('act', jsonb_build_object('ruleId', routing_rule.id)))))`,
     routing_decision: sql<boolean>`case when routing_decision.conversation_id is null
       then ${ofTicket('routing_decision.ticket_id')} else ${conversationSeen('routing_decision.conversation_id')} end`,
     // The place as it was when it happened; what has none is an admin's matter, or that of whom it is about.
@@ -101,7 +107,10 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDeskId: str
     api_token: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`api_token.user_id = ${viewer.userId}::uuid`,
     sign_in_identity: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`sign_in_identity.user_id = ${viewer.userId}::uuid`,
     ticket_import: admin ? yes : no,
+    sla_reevaluation: admin ? yes : no,
     system_mail: admin ? yes : no,
+    webhook: admin ? sql<boolean>`webhook.deleted_at is null` : no,
+    webhook_delivery: admin ? yes : no,
     // Whoever has access to the channel's place: it is what people wrote, so a role adds nothing.
     filtered_message: sql<boolean>`exists (select 1 from channel seen where seen.id = filtered_message.channel_id and ${inPlaces('seen.place_id')})`,
     sender_rule: admin ? yes : no,

@@ -26,6 +26,8 @@ export const LIMITS = {
   pageSize: 100,
   /** Edges where the client names no number. */
   defaultPageSize: 20,
+  /** SLA goals shown of one ticket: those that run, and the newest of the others. */
+  ticketGoals: 50,
   /** Bytes of a request's body. */
   bodyBytes: 2_000_000,
   /** Bytes of one file that is sent up. */

@@ -6,9 +6,12 @@ import { presenceOf, type VisitorPresence } from '#commands/presence.ts';
 import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.ts';
 import { givenAddresses, type GivenAddress } from '#commands/recipients.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
+import { loadTerms } from '#commands/sla-rows.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
+import type { PolicyTerms } from '#domain/sla-policy.ts';
 import type { Visibility } from './access.ts';
+import { LIMITS } from './limits.ts';
 import { onPage, pageRequest, toConnection, type Connection, type Keyed, type Order, type PageArguments } from './page.ts';
 import {
   ATTACHMENT_COLUMNS,
@@ -16,8 +19,10 @@ import {
   DELIVERY_COLUMNS,
   type AccessEntryRow,
   type AttachmentRow,
+  type CalendarPeriodRow,
   type ChatflowRow,
   type ChatflowRunRow,
+  type HolidayRow,
   type IdentityRow,
   type MessageRow,
   type OutboundRow,
@@ -28,10 +33,13 @@ import {
   type SignInRow,
   type SkillRow,
   type SkillRuleRow,
+  type SlaPolicyRow,
+  type SlaGoalRow,
   type StatusRow,
   type WorkingPeriodRow,
   SYSTEM_MAIL_COLUMNS,
   TOKEN_COLUMNS,
+  WEBHOOK_COLUMNS,
 } from './rows.ts';
 
 /** One request's reads: every fetch by id and every nested page goes through here, so a list of any length costs the same number of statements (API-8). */
@@ -46,8 +54,19 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     outOfOffice: byId((ids) => db.selectFrom('out_of_office').selectAll().where('id', 'in', ids).execute()),
     team: byId((ids) => db.selectFrom('team').selectAll().where('id', 'in', ids).execute()),
     skill: byId((ids) => db.selectFrom('skill').selectAll().where('id', 'in', ids).where('deleted_at', 'is', null).execute()),
+    calendar: byId((ids) => db.selectFrom('business_calendar').selectAll().where('id', 'in', ids).where('deleted_at', 'is', null).execute()),
+    slaReevaluation: byId(async (ids) =>
+      db
+        .selectFrom('sla_reevaluation')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).sla_reevaluation)
+        .execute(),
+    ),
     pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
     status: byId((ids) => db.selectFrom('ticket_status').selectAll().where('id', 'in', ids).execute()),
+    // Also one that was deleted: goals that were measured by it say so.
+    slaPolicy: byId((ids) => db.selectFrom('sla_policy').selectAll().where('id', 'in', ids).execute()),
     place: byId(async (ids) =>
       db
         .selectFrom('place')
@@ -195,6 +214,22 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .where((await see()).system_mail)
         .execute(),
     ),
+    webhook: byId(async (ids) =>
+      db
+        .selectFrom('webhook')
+        .select(WEBHOOK_COLUMNS)
+        .where('id', 'in', ids)
+        .where((await see()).webhook)
+        .execute(),
+    ),
+    webhookDelivery: byId(async (ids) =>
+      db
+        .selectFrom('webhook_delivery')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).webhook_delivery)
+        .execute(),
+    ),
     delivery: byId(async (ids) =>
       db
         .selectFrom('raw_delivery')
@@ -315,6 +350,25 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
           .execute(),
       (row) => row.rule_id,
     ),
+    calendarPeriodsOf: grouped<CalendarPeriodRow>(
+      (ids) => db.selectFrom('calendar_period').selectAll().where('calendar_id', 'in', ids).orderBy('weekday').orderBy('from_minute').execute(),
+      (row) => row.calendar_id,
+    ),
+    holidaysOf: grouped<HolidayRow>(
+      (ids) =>
+        db
+          .selectFrom('calendar_holiday')
+          .select(['calendar_id', 'name', sql<string>`to_char(date, 'YYYY-MM-DD')`.as('date')])
+          .where('calendar_id', 'in', ids)
+          .orderBy('calendar_holiday.date')
+          .execute(),
+      (row) => row.calendar_id,
+    ),
+    slaPoliciesOf: grouped<SlaPolicyRow>(
+      (ids) =>
+        db.selectFrom('sla_policy').selectAll().where('calendar_id', 'in', ids).where('deleted_at', 'is', null).orderBy('position').orderBy('id').execute(),
+      (row) => row.calendar_id ?? '',
+    ),
     skillsOf: grouped<SkillRow & { readonly user_id: string }>(
       (ids) =>
         db
@@ -328,6 +382,34 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
           .execute(),
       (row) => row.user_id,
     ),
+    /** By ticket, in the order in which they began: those that run, and the newest of the others. */
+    slaGoalsOf: grouped<SlaGoalRow>(
+      async (ids) => {
+        const { rows } = await sql<SlaGoalRow>`
+          select shown.*, s.terms_id, clock_timestamp() as now
+          from sla_ticket s cross join lateral (
+            select * from sla_goal g where g.ticket_id = s.ticket_id order by g.ended_at is not null, g.started_at desc, g.kind, g.round desc limit ${LIMITS.ticketGoals}
+          ) shown
+          where s.ticket_id = any(${[...ids]}::uuid[]) order by shown.started_at, shown.kind, shown.round`.execute(db);
+        return rows;
+      },
+      (row) => row.ticket_id,
+    ),
+    slaTerms: new DataLoader<string, PolicyTerms | null>(async (ids) => {
+      const found = await loadTerms(db, ids);
+      return ids.map((id) => found.get(id) ?? null);
+    }),
+    /** Of the policy that applies to a ticket. */
+    slaPolicyIdOf: new DataLoader<string, string | null>(async (ticketIds) => {
+      const rows = await db
+        .selectFrom('sla_ticket')
+        .innerJoin('sla_terms', 'sla_terms.id', 'sla_ticket.terms_id')
+        .select(['ticket_id', 'policy_id'])
+        .where('ticket_id', 'in', ticketIds)
+        .execute();
+      const found = new Map(rows.map((row) => [row.ticket_id, row.policy_id]));
+      return ticketIds.map((id) => found.get(id) ?? null);
+    }),
     openTicketsOf: new DataLoader<string, OpenTickets>(async (userIds) => {
       const found = await readOpenTickets(db, plugins, userIds);
       return userIds.map((id) => found.get(id) ?? { total: 0, voice: 0, messaging: 0, written: 0 });
@@ -435,11 +517,15 @@ function inOrder(order: Order, backward: boolean): RawBuilder<unknown> {
   return sql.join(order.keys.map((key, at) => sql`found.cursor_keys[${sql.raw(String(at + 1))}]::${sql.raw(key.cast)} ${direction}`));
 }
 
-/** Why a user `u` can get nothing in the place of a channel `h`; null: they can. */
+/** Where those whom a rule `t.rule_id` names must have access: the place of its channel, or of an SLA policy's rule the help desk. */
+const placeOfRule = sql`(select coalesce((select c.place_id from channel c where c.routing_rule_id = t.rule_id),
+      (select id from place where kind = 'HELP_DESK')) as place_id)`;
+
+/** Why a user `u` can get nothing in the place `h.place_id`; null: they can. */
 const USER_REASON = sql<string | null>`case when u.deactivated_at is not null then 'DEACTIVATED' when u.seat <> 'PAID' then 'NO_SEAT'
         when not exists (select from place_assignable a where a.place_id = h.place_id and a.user_id = u.id) then 'NO_ACCESS' end`;
 
-/** Whom rules name, and why they can get nothing now: by the place of the channel whose rule it is. */
+/** Whom rules name, and why they can get nothing now. */
 function targetStates(ruleIds: readonly string[]): RawBuilder<RuleTargetRow> {
   return sql<RuleTargetRow>`
     select t.rule_id, t.user_id, t.team_id, case
@@ -448,7 +534,7 @@ function targetStates(ruleIds: readonly string[]): RawBuilder<RuleTargetRow> {
       when not exists (select from team_member m join app_user p on p.id = m.user_id and p.deactivated_at is null and p.seat = 'PAID'
         join place_assignable a on a.user_id = p.id and a.place_id = h.place_id where m.team_id = t.team_id and m.kind = 'PRIMARY') then 'NOBODY_ASSIGNABLE'
       end as reason
-    from routing_rule_target t join channel h on h.routing_rule_id = t.rule_id left join app_user u on u.id = t.user_id
+    from routing_rule_target t cross join lateral ${placeOfRule} h left join app_user u on u.id = t.user_id
     where t.rule_id = any(${[...ruleIds]}::uuid[]) order by t.team_id nulls first, t.user_id`;
 }
 

@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely';
 import type {
   AccessEntryTable,
   AttachmentTable,
+  BusinessCalendarTable,
   ApiTokenTable,
   ChannelTable,
   ChatflowTable,
@@ -25,12 +26,17 @@ import type {
   SkillRuleTable,
   SkillTable,
   SignInIdentityTable,
+  SlaGoalTable,
+  SlaPolicyTable,
+  SlaReevaluationTable,
   SystemMailTable,
   TeamTable,
   TicketImportTable,
   TicketStatusTable,
   TicketTable,
   UserTable,
+  WebhookDeliveryTable,
+  WebhookTable,
 } from '#db/schema.ts';
 
 /** What the schema's types are made of: rows, without the columns that never leave the database. */
@@ -76,6 +82,23 @@ export interface RuleTargetRow {
   readonly team_id: string | null;
   readonly reason: string | null;
 }
+/** A goal with the moment at which it was read, and the terms that its ticket has by then. */
+export type SlaGoalRow = Selectable<SlaGoalTable> & { readonly terms_id: string | null; readonly now: Date };
+export type SlaPolicyRow = Selectable<SlaPolicyTable>;
+export type CalendarRow = Selectable<BusinessCalendarTable>;
+export interface CalendarPeriodRow {
+  readonly calendar_id: string;
+  readonly weekday: number;
+  readonly from_minute: number;
+  readonly to_minute: number;
+}
+/** `date` as text: 2026-12-25. */
+export interface HolidayRow {
+  readonly calendar_id: string;
+  readonly date: string;
+  readonly name: string | null;
+}
+export type ReevaluationRow = Selectable<SlaReevaluationTable>;
 export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;
@@ -99,6 +122,10 @@ export const SYSTEM_MAIL_COLUMNS = [
   'settled_at',
 ] as const;
 export type NotificationRow = Selectable<NotificationTable>;
+/** Without the sealed secrets. */
+export type WebhookRow = Pick<Selectable<WebhookTable>, (typeof WEBHOOK_COLUMNS)[number]>;
+export const WEBHOOK_COLUMNS = ['id', 'name', 'url', 'previous_until', 'created_at'] as const;
+export type WebhookDeliveryRow = Selectable<WebhookDeliveryTable>;
 export type TicketImportRow = Selectable<TicketImportTable>;
 export type { SubmittedField } from '#db/schema.ts';
 export type SubmissionRow = Selectable<FormSubmissionTable>;

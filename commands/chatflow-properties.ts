@@ -2,7 +2,7 @@ import type { Priority } from '#db/schema.ts';
 import type { AnswerValue } from '#domain/chatflow-answers.ts';
 import { giveAddress } from './contact-identities.ts';
 import { sql } from 'kysely';
-import type { Subject } from './subjects.ts';
+import { subjectIds, type Subject } from './subjects.ts';
 import { setTicketPriority } from './tickets.ts';
 import type { Unit } from './unit.ts';
 
@@ -32,7 +32,8 @@ export async function setContactProperty(unit: Unit, subject: Subject, property:
 }
 
 /** Keeps an answer on the ticket; without one it stays among the answers until a step makes it. */
-export async function setTicketProperty(unit: Unit, { ticketId }: Subject, property: string, value: AnswerValue): Promise<void> {
+export async function setTicketProperty(unit: Unit, subject: Subject, property: string, value: AnswerValue): Promise<void> {
+  const { ticketId } = subject;
   if (ticketId === null) return;
   const priority = property === 'priority' ? PRIORITY[String(value)] : undefined;
   if (priority !== undefined) {
@@ -44,4 +45,5 @@ export async function setTicketProperty(unit: Unit, { ticketId }: Subject, prope
     update ticket set properties = properties || jsonb_build_object(${name}::text, ${JSON.stringify(value)}::jsonb), version = version + 1 where id = ${ticketId}`.execute(
     unit.tx,
   );
+  unit.record({ kind: 'PROPERTIES_CHANGED', ...subjectIds(subject), why: 'CHATFLOW' });
 }

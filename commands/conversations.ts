@@ -254,7 +254,8 @@ export async function writeOutbound(unit: Unit, subject: Subject, channel: Sendi
   if (channel.id !== subject.channelId) {
     unit.record({ kind: 'CURRENT_CHANNEL_CHANGED', ...ids, why: 'REPLY', data: { from: subject.channelId, to: channel.id } });
   }
-  unit.record({ kind: 'MESSAGE_WRITTEN', ...ids, messageId: message.id, why: outgoing.why ?? outgoing.kind });
+  const said = outgoing.sender === 'AUTOMATION' ? {} : { said: { by: 'PERSON' as const } };
+  unit.record({ kind: 'MESSAGE_WRITTEN', ...ids, messageId: message.id, why: outgoing.why ?? outgoing.kind, ...said });
   if (!shown) unit.wake({ kind: 'outbox', conversationId, channelKey: channel.key, plugin: channel.plugin });
   return message.id;
 }

@@ -163,6 +163,8 @@ async function eraseTraces(tx: Tx, contactId: string, ownIds: readonly string[],
       or (user_id is null and recipient in (select value from contact_identity where contact_id = ${contactId} and kind = 'email-address'))`.execute(tx);
   await sql`update conversation set subject = null where id = any(${[...ownIds]}::uuid[])`.execute(tx);
   await sql`update ticket set name = '(erased)', description = null, properties = '{}' where id = any(${[...ticketIds]}::uuid[])`.execute(tx);
+  // Hashes of what stood there.
+  await sql`update sla_ticket set marks = '{}', version = version + 1 where ticket_id = any(${[...ticketIds]}::uuid[])`.execute(tx);
   // Who is here is written for identities that are there: from here on none of these is.
   await sql`select from contact_identity where contact_id = ${contactId} for update`.execute(tx);
   await sql`

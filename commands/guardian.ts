@@ -3,6 +3,7 @@ import type { Db } from '#db/database.ts';
 import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import type { Wake } from '#domain/wake.ts';
+import { WEBHOOK_LOST_SECONDS } from '#domain/webhook.ts';
 import { waiting } from './routing-retry.ts';
 
 export interface Stuck {
@@ -28,6 +29,14 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       select 'ticket', t.number::text, h.key, h.plugin, extract(epoch from now() - t.route_pending_since) - 10
       from ticket t left join conversation c on c.id = t.conversation_id left join channel h on h.id = c.channel_id
       where t.route_pending_since < now() - interval '10 s'
+      union all
+      -- A deadline, or one that was to be told of, that its workflow has not seen.
+      select 'ticket-moment', t.number::text, h.key, h.plugin, extract(epoch from now() - s.next_at) - 10
+      from sla_ticket s join ticket t on t.id = s.ticket_id join conversation c on c.id = t.conversation_id join channel h on h.id = c.channel_id
+      where s.next_at < now() - interval '10 s'
+      union all
+      select 'sla-reevaluation', e.id::text, null, null, extract(epoch from now() - e.progressed_at) - 20
+      from sla_reevaluation e where e.state = 'RUNNING' and e.progressed_at < now() - interval '20 s'
       union all
       select 'outbox', o.conversation_id::text, h.key, h.plugin,
         extract(epoch from now() - greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after))) - 30
@@ -73,6 +82,14 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
         from system_mail q left join system_sender s on q.channel_id is null left join channel h on h.id = q.channel_id where q.state in ('QUEUED', 'SENDING') having count(*) > 0
       ) m where m.since < now() - interval '30 s'
       union all
+      -- A webhook that is slow has a queue of its own: that any of them is called is progress.
+      select 'webhooks', 'webhooks', null, null, extract(epoch from now() - w.since) - 30
+      from (
+        select greatest(min(case when d.state = 'SENDING' then d.tried_at + make_interval(secs => ${WEBHOOK_LOST_SECONDS}) else d.not_before end),
+          (select max(tried_at) from webhook_delivery)) as since
+        from webhook_delivery d where d.state in ('QUEUED', 'SENDING') having count(*) > 0
+      ) w where w.since < now() - interval '30 s'
+      union all
       -- Somebody's availability that nobody has brought up to date, and what waits though somebody became free.
       select 'routing-retry', 'routing-retry', null, null, extract(epoch from now() - r.since) - 10
       from (select least((select min(u.availability_until) from app_user u),
@@ -90,6 +107,8 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
 const WHY = {
   intake: 'DELIVERY_WAITS',
   ticket: 'DECISION_WAITS',
+  'ticket-moment': 'DEADLINE_WAITS',
+  'sla-reevaluation': 'REEVALUATION_WAITS',
   outbox: 'MESSAGE_WAITS',
   chatflow: 'CHATFLOW_WAITS',
   'ticket-import': 'IMPORT_WAITS',
@@ -97,6 +116,7 @@ const WHY = {
   'catch-up': 'CATCHING_UP_WAITS',
   renewal: 'RENEWAL_WAITS',
   'system-mail': 'MAIL_WAITS',
+  webhooks: 'WEBHOOK_WAITS',
   'routing-retry': 'RETRY_WAITS',
 } as const;
 
@@ -104,7 +124,10 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
   switch (row.kind) {
     case 'intake':
       return { kind: 'intake', channelKey: row.key, plugin: row.plugin ?? '' };
+    case 'sla-reevaluation':
+      return { kind: 'sla-reevaluation', reevaluationId: row.key };
     case 'ticket':
+    case 'ticket-moment':
       return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };
     case 'attachments':
       return { kind: 'attachments', channelKey: row.key, plugin: row.plugin ?? '' };
@@ -118,6 +141,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'catch-up', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'system-mail':
       return { kind: 'system-mail' };
+    case 'webhooks':
+      return { kind: 'webhooks' };
     case 'routing-retry':
       return { kind: 'routing-retry' };
     case 'outbox':

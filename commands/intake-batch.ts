@@ -267,7 +267,9 @@ export class Batch {
       ticketId: target.ticketId,
       messageId: id,
       placeId: target.placeId,
-      ...(event.automatic === undefined ? {} : { why: 'AUTOMATIC' }),
+      ...(event.automatic === undefined
+        ? { said: { by: inbound ? 'CONTACT' : 'PERSON', at: message.recovered === true ? occurredAt : receivedAt } }
+        : { why: 'AUTOMATIC' }),
     });
   }
 

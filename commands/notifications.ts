@@ -1,13 +1,13 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Health, NotificationKind } from '#db/schema.ts';
-import { notificationMail, type MailWords, type TicketWords } from '#domain/system-mail.ts';
+import { notificationMail, type GoalWords, type MailWords, type TicketWords } from '#domain/system-mail.ts';
 import { NotFound } from './refusals.ts';
 import { subjectIds, type Subject } from './subjects.ts';
 import { firstState } from './system-mail.ts';
 import type { Unit } from './unit.ts';
 
 /** Tells users of something, in the API and by mail, except who did it themself and who has that kind switched off there (MODEL-12). */
-export async function notify(unit: Unit, kind: SubjectKind, userIds: readonly string[], subject: Subject): Promise<void> {
+export async function notify(unit: Unit, kind: PlainKind, userIds: readonly string[], subject: Subject): Promise<void> {
   if (userIds.length === 0) return;
   await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who: sql<boolean>`u.id = any(${[...userIds]}::uuid[])` });
 }
@@ -17,7 +17,31 @@ export async function notify(unit: Unit, kind: SubjectKind, userIds: readonly st
  * there and has access, as with the rule *nobody*, to all with access to its place (MODEL-12).
  */
 export async function notifyUnassigned(unit: Unit, subject: Subject): Promise<void> {
-  const kind = 'TICKET_UNASSIGNED';
+  await notifyThoseNamed(unit, 'TICKET_UNASSIGNED', subject, await mailOf(unit, 'TICKET_UNASSIGNED', subject));
+}
+
+/** A deadline comes near, or has passed: the owner is told, or if there is none those who are told of unassigned tickets (SLA-12). */
+export async function notifySla(unit: Unit, kind: SlaKind, subject: Subject, goal: GoalWords): Promise<void> {
+  const mail = notificationMail({ kind, ticket: (await ticketWords(unit, subject)) ?? null, goal });
+  if (subject.ownerId === null) await notifyThoseNamed(unit, kind, subject, mail);
+  else await tell(unit, { kind, subject, mail, who: sql<boolean>`u.id = ${subject.ownerId}` });
+}
+
+/** The same to those whom a policy names, where they have access; not once more to whom it was told as the owner. */
+export async function notifySlaNamed(
+  unit: Unit,
+  kind: SlaKind,
+  subject: Subject,
+  { userIds, teamIds, goal }: { readonly userIds: readonly string[]; readonly teamIds: readonly string[]; readonly goal: GoalWords },
+): Promise<void> {
+  const mail = notificationMail({ kind, ticket: (await ticketWords(unit, subject)) ?? null, goal });
+  const who = sql<boolean>`u.id is distinct from ${subject.ownerId}
+    and exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})
+    and (u.id = any(${[...userIds]}::uuid[]) or exists (select 1 from team_member m where m.user_id = u.id and m.team_id = any(${[...teamIds]}::uuid[])))`;
+  await tell(unit, { kind, subject, mail, who });
+}
+
+async function notifyThoseNamed(unit: Unit, kind: SubjectKind, subject: Subject, mail: MailWords): Promise<void> {
   const access = sql`exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})`;
   const { rows } = await sql<{ id: string }>`
     select u.id from app_user u
@@ -33,7 +57,7 @@ export async function notifyUnassigned(unit: Unit, subject: Subject): Promise<vo
         where h.id = ${subject.channelId} and h.unassigned_notice_user_ids = '{}')`.execute(unit.tx);
   const named = rows.map(({ id }) => id);
   const who = named.length > 0 ? sql<boolean>`u.id = any(${named}::uuid[])` : sql<boolean>`${access}`;
-  await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who });
+  await tell(unit, { kind, subject, mail, who });
 }
 
 /** A channel lost its provider, has trouble, or is back: every admin is told (CH-4). Called once a change, by whoever changed the row. */
@@ -53,14 +77,18 @@ export async function notifyHealth(
 }
 
 type SubjectKind = Exclude<NotificationKind, 'CHANNEL_HEALTH'>;
+type SlaKind = Extract<NotificationKind, 'SLA_DUE_SOON' | 'SLA_OVERDUE'>;
+/** What is said by ticket alone. */
+type PlainKind = Exclude<SubjectKind, SlaKind>;
 
 /** The name stands in the mail and nowhere else: events and logs have the ids. */
-async function mailOf(unit: Unit, kind: SubjectKind, subject: Subject): Promise<MailWords> {
-  const ticket: TicketWords | undefined =
-    subject.ticketId === null
-      ? undefined
-      : await unit.tx.selectFrom('ticket').select(['number', 'name']).where('id', '=', subject.ticketId).executeTakeFirstOrThrow();
-  return notificationMail({ kind, ticket: ticket ?? null });
+async function mailOf(unit: Unit, kind: PlainKind, subject: Subject): Promise<MailWords> {
+  return notificationMail({ kind, ticket: (await ticketWords(unit, subject)) ?? null });
+}
+
+async function ticketWords(unit: Unit, { ticketId }: Subject): Promise<TicketWords | undefined> {
+  if (ticketId === null) return undefined;
+  return unit.tx.selectFrom('ticket').select(['number', 'name']).where('id', '=', ticketId).executeTakeFirstOrThrow();
 }
 
 interface Telling {

@@ -118,6 +118,8 @@ export class NotPossible extends Refusal {
     | 'CHATFLOW_IS_PRIMARY'
     | 'CHATFLOW_WAS_USED'
     | 'SKILL_IN_USE'
+    | 'CALENDAR_IN_USE'
+    | 'WEBHOOK_IN_USE'
     | 'CHANNEL_SHOWS_NO_TYPING';
   constructor(reason: NotPossible['reason']) {
     super(`not possible: ${reason}`);

@@ -11,6 +11,7 @@ export const RETENTION_DAYS = {
   spam: 90,
   filtered: 90,
   systemMails: 30,
+  webhookDeliveries: 30,
   placeActivity: 1,
   visitorPresence: 30,
   retryCauses: 1,
@@ -26,6 +27,8 @@ export interface Removed {
   readonly rawDeliveries: number;
   /** The account's own mail, sent or not; what waits is younger. */
   readonly systemMails: number;
+  /** Calls of webhooks that were taken or have failed. */
+  readonly webhookDeliveries: number;
   /** When users last asked for something of a place. */
   readonly placeActivity: number;
   /** Visitors who have not been here for so long. */
@@ -57,6 +60,8 @@ export async function removeExpired(db: Db, limit: number): Promise<Removed> {
       limit ${limit})`),
     systemMails: await removed(sql`delete from system_mail where id in (
       select id from system_mail where ${past('created_at', RETENTION_DAYS.systemMails)} and state not in ('QUEUED', 'SENDING') order by created_at, id limit ${limit})`),
+    webhookDeliveries: await removed(sql`delete from webhook_delivery where id in (
+      select id from webhook_delivery where ${past('settled_at', RETENTION_DAYS.webhookDeliveries)} and state not in ('QUEUED', 'SENDING') order by settled_at, id limit ${limit} for update skip locked)`),
     placeActivity: await removed(sql`delete from place_activity where (place_id, user_id) in (
       select place_id, user_id from place_activity where ${past('at', RETENTION_DAYS.placeActivity)} limit ${limit})`),
     visitorPresence: await removed(sql`delete from visitor_presence where (channel_id, kind, value) in (

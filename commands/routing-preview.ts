@@ -2,7 +2,7 @@ import type { Plugin } from '@trunkline/channel-sdk';
 import type { Db } from '#db/database.ts';
 import type { Priority } from '#db/schema.ts';
 import { decideOwner, foretold, type Candidate, type Decision } from '#domain/routing.ts';
-import type { TicketFacts } from '#domain/skills.ts';
+import type { TicketFacts } from '#domain/conditions.ts';
 import { groupedWith } from './capacity.ts';
 import type { OwnedBy } from './contact-owner.ts';
 import { InvalidInput, NotFound, type Problem } from './refusals.ts';

@@ -3,7 +3,8 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockRouting } from '#db/locks.ts';
 import { decideOwner, type Candidate, type Decision, type Rule } from '#domain/routing.ts';
-import { matchingSkillRule, type SkillRule, type TicketFacts } from '#domain/skills.ts';
+import type { TicketFacts } from '#domain/conditions.ts';
+import { matchingSkillRule, type SkillRule } from '#domain/skills.ts';
 import { groupedWith, type Grouped } from './capacity.ts';
 import { readOwners, type OwnedBy } from './contact-owner.ts';
 import { notifyUnassigned } from './notifications.ts';
@@ -13,8 +14,8 @@ import { storeDecision } from './routing-decisions.ts';
 import { noteTurn } from './routing-cycle.ts';
 import { readPool, type Pool } from './routing-pool.ts';
 import { noteNobodyFree, waits } from './routing-retry.ts';
-import { lockSubject, subjectIds, wakeTicket, type SubjectRef } from './subjects.ts';
-import { transact, type Committed } from './unit.ts';
+import { lockSubject, subjectIds, wakeTicket, type Subject, type SubjectRef } from './subjects.ts';
+import { transact, type Committed, type Unit } from './unit.ts';
 import { flipDue } from './user-availability.ts';
 
 export interface Decided {
@@ -79,6 +80,28 @@ export async function decide(
   });
 }
 
+/**
+ * Gives an open ticket to whom a rule chooses, whoever has it: what a policy has done when a deadline comes near (SLA-12). With nobody free it stays whose it
+ * is. One of the automatic decisions: serialised with the others, and explained. The subject must be locked.
+ */
+export async function assignByRule(unit: Unit, subject: Subject, ruleId: string, random: () => number, plugins: readonly Plugin[]): Promise<void> {
+  const { tx } = unit;
+  await lockRouting(tx);
+  await flipDue(unit);
+  const stored = await readRule(tx, { ruleId });
+  const rule = withSkillRule(stored, stored.skillRules.length === 0 || subject.ticketId === null ? null : await factsOf(tx, subject.ticketId));
+  const { conversationId, placeId } = subject;
+  const grouped = groupedWith(plugins, subject.plugin);
+  const pool = await readCandidates(tx, plugins, rule, { placeId, grouped, of: conversationId === null ? null : { conversationId } });
+  const decision = decideOwner(rule, pool.candidates, rule.now, random(), pool.further);
+  if (decision.ownerId === null || decision.ownerId === subject.ownerId) return;
+  await storeDecision(tx, subject, decision);
+  const turn = pool.candidates.find(({ userId }) => userId === decision.ownerId)?.turn;
+  if (rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
+  unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome, data: { policy: true } });
+  await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
+}
+
 async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
   if (channelId === null) return false;
   const channel = await tx.selectFrom('channel').select('enabled').where('id', '=', channelId).executeTakeFirstOrThrow();
@@ -101,12 +124,17 @@ export async function noRule(tx: Db | Tx): Promise<StoredRule> {
 }
 
 /** The rule by which a channel's next conversation is decided, or one that there is. */
-export async function readRule(db: Db | Tx, of: { readonly conversationId: string } | { readonly channelId: string }): Promise<StoredRule> {
+export async function readRule(
+  db: Db | Tx,
+  of: { readonly conversationId: string } | { readonly channelId: string } | { readonly ruleId: string },
+): Promise<StoredRule> {
   // A hand-off brings a rule of its own (CH-8).
   const ruleId =
-    'channelId' in of
-      ? sql`(select h.routing_rule_id from channel h where h.id = ${of.channelId})`
-      : sql`(select coalesce(c.routing_rule_id, h.routing_rule_id) from conversation c join channel h on h.id = c.channel_id where c.id = ${of.conversationId})`;
+    'ruleId' in of
+      ? sql`${of.ruleId}::uuid`
+      : 'channelId' in of
+        ? sql`(select h.routing_rule_id from channel h where h.id = ${of.channelId})`
+        : sql`(select coalesce(c.routing_rule_id, h.routing_rule_id) from conversation c join channel h on h.id = c.channel_id where c.id = ${of.conversationId})`;
   const { rows } = await sql<StoredRule>`
     select r.id, r.kind, r.method, r.available_only as "availableOnly", r.default_user_id as "defaultUserId", clock_timestamp() as now,
       coalesce((select a.recently_assigned_first from account a), false) as "recentlyAssignedFirst", coalesce(r.cycle_id, r.id) as "cycleId",

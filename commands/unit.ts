@@ -1,70 +1,11 @@
 import { sql } from 'kysely';
 import { announce } from '#db/announce.ts';
 import type { Db, Tx } from '#db/database.ts';
-import type { Actor } from '#db/schema.ts';
 import { wakeKey, type Wake } from '#domain/wake.ts';
+import type { ActorRef, EventInput } from './events.ts';
+import { settleSla } from './sla.ts';
 
-/** Who does it. */
-export type ActorRef = { readonly actor: 'USER'; readonly userId: string } | { readonly actor: Exclude<Actor, 'USER'> };
-
-/** What is kept of it: ids and enumerated values only, never content (MODEL-7). */
-export interface EventInput {
-  readonly kind: EventKind;
-  readonly channelId?: string | null;
-  readonly conversationId?: string | null;
-  readonly ticketId?: string | null;
-  readonly messageId?: string | null;
-  /** The user it is about: the new owner. */
-  readonly userId?: string | null;
-  /** The place whose members may see it; none: an admin's matter. */
-  readonly placeId?: string | null;
-  /** A fixed phrase or a code. */
-  readonly why?: string;
-  readonly data?: Readonly<Record<string, string | number | boolean | null>>;
-  /** In place of the unit's own. */
-  readonly by?: ActorRef;
-}
-
-export const EVENT_KINDS = [
-  'CONVERSATION_STARTED',
-  'TICKET_CREATED',
-  'MESSAGE_RECEIVED',
-  'MESSAGE_FILTERED',
-  'MESSAGE_RELEASED',
-  'MESSAGE_WRITTEN',
-  'MESSAGE_LEFT_OUT',
-  'COMMENT_WRITTEN',
-  'DELIVERY_CHANGED',
-  'OWNER_CHANGED',
-  'STATUS_CHANGED',
-  'PRIORITY_CHANGED',
-  'PLACE_CHANGED',
-  'CURRENT_CHANNEL_CHANGED',
-  'ROUTING_DECIDED',
-  'ROUTING_SETTINGS_CHANGED',
-  'CHANNEL_CONNECTED',
-  'CHANNEL_CHANGED',
-  'CHANNEL_DISCONNECTED',
-  'CHANNEL_HEALTH_CHANGED',
-  'DELIVERY_SET_ASIDE',
-  'ATTACHMENT_SETTLED',
-  'SENDER_RULES_CHANGED',
-  'PEOPLE_CHANGED',
-  'SKILLS_CHANGED',
-  'PIPELINES_CHANGED',
-  'TICKET_IMPORT_CHANGED',
-  'CAUGHT_UP',
-  'CONTACT_ERASED',
-  'VISITOR_CAME',
-  'VISITOR_LEFT',
-  'CONTACT_CHANGED',
-  'SYSTEM_SENDER_CHANGED',
-  'CHATFLOW_CHANGED',
-  'CHATFLOW_STARTED',
-  'CHATFLOW_ENDED',
-  'NOTIFIED',
-] as const;
-export type EventKind = (typeof EVENT_KINDS)[number];
+export { EVENT_KINDS, type ActorRef, type EventInput, type EventKind } from './events.ts';
 
 /** One transaction: its connection, its actor, and what it leaves behind for the feed and for Temporal. */
 export interface Unit {
@@ -89,12 +30,11 @@ export async function transact<T>(db: Db, actor: ActorRef, work: (unit: Unit) =>
   let announced = false;
   const value = await db.transaction().execute(async (tx) => {
     const events: EventInput[] = [];
-    const result = await work({
-      tx,
-      actor,
-      record: (event) => void events.push(event),
-      wake: (wake) => void wakes.set(wakeKey(wake), wake),
-    });
+    const record = (event: EventInput): void => void events.push(event);
+    const wake = (one: Wake): void => void wakes.set(wakeKey(one), one);
+    const result = await work({ tx, actor, record, wake });
+    // Whatever happened to a ticket, by whichever command: its goals follow from it in the same transaction.
+    await settleSla({ tx, record, wake }, events);
     await writeEvents(tx, actor, events);
     announced = events.length > 0;
     return result;

@@ -258,6 +258,60 @@ export const INVARIANTS: readonly Invariant[] = [
     count: `select count(*) as violations from working_period a join working_period b on b.user_id = a.user_id and b.weekday = a.weekday
       and b.from_minute > a.from_minute and b.from_minute < a.to_minute`,
   },
+  {
+    rule: 'SLA-15',
+    holds: 'every goal is in the state its newest event says',
+    count: `select count(*) as violations from sla_goal g left join lateral (
+      select e.data ->> 'to' as state from event e where e.ticket_id = g.ticket_id and e.kind = 'SLA_GOAL_CHANGED'
+        and e.data ->> 'goal' = g.kind and (e.data ->> 'round')::int = g.round order by e.id desc limit 1
+      ) newest on true where newest.state is distinct from g.state`,
+  },
+  {
+    rule: 'SLA-7',
+    holds: 'a ticket has at most one running goal of a kind',
+    count: `select count(*) as violations from (select 1 from sla_goal where ended_at is null group by ticket_id, kind having count(*) > 1) twice`,
+  },
+  {
+    rule: 'SLA-8',
+    holds: 'nothing is counted on a closed ticket',
+    count: `select count(*) as violations from sla_goal g join ticket t on t.id = g.ticket_id
+      where t.closed_at is not null and (g.ended_at is null or g.counting_since is not null)`,
+  },
+  {
+    rule: 'SLA-11',
+    holds: 'only tickets whose conversation lives in the help desk have goals',
+    count: `select count(*) as violations from sla_goal g join ticket t on t.id = g.ticket_id left join conversation c on c.id = t.conversation_id
+      where c.place is distinct from 'HELP_DESK'`,
+  },
+  {
+    rule: 'SLA-13',
+    holds: "a ticket's next moment is the soonest of its goals",
+    // Of what is still to be told, and of what changes by itself.
+    count: `select count(*) as violations from sla_ticket s left join lateral (
+      select min(least(
+        case when g.overdue_at is not null and g.overdue_fired_at is null and g.state <> 'CANCELLED' then g.overdue_at
+          when g.state = 'DUE_SOON' and g.due_soon_fired_at is null then g.due_soon_at end,
+        case when g.state = 'ACTIVE' and g.due_soon_at is not null then g.due_soon_at when g.state in ('ACTIVE', 'DUE_SOON') then g.due_at end
+      )) as at from sla_goal g where g.ticket_id = s.ticket_id
+      ) soonest on true where s.next_at is distinct from soonest.at`,
+  },
+  {
+    rule: 'SLA-12',
+    holds: 'nothing overdue has waited for more than a minute to be told',
+    // One that is found overdue late, as by other terms, waits since then.
+    count: `select count(*) as violations from sla_goal g
+      where g.overdue_fired_at is null and g.state <> 'CANCELLED'
+        and coalesce(g.overdue_at, case when g.state in ('ACTIVE', 'DUE_SOON') then g.due_at end) < now() - interval '1 min'
+        and not exists (select 1 from event e where e.ticket_id = g.ticket_id and e.kind = 'SLA_GOAL_CHANGED' and e.data ->> 'goal' = g.kind
+          and (e.data ->> 'round')::int = g.round and e.at >= now() - interval '1 min')`,
+  },
+  {
+    rule: 'SLA-12',
+    holds: 'no policy names a webhook that was removed, and nothing waits for one',
+    count: `select (select count(*) from sla_policy p join sla_terms t on t.id = p.terms_id cross join jsonb_array_elements(t.actions) a
+        join webhook w on w.id::text = a -> 'act' ->> 'webhookId' where p.deleted_at is null and w.deleted_at is not null)
+      + (select count(*) from webhook_delivery d join webhook w on w.id = d.webhook_id where d.state in ('QUEUED', 'SENDING') and w.deleted_at is not null) as violations`,
+  },
 ];
 
 export interface Finding {

@@ -15,6 +15,8 @@ const TRANSCRIPTS = 6;
 // 7 is held while the schema is brought up to date.
 const SUPER_ADMINS = 8;
 const SKILLS = 9;
+const SLA_SETTINGS = 10;
+const WEBHOOK_CLAIMS = 11;
 
 /** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
 export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
@@ -66,4 +68,14 @@ export async function lockSuperAdmins(tx: Tx): Promise<void> {
 /** Skills are named one after the other, so that each name is there once. Taken before the skill's row. */
 export async function lockSkillNames(tx: Tx): Promise<void> {
   await sql`select pg_advisory_xact_lock(${SKILLS}, 0)`.execute(tx);
+}
+
+/** Calendars, policies and their order are saved one after the other. Taken before any of their rows. */
+export async function lockSlaSettings(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${SLA_SETTINGS}, 0)`.execute(tx);
+}
+
+/** Calls of webhooks are claimed one after the other, so that those of each can be counted. Nothing but the deliveries is locked after it. */
+export async function lockWebhookClaims(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${WEBHOOK_CLAIMS}, 0)`.execute(tx);
 }

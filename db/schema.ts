@@ -1,5 +1,9 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { Condition } from '#domain/conditions.ts';
 import type { StoredExplanation } from '#domain/routing-words.ts';
+import type { CancelReason, GoalKind, GoalState, Rest } from '#domain/sla.ts';
+import type { PolicyAction, PolicyTarget, StoredCalendar } from '#domain/sla-policy.ts';
+import type { WebhookPayload } from '#domain/webhook.ts';
 
 /**
  * The rows as TypeScript sees them, written by hand beside `migrations/`; a test holds them against the database's own catalogue.
@@ -64,6 +68,16 @@ export interface Database {
   out_of_office: OutOfOfficeTable;
   routing_retry_cause: { id: Generated<number>; user_id: string | null; channel_id: string | null; at: Defaulted<Date> };
   place_activity: { place_id: string; user_id: string; at: Defaulted<Date> };
+  business_calendar: BusinessCalendarTable;
+  calendar_period: { calendar_id: string; weekday: number; from_minute: number; to_minute: number };
+  calendar_holiday: { calendar_id: string; date: ColumnType<string>; name: string | null };
+  sla_policy: SlaPolicyTable;
+  sla_terms: SlaTermsTable;
+  sla_ticket: SlaTicketTable;
+  sla_goal: SlaGoalTable;
+  sla_reevaluation: SlaReevaluationTable;
+  webhook: WebhookTable;
+  webhook_delivery: WebhookDeliveryTable;
   rate_limit: { key: string; points: Defaulted<number>; expire: number | null };
 }
 
@@ -83,7 +97,7 @@ export type Direction = 'INBOUND' | 'OUTBOUND' | 'COMMENT';
 export type DeliveryState = 'QUEUED' | 'SENDING' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED' | 'MAYBE_SENT';
 export type RawState = 'WAITING' | 'DONE' | 'SET_ASIDE';
 export type Actor = 'USER' | 'CONTACT' | 'ROUTING' | 'CHANNEL' | 'SYSTEM';
-export type NotificationKind = 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED' | 'CHANNEL_HEALTH';
+export type NotificationKind = 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED' | 'CHANNEL_HEALTH' | 'SLA_DUE_SOON' | 'SLA_OVERDUE';
 export type AttachmentState = 'WAITING' | 'STORED' | 'REFUSED' | 'FAILED';
 export type FilteredKind = 'FILTERED' | 'SPAM';
 export type SenderList = 'ALLOW' | 'DENY';
@@ -92,6 +106,9 @@ export type SystemMailState = 'QUEUED' | 'SENDING' | 'SENT' | 'FAILED' | 'MAYBE_
 export type TokenScope = '*' | 'read' | 'work' | 'configure' | 'people';
 export type ChatflowKind = 'LIVE' | 'BOT';
 export type ChatflowState = 'RUNNING' | 'WAITING' | 'HANDED_OFF' | 'TAKEN_OVER' | 'ENDED' | 'ABANDONED';
+/** Why open tickets are brought up to what policies say now. */
+export type ReevaluationWhy = 'POLICY_SAVED' | 'POLICY_DELETED' | 'POLICIES_ORDERED' | 'CALENDAR_SAVED' | 'BY_HAND';
+export type WebhookDeliveryState = 'QUEUED' | 'SENDING' | 'SENT' | 'FAILED';
 export type ImportFormat = 'NDJSON' | 'CSV';
 export type ImportState = 'RUNNING' | 'DONE' | 'FAILED';
 
@@ -213,17 +230,11 @@ export interface SkillTable {
   created_at: Defaulted<Date>;
   deleted_at: Date | null;
 }
-/** As `domain/skills.ts` has it. */
-export interface StoredCondition {
-  readonly property: string;
-  readonly operator: 'IS' | 'IN' | 'CONTAINS';
-  readonly values: readonly string[];
-}
 export interface SkillRuleTable {
   id: Defaulted<string>;
   rule_id: string;
   position: number;
-  conditions: Json<StoredCondition[]>;
+  conditions: Json<readonly Condition[]>;
   otherwise: SkillOtherwise;
 }
 export interface RoutingRuleTargetTable {
@@ -654,4 +665,106 @@ export interface IdempotencyKeyTable {
   arguments_hash: Buffer;
   answer: ColumnType<object | null, string | null | undefined, string | null>;
   created_at: Defaulted<Date>;
+}
+export interface BusinessCalendarTable {
+  id: Defaulted<string>;
+  name: string;
+  time_zone: string;
+  version: Defaulted<number>;
+  created_at: Defaulted<Date>;
+  deleted_at: Date | null;
+}
+export interface SlaPolicyTable {
+  id: Defaulted<string>;
+  number: Generated<number>;
+  name: string;
+  position: number;
+  calendar_id: string | null;
+  terms_id: string;
+  version: Defaulted<number>;
+  created_at: Defaulted<Date>;
+  deleted_at: Date | null;
+}
+export interface SlaTermsTable {
+  id: Defaulted<string>;
+  policy_id: string;
+  conditions: Json<readonly Condition[]>;
+  targets: Json<readonly PolicyTarget[]>;
+  pause_status_ids: Defaulted<string[]>;
+  calendar: Json<StoredCalendar>;
+  actions: DefaultedJson<readonly PolicyAction[]>;
+  created_at: Defaulted<Date>;
+}
+export interface SlaTicketTable {
+  ticket_id: string;
+  terms_id: string | null;
+  paused: Defaulted<boolean>;
+  closed: Defaulted<boolean>;
+  replied: Defaulted<boolean>;
+  first_owed_at: Date | null;
+  unanswered_since: Date | null;
+  rests: DefaultedJson<readonly Rest[]>;
+  marks: Json<Readonly<Record<string, string>>>;
+  next_at: Date | null;
+  wake_owed: Defaulted<boolean>;
+  version: Defaulted<number>;
+}
+export interface SlaGoalTable {
+  ticket_id: string;
+  kind: GoalKind;
+  round: number;
+  policy_id: string;
+  duration_ms: number;
+  due_soon_ms: number;
+  state: GoalState;
+  started_at: Date;
+  used_ms: number;
+  counting_since: Date | null;
+  due_at: Date | null;
+  due_soon_at: Date | null;
+  overdue_at: Date | null;
+  ended_at: Date | null;
+  reason: CancelReason | null;
+  due_soon_fired_at: Date | null;
+  overdue_fired_at: Date | null;
+  owner_id: string | null;
+  channel_id: string | null;
+}
+export interface SlaReevaluationTable {
+  id: Defaulted<string>;
+  user_id: string | null;
+  why: ReevaluationWhy;
+  state: Defaulted<'RUNNING' | 'DONE'>;
+  total: number;
+  looked_at: Defaulted<number>;
+  changed: Defaulted<number>;
+  position: Defaulted<number>;
+  until: number;
+  started_at: Defaulted<Date>;
+  progressed_at: Defaulted<Date>;
+  ended_at: Date | null;
+}
+export interface WebhookTable {
+  id: Defaulted<string>;
+  name: string;
+  url: string;
+  secret: Buffer;
+  previous_secret: Buffer | null;
+  previous_until: Date | null;
+  created_at: Defaulted<Date>;
+  deleted_at: Date | null;
+}
+export interface WebhookDeliveryTable {
+  id: Defaulted<string>;
+  webhook_id: string;
+  ticket_id: string | null;
+  payload: Json<WebhookPayload>;
+  state: Defaulted<WebhookDeliveryState>;
+  attempt: Defaulted<number>;
+  attempts_before: Defaulted<number>;
+  not_before: Defaulted<Date>;
+  tried_at: Date | null;
+  failure: string | null;
+  created_at: Defaulted<Date>;
+  settled_at: Date | null;
 }

@@ -6,6 +6,14 @@ export interface TicketWords {
   readonly name: string;
 }
 
+/** A deadline of a ticket. */
+export interface GoalWords {
+  /** 'first reply' */
+  readonly name: string;
+  /** The deadline by a clock: 'Sat 21 Nov 14:05 Europe/Berlin'. */
+  readonly due: string;
+}
+
 export interface ChannelWords {
   readonly key: string;
   readonly name: string;
@@ -18,6 +26,7 @@ export interface ChannelWords {
 export type NotificationWords =
   | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED'; readonly ticket: TicketWords | null }
   | { readonly kind: 'MESSAGE_IN_CLOSED'; readonly ticket: TicketWords | null }
+  | { readonly kind: 'SLA_DUE_SOON' | 'SLA_OVERDUE'; readonly ticket: TicketWords | null; readonly goal: GoalWords }
   | { readonly kind: 'CHANNEL_HEALTH'; readonly channel: ChannelWords };
 
 export interface MailWords {
@@ -58,6 +67,10 @@ function said(words: NotificationWords): readonly [string, ...string[]] {
         `${of} stays closed though the contact wrote${about}`,
         `The contact wrote in what is closed and, as its channel says, stays closed. ${of}${about}`,
       ];
+    case 'SLA_DUE_SOON':
+      return [`${of}: ${words.goal.name} is due soon${about}`, `The ${words.goal.name} of this ticket is due ${words.goal.due}. ${of}${about}`];
+    case 'SLA_OVERDUE':
+      return [`${of}: ${words.goal.name} is overdue${about}`, `The ${words.goal.name} of this ticket was due ${words.goal.due}. ${of}${about}`];
   }
 }
 

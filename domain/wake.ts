@@ -7,6 +7,8 @@ export type Wake =
   | { readonly kind: 'renewal'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'catch-up'; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'system-mail' }
+  | { readonly kind: 'webhooks' }
+  | { readonly kind: 'sla-reevaluation'; readonly reevaluationId: string }
   | { readonly kind: 'routing-retry' }
   | { readonly kind: 'chatflow'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
@@ -28,6 +30,10 @@ export function wakeKey(wake: Wake): string {
       return `catch-up/${wake.channelKey}`;
     case 'system-mail':
       return 'system-mail';
+    case 'webhooks':
+      return 'webhooks';
+    case 'sla-reevaluation':
+      return `sla-reevaluation/${wake.reevaluationId}`;
     case 'routing-retry':
       return 'routing-retry';
     case 'chatflow':

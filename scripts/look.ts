@@ -7,6 +7,7 @@ import { lookAtChat } from '#test/look/chat.ts';
 import { lookAtForm, type Look } from '#test/look/form.ts';
 import { lookAtMail } from '#test/look/mail.ts';
 import { lookAtRouting } from '#test/look/routing.ts';
+import { lookAtSla } from '#test/look/sla.ts';
 
 /** `npm run look [folder]`: opens what visitors, agents and operators see in a real browser, says what is not as it should be, and leaves pictures for people to look at. */
 const folder = process.argv[2] ?? join('.trunkline', 'look');
@@ -27,6 +28,7 @@ try {
   await lookAtChat(browser, look);
   await lookAtBot(browser, look);
   await lookAtRouting(browser, look);
+  await lookAtSla(browser, look);
 } finally {
   await browser.close();
 }

@@ -4,6 +4,7 @@ import { runGuardianOnce } from '#activities/guardian.ts';
 import { storeBlob } from '#commands/blobs.ts';
 import { saveChatflow } from '#commands/chatflows.ts';
 import { assign } from '#commands/owners.ts';
+import { savePolicy } from '#commands/sla-policies.ts';
 import { testSystemSender } from '#commands/system-mail.ts';
 import { connectChannel } from '#commands/channels.ts';
 import { setSystemSender } from '#commands/system-sender.ts';
@@ -11,6 +12,7 @@ import { close } from '#commands/tickets.ts';
 import { startTicketImport } from '#commands/ticket-import.ts';
 import { transact } from '#commands/unit.ts';
 import { addOutOfOffice, setAvailability } from '#commands/user-availability.ts';
+import { saveWebhook, testWebhook } from '#commands/webhooks.ts';
 import {
   attachmentsWorkflowId,
   catchUpWorkflowId,
@@ -21,17 +23,21 @@ import {
   intakeWorkflowId,
   outboxWorkflowId,
   ROUTING_RETRY_WORKFLOW,
+  SLA_HORIZON_SCHEDULE,
+  slaReevaluationWorkflowId,
   SYSTEM_MAIL_WORKFLOW,
   ticketImportWorkflowId,
   ticketWorkflowId,
+  WEBHOOKS_WORKFLOW,
 } from '#workflows/contract.ts';
-import { keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule } from '#worker/schedule.ts';
+import { keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule, keepSlaHorizonSchedule } from '#worker/schedule.ts';
 import { writeHistory } from '#test/workflows/histories.ts';
 import { flowingPlugin, provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
 import held, { configUrl } from '#test/support/held-config.ts';
 import { heldProvider } from '#test/support/held-provider.ts';
 import { fakeSmtp, refusal } from '#test/support/smtp-fake.ts';
+import { openReceiver } from '#test/support/webhook-receiver.ts';
 
 /**
  * Records one history of each workflow on a real server into `test/histories`, to be replayed by every later version (OPS-8).
@@ -79,8 +85,15 @@ async function record(world: World): Promise<void> {
   const channelRenewals = await completed(world, 'channelRenewals');
   await world.client.schedule.getHandle(CHANNEL_RENEWALS_SCHEDULE).delete();
 
+  await keepSlaHorizonSchedule(world.client, () => Date.now());
+  const slaHorizon = await completed(world, 'slaHorizon');
+  await world.client.schedule.getHandle(SLA_HORIZON_SCHEDULE).delete();
+
   await save('channelAttachments', await recordAttachments(world));
-  await save('ticket', ticketWorkflowId(ticket.number));
+  const sla = await recordSla(world);
+  await save('ticket', sla.ticket);
+  await save('slaReevaluation', sla.reevaluation);
+  await save('slaHorizon', slaHorizon);
   await save('channelIntake', intakeWorkflowId(channel.key));
   await save('outbox', outboxWorkflowId(conversationId));
   await save('guardian', guardian);
@@ -88,6 +101,7 @@ async function record(world: World): Promise<void> {
   await save('channelRenewals', channelRenewals);
   await save('chatflow', await recordChatflow(world));
   await save('systemMail', await recordSystemMail(world));
+  await save('webhooks', await recordWebhooks(world));
   await save('ticketImport', await recordImport(world));
   await save('routingRetry', await recordRetry(world));
 }
@@ -166,6 +180,22 @@ async function recordSystemMail(on: World): Promise<string> {
   }
 }
 
+/** A call that is taken at the second try, after a wait. */
+async function recordWebhooks(on: World): Promise<string> {
+  let asked = 0;
+  const receiver = await openReceiver(() => ((asked += 1) === 1 ? 503 : 204));
+  try {
+    const saved = await transact(on.db, { actor: 'SYSTEM' }, (unit) => saveWebhook(unit, { keys: on.keys }, { name: 'recorded', url: receiver.url }));
+    const { webhookId } = await on.commit(saved);
+    await on.commit(await transact(on.db, { actor: 'SYSTEM' }, (unit) => testWebhook(unit, { webhookId })));
+    await until('the call is taken', async () => on.db.selectFrom('webhook_delivery').select('id').where('state', '=', 'SENT').executeTakeFirst());
+    await until('it completes', async () => (await on.client.workflow.getHandle(WEBHOOKS_WORKFLOW).describe()).status.name === 'COMPLETED');
+    return WEBHOOKS_WORKFLOW;
+  } finally {
+    await receiver.close();
+  }
+}
+
 /** Somebody comes back at a moment, and what waited is theirs. */
 async function recordRetry(on: World): Promise<string> {
   const channel = await on.connect('HELP_DESK');
@@ -180,6 +210,33 @@ async function recordRetry(on: World): Promise<string> {
   await until('it waits no more', async () => (await waiting()) === undefined);
   await until('it completes', async () => (await on.client.workflow.getHandle(ROUTING_RETRY_WORKFLOW).describe()).status.name === 'COMPLETED');
   return ROUTING_RETRY_WORKFLOW;
+}
+
+/** A ticket whose close is due soon, then overdue, then done; and a policy that open tickets are brought up to. */
+async function recordSla(on: World): Promise<{ readonly ticket: string; readonly reevaluation: string }> {
+  const by = { actor: 'USER', userId: on.userId } as const;
+  const channel = await on.connect('HELP_DESK');
+  await on.deliver(channel, { do: 'message', id: 'sla-one', from: 'visitor-five', text: 'hello' });
+  const ticket = await until('the ticket', () =>
+    on.db
+      .selectFrom('ticket')
+      .innerJoin('conversation', 'conversation.id', 'ticket.conversation_id')
+      .select(['ticket.id', 'ticket.number'])
+      .where('conversation.channel_id', '=', channel.id)
+      .where('ticket.owner_id', 'is not', null)
+      .executeTakeFirst(),
+  );
+  const target = { kind: 'CLOSE', priority: null, durationMs: 6_000, dueSoonMs: 3_000 } as const;
+  const policy = { name: 'recorded', conditions: [], targets: [target], pauseStatusIds: [], actions: [] };
+  await on.commit(await transact(on.db, by, (unit) => savePolicy(unit, policy, 'OPEN_TICKETS_TOO')));
+  await until('it is overdue', () =>
+    on.db.selectFrom('sla_goal').select('kind').where('ticket_id', '=', ticket.id).where('overdue_fired_at', 'is not', null).executeTakeFirst(),
+  );
+  await on.commit(await transact(on.db, by, (unit) => close(unit, { ticketId: ticket.id })));
+  const workflowId = ticketWorkflowId(ticket.number);
+  await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED');
+  const { id } = await on.db.selectFrom('sla_reevaluation').select('id').executeTakeFirstOrThrow();
+  return { ticket: workflowId, reevaluation: slaReevaluationWorkflowId(id) };
 }
 
 /** A file that is had at the second try, after a wait. */

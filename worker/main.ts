@@ -18,7 +18,7 @@ import { bundleWorkflows } from './bundle.ts';
 import { serveHealth } from './health.ts';
 import { installRuntime, temporalLogger } from './runtime.ts';
 import { runWorkers, type RunningWorkers } from './run.ts';
-import { GUARDIAN_EVERY_MS, keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule } from './schedule.ts';
+import { GUARDIAN_EVERY_MS, keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule, keepSlaHorizonSchedule } from './schedule.ts';
 
 /** Milliseconds before it looks for Temporal again. */
 const AGAIN_MS = 2_000;
@@ -132,6 +132,8 @@ function keepSchedule(client: Client, connection: Connection, environment: Envir
       if (check !== null) log.info({ schedule: check }, "the schedule of the channels' checks was mended");
       const renewals = await keepChannelRenewalsSchedule(client, () => Date.now());
       if (renewals !== null) log.info({ schedule: renewals }, "the schedule of the channels' renewals was mended");
+      const horizon = await keepSlaHorizonSchedule(client, () => Date.now());
+      if (horizon !== null) log.info({ schedule: horizon }, "the schedule of the deadlines' horizon was mended");
     } catch (error) {
       log.warn({ err: error }, 'the schedules could not be looked at');
     }

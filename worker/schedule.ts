@@ -1,5 +1,5 @@
 import { ScheduleNotFoundError, ScheduleAlreadyRunning, ScheduleOverlapPolicy, type Client, type ScheduleOptionsAction } from '@temporalio/client';
-import { CHANNEL_CHECK_SCHEDULE, CHANNEL_RENEWALS_SCHEDULE, GUARDIAN_SCHEDULE, TASK_QUEUE } from '#workflows/contract.ts';
+import { CHANNEL_CHECK_SCHEDULE, CHANNEL_RENEWALS_SCHEDULE, GUARDIAN_SCHEDULE, SLA_HORIZON_SCHEDULE, TASK_QUEUE } from '#workflows/contract.ts';
 
 /** Milliseconds between two runs of the guardian, and between two looks at the schedules. */
 export const GUARDIAN_EVERY_MS = 20_000;
@@ -9,7 +9,7 @@ const CALL_MS = 5_000;
 /** A workflow that Temporal starts again and again. */
 interface Kept {
   readonly scheduleId: string;
-  readonly workflowType: 'guardian' | 'channelCheck' | 'channelRenewals';
+  readonly workflowType: 'guardian' | 'channelCheck' | 'channelRenewals' | 'slaHorizon';
   readonly everyMs: number;
   /** Milliseconds one run may take. */
   readonly runMs: number;
@@ -41,6 +41,14 @@ const CHANNEL_RENEWALS: Kept = {
   summary: 'renews what is due at the providers',
 };
 
+const SLA_HORIZON: Kept = {
+  scheduleId: SLA_HORIZON_SCHEDULE,
+  workflowType: 'slaHorizon',
+  everyMs: 60 * 60_000,
+  runMs: 60 * 60_000,
+  summary: 'wakes tickets whose next moment is within a day',
+};
+
 type Mended = 'made' | 'unpaused' | 'made anew' | null;
 
 /**
@@ -59,6 +67,11 @@ export async function keepChannelCheckSchedule(client: Client, now: () => number
 /** The same for the renewal of what channels hold at their providers (EMAIL-9). */
 export async function keepChannelRenewalsSchedule(client: Client, now: () => number): Promise<Mended> {
   return keep(client, CHANNEL_RENEWALS, now);
+}
+
+/** The same for the horizon of tickets' deadlines (SLA-13). */
+export async function keepSlaHorizonSchedule(client: Client, now: () => number): Promise<Mended> {
+  return keep(client, SLA_HORIZON, now);
 }
 
 async function keep(client: Client, kept: Kept, now: () => number): Promise<Mended> {

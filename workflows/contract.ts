@@ -12,6 +12,7 @@ export const EXPLAIN_QUERY = 'explain';
 export const GUARDIAN_SCHEDULE = 'guardian';
 export const CHANNEL_CHECK_SCHEDULE = 'channel-check';
 export const CHANNEL_RENEWALS_SCHEDULE = 'channel-renewals';
+export const SLA_HORIZON_SCHEDULE = 'sla-horizon';
 
 export const ticketWorkflowId = (number: number): string => `ticket/${number}`;
 export const intakeWorkflowId = (channelKey: string): string => `channel-intake/${channelKey}`;
@@ -21,6 +22,8 @@ export const renewalWorkflowId = (channelKey: string): string => `channel-renewa
 export const catchUpWorkflowId = (channelKey: string): string => `catch-up/${channelKey}`;
 export const SYSTEM_MAIL_WORKFLOW = 'system-mail';
 export const ROUTING_RETRY_WORKFLOW = 'routing-retry';
+export const WEBHOOKS_WORKFLOW = 'webhooks';
+export const slaReevaluationWorkflowId = (reevaluationId: string): string => `sla-reevaluation/${reevaluationId}`;
 export const chatflowWorkflowId = (conversationId: string): string => `chatflow/${conversationId}`;
 export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
 
@@ -47,7 +50,9 @@ export interface StartRequest {
     | 'chatflow'
     | 'ticketImport'
     | 'systemMail'
-    | 'routingRetry';
+    | 'routingRetry'
+    | 'webhooks'
+    | 'slaReevaluation';
   readonly workflowId: string;
   readonly args: readonly [] | readonly [string | number];
   /** Left out: the live one. */
@@ -124,6 +129,23 @@ export function startRequest(wake: Wake): StartRequest {
         workflowId: SYSTEM_MAIL_WORKFLOW,
         args: [],
         summary: "sends the account's own mail",
+        searchAttributes: {},
+      };
+    case 'webhooks':
+      return {
+        workflowType: 'webhooks',
+        workflowId: WEBHOOKS_WORKFLOW,
+        args: [],
+        summary: 'calls the webhooks that policies name',
+        searchAttributes: {},
+      };
+    case 'sla-reevaluation':
+      return {
+        workflowType: 'slaReevaluation',
+        workflowId: slaReevaluationWorkflowId(wake.reevaluationId),
+        args: [wake.reevaluationId],
+        taskQueue: BULK_TASK_QUEUE,
+        summary: `brings the goals of open tickets up to the policies, ${wake.reevaluationId}`,
         searchAttributes: {},
       };
     case 'routing-retry':

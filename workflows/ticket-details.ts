@@ -4,8 +4,10 @@ import type { TicketView } from '#activities/tickets.ts';
 export function ticketDetails(view: TicketView): string {
   if (!view.found) return `There is no ticket ${view.number}.`;
   const lines = [`**Ticket ${view.number}** is ${view.closed ? 'closed' : 'open'}.`, '', `- ${ownerLine(view)}`];
-  if (view.channelKey !== null) lines.push(`- It came by channel \`${view.channelKey}\`.`);
+  // The page shows about ten lines: what presses most comes first.
+  for (const goal of view.goals ?? []) lines.push(`- ${goal}`);
   lines.push(`- ${waitsFor(view)}`);
+  if (view.channelKey !== null) lines.push(`- It came by channel \`${view.channelKey}\`.`);
   return lines.join('\n');
 }
 
@@ -23,7 +25,8 @@ function whyTheirs(why: string, who: string): string {
 
 function waitsFor(view: TicketView): string {
   if (view.due === 'decide-owner') return 'Its owner is being decided.';
-  if (view.nextMomentIso !== null) return `It waits until ${view.nextMomentIso}${view.nextMomentSummary === null ? '' : `: ${view.nextMomentSummary}`}.`;
+  if (view.due === 'reach-moment') return 'A deadline has come: who is to know is being told.';
+  if (view.nextMomentIso !== null) return view.nextMomentSummary === null ? `It waits until ${view.nextMomentIso}.` : `It waits: ${view.nextMomentSummary}.`;
   if (view.closed) return 'It waits for nothing; a reply or a reopening starts it again.';
   return 'It waits until somebody changes its owner or its status.';
 }

@@ -8,10 +8,12 @@ import { ticketDetails } from './ticket-details.ts';
 
 // A read of one row: without a task queue in between it costs one marker in the history.
 const { readTicket } = proxyLocalActivities<Activities>({ startToCloseTimeout: '10s', retry: RETRY });
-const { decideOwner } = proxyActivities<Activities>({ startToCloseTimeout: '30s', retry: RETRY });
+const { decideOwner, reachMoment } = proxyActivities<Activities>({ startToCloseTimeout: '30s', retry: RETRY });
 
 /** How long a decision that did not settle waits before it is tried again. */
 const AGAIN_MS = 5_000;
+/** How long it waits for a moment at least. */
+const SOONEST_MS = 10;
 
 /**
  * A ticket's life: asks what is due, does it by an activity named for it, waits for the next moment or a wake. Completes when
@@ -37,6 +39,11 @@ export async function ticket(number: number): Promise<void> {
       await condition(() => woken.raised, AGAIN_MS, { summary: `decides the owner of ticket ${number} again` });
       continue;
     }
+    if (seen.due === 'reach-moment') {
+      doing = 'tells of a deadline';
+      await reachMoment.executeWithOptions({ summary: `tells of what has come: ${seen.nextMomentSummary ?? `a deadline of ticket ${number}`}` }, [number]);
+      continue;
+    }
     // The flag is read and the run ended in one breath, so a wake is either seen here or makes the server ask again.
     if (ended(seen) && !woken.raised) {
       doing = seen.found ? 'is done: the ticket is closed and nothing is due' : 'is done: there is no such ticket';
@@ -49,7 +56,9 @@ export async function ticket(number: number): Promise<void> {
     } else {
       doing = `waits until ${seen.nextMomentIso}`;
       const summary = seen.nextMomentSummary ?? `next moment of ticket ${number}`;
-      await condition(() => woken.raised, millisecondsUntil(seen.nextMomentIso), { summary });
+      // By PostgreSQL's clock, which decides: a workflow whose own is ahead would ask again and again.
+      const wait = Math.max(SOONEST_MS, seen.nextMomentInMs ?? millisecondsUntil(seen.nextMomentIso));
+      await condition(() => woken.raised, wait, { summary });
     }
   }
 }
@@ -66,6 +75,7 @@ function explain(number: number, view: TicketView | null) {
     status: view?.statusCategory ?? null,
     due: view?.due ?? null,
     nextMoment: view?.nextMomentIso ?? null,
+    goals: (view?.goals ?? []).join('; '),
     version: view?.version ?? null,
     channel: view?.channelKey ?? null,
   };

@@ -140,6 +140,8 @@ export const NotificationKindEnum = words('NotificationKind', 'What a user is to
   TICKET_UNASSIGNED: 'A new ticket waits for somebody.',
   MESSAGE_IN_CLOSED: 'A contact wrote in a conversation that stays closed.',
   CHANNEL_HEALTH: 'A channel lost its provider, or got it back.',
+  SLA_DUE_SOON: 'A goal of a ticket of theirs, or of one that nobody has, is due soon.',
+  SLA_OVERDUE: 'A goal of such a ticket is overdue.',
 });
 
 export const ToldByEnum = words('NotificationWay', 'Where a user is told.', {
@@ -159,6 +161,12 @@ export const SystemMailStateEnum = words('SystemMailState', 'How far a mail of t
   FAILED: 'It was not sent, and is not tried again by itself.',
   MAYBE_SENT: 'Whether it was sent is unknown. It is never sent again by itself.',
   UNSENT: 'There was no system sender. It is not sent by itself once there is one.',
+});
+export const WebhookDeliveryStateEnum = words('WebhookDeliveryState', 'How far a call of a webhook has come.', {
+  QUEUED: 'Waits to be made, or to be tried again.',
+  SENDING: 'The receiver is being asked.',
+  SENT: 'The receiver has taken it.',
+  FAILED: 'It was not taken, and is not tried again by itself.',
 });
 export const SmtpSecurityEnum = words('SmtpSecurity', 'How the connection to an SMTP server is kept from being read.', {
   TLS: 'TLS from the first byte, as on port 465.',
@@ -187,6 +195,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   OWNER_CHANGED: 'The owner or the team changed.',
   STATUS_CHANGED: 'The status changed.',
   PRIORITY_CHANGED: 'The priority changed.',
+  PROPERTIES_CHANGED: 'A custom property of the ticket changed.',
   PLACE_CHANGED: 'The conversation moved to the help desk.',
   CURRENT_CHANNEL_CHANGED: 'The conversation goes on in another channel.',
   ROUTING_DECIDED: 'Automatic routing decided on an owner, or on nobody.',
@@ -212,9 +221,72 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   CHATFLOW_STARTED: 'A chatflow began to answer in a conversation.',
   CHATFLOW_ENDED:
     'A chatflow is over in a conversation; why says how: HANDED_OFF, TAKEN_OVER, ENDED, ABANDONED, CLOSED, CHANNEL_OFF, CHANNEL_CHANGED, CANNOT_SAY.',
+  SLA_GOAL_CHANGED:
+    'A goal of a ticket has another state or deadline; `why` is the state, `data` has goal, round, from, to, dueAt, overdueAt, policyId, reason and ownerId.',
+  SLA_SETTINGS_CHANGED: 'A calendar, an SLA policy or a webhook was saved or removed.',
+  SLA_REEVALUATION_CHANGED: 'Bringing open tickets up to the policies began, came further or ended.',
   NOTIFIED: 'A user was notified.',
 };
 export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);
+
+export const GoalKindEnum = words('SlaGoalKind', 'What an SLA measures on a ticket.', {
+  FIRST_REPLY: 'The time to a person’s first reply to the contact.',
+  NEXT_REPLY: 'The time to a person’s next reply: each unanswered stretch is a round of its own.',
+  CLOSE: 'The time until the ticket is closed.',
+});
+export const GoalStateEnum = words('SlaGoalState', 'How a goal of a ticket stands.', {
+  ACTIVE: 'Time counts.',
+  DUE_SOON: 'Time counts, and the deadline is near.',
+  OVERDUE: 'The deadline has passed, and it is not done.',
+  PAUSED: 'No time counts: the ticket has a status in which its policy pauses.',
+  COMPLETED_ON_TIME: 'Done before the deadline.',
+  COMPLETED_LATE: 'Done, or closed without a reply, after the deadline.',
+  CANCELLED: 'It no longer applies; `reason` says why.',
+});
+export const RunningStateEnum = words('SlaRunningState', 'How the most pressing of a ticket’s running goals stands.', {
+  ACTIVE: 'Time counts, and no deadline is near.',
+  DUE_SOON: 'A deadline is near, and none has passed.',
+  OVERDUE: 'A deadline has passed.',
+  PAUSED: 'All of its running goals rest.',
+});
+export const CrossingEnum = words('SlaCrossing', 'A moment of a goal at which something can be done.', {
+  DUE_SOON: 'Its deadline is near.',
+  OVERDUE: 'Its deadline has passed.',
+});
+export const ApplyToEnum = words('SlaApplyTo', 'Which tickets something that is saved holds for.', {
+  NEW_TICKETS: 'Those that come from now on, and open ones once something about them changes that a policy looks at.',
+  OPEN_TICKETS_TOO: 'Also the open ones: they are brought up to it in the background.',
+});
+export const ReevaluationWhyEnum = words('SlaReevaluationWhy', 'Why open tickets are brought up to what the policies say.', {
+  POLICY_SAVED: 'A policy was made or edited.',
+  POLICY_DELETED: 'A policy was removed.',
+  POLICIES_ORDERED: 'The policies were put in another order.',
+  CALENDAR_SAVED: 'A calendar that policies go by was edited.',
+  BY_HAND: 'An admin asked for it.',
+});
+export const ReevaluationStateEnum = words('SlaReevaluationState', 'How far a re-evaluation is.', {
+  RUNNING: 'Tickets are still to be looked at.',
+  DONE: 'All were looked at.',
+});
+export const PolicyForEnum = words('SlaPolicyForReason', 'Why an SLA policy applies to a ticket, or none does.', {
+  MATCHES: 'It is the first whose conditions all hold.',
+  NONE_MATCHES: 'Of every policy some condition does not hold, or there is none.',
+  NO_CONVERSATION: 'The ticket has no conversation: nobody waits for an answer.',
+  NOT_IN_HELP_DESK: 'Its conversation lives in an inbox.',
+});
+export const CancelReasonEnum = words('SlaCancelReason', 'Why a goal no longer applies.', {
+  CLOSED: 'The ticket was closed before the reply was due.',
+  NO_POLICY: 'No policy applies to the ticket any more.',
+  NOT_IN_POLICY: 'The policy that applies now has no such goal.',
+});
+export const ReportGroupingEnum = words('SlaReportGrouping', 'What the lines of an SLA report are of.', {
+  CHANNEL: 'A channel each.',
+  OWNER: 'An owner each, and one line for what nobody had.',
+  POLICY: 'A policy each.',
+  DAY: 'A day each.',
+  WEEK: 'A week each, from Monday on.',
+  MONTH: 'A month each.',
+});
 
 export const ListOrderEnum = words('ListOrder', 'By when things began.', {
   OLDEST_FIRST: 'Who waits longest comes first.',

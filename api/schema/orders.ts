@@ -41,6 +41,14 @@ export const ORDERS = {
     ],
     descending: true,
   },
+  webhook: { keys: [{ column: 'webhook.id', cast: 'uuid' }] },
+  webhookDelivery: {
+    keys: [
+      { column: 'webhook_delivery.created_at', cast: 'timestamptz' },
+      { column: 'webhook_delivery.id', cast: 'uuid' },
+    ],
+    descending: true,
+  },
   notification: { keys: [{ column: 'notification.id', cast: 'uuid' }], descending: true },
   apiToken: { keys: [{ column: 'api_token.id', cast: 'uuid' }], descending: true },
   ticketImport: { keys: [{ column: 'ticket_import.id', cast: 'uuid' }], descending: true },
@@ -52,6 +60,14 @@ export const ORDERS = {
     descending: true,
   },
   skill: { keys: [{ column: 'skill.id', cast: 'uuid' }] },
+  calendar: { keys: [{ column: 'business_calendar.id', cast: 'uuid' }] },
+  slaPolicy: {
+    keys: [
+      { column: 'sla_policy.position', cast: 'int' },
+      { column: 'sla_policy.id', cast: 'uuid' },
+    ],
+  },
+  slaReevaluation: { keys: [{ column: 'sla_reevaluation.id', cast: 'uuid' }], descending: true },
   senderRule: { keys: [{ column: 'sender_rule.id', cast: 'uuid' }] },
   delivery: { keys: [{ column: 'raw_delivery.id', cast: 'bigint' }] },
 } as const satisfies Record<string, Order>;

@@ -3,6 +3,7 @@ import { builder } from '../builder.ts';
 import type {
   AttachmentRow,
   ApiTokenRow,
+  CalendarRow,
   ChannelRow,
   ChatflowRow,
   ContactRow,
@@ -16,9 +17,11 @@ import type {
   OutOfOfficeRow,
   PipelineRow,
   PlaceRow,
+  ReevaluationRow,
   RuleRow,
   SenderRuleRow,
   SkillRow,
+  SlaPolicyRow,
   StatusRow,
   SubmissionRow,
   SystemMailRow,
@@ -26,6 +29,8 @@ import type {
   TicketImportRow,
   TicketRow,
   UserRow,
+  WebhookDeliveryRow,
+  WebhookRow,
 } from '../rows.ts';
 
 /** The nouns, named once, so that the files which describe them need not import one another. */
@@ -46,6 +51,9 @@ export const MessageRef = builder.objectRef<MessageRow>('Message');
 export const AttachmentRef = builder.objectRef<AttachmentRow>('Attachment');
 export const TicketRef = builder.objectRef<TicketRow>('Ticket');
 export const TicketImportRef = builder.objectRef<TicketImportRow>('TicketImport');
+export const SlaPolicyRef = builder.objectRef<SlaPolicyRow>('SlaPolicy');
+export const CalendarRef = builder.objectRef<CalendarRow>('BusinessCalendar');
+export const ReevaluationRef = builder.objectRef<ReevaluationRow>('SlaReevaluation');
 export const RuleRef = builder.objectRef<RuleRow>('RoutingRule');
 export const DecisionRef = builder.objectRef<DecisionRow>('RoutingDecision');
 export const EventRef = builder.objectRef<EventRow>('Event');
@@ -56,6 +64,8 @@ export const SenderRuleRef = builder.objectRef<SenderRuleRow>('SenderRule');
 export const SkillRef = builder.objectRef<SkillRow>('Skill');
 export const SubmissionRef = builder.objectRef<SubmissionRow>('FormSubmission');
 export const DeliveryRef = builder.objectRef<DeliveryRow>('Delivery');
+export const WebhookRef = builder.objectRef<WebhookRow>('Webhook');
+export const WebhookDeliveryRef = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery');
 
 type Types = typeof builder.$inferSchemaTypes;
 
@@ -84,5 +94,10 @@ export const NotificationConnection = connectionOf(NotificationRef, 'Notificatio
 export const FilteredMessageConnection = connectionOf(FilteredMessageRef, 'FilteredMessage', 'filtered messages');
 export const SenderRuleConnection = connectionOf(SenderRuleRef, 'SenderRule', 'rules about senders');
 export const SkillConnection = connectionOf(SkillRef, 'Skill', 'skills');
+export const CalendarConnection = connectionOf(CalendarRef, 'BusinessCalendar', 'calendars');
+export const SlaPolicyConnection = connectionOf(SlaPolicyRef, 'SlaPolicy', 'SLA policies');
+export const ReevaluationConnection = connectionOf(ReevaluationRef, 'SlaReevaluation', 're-evaluations');
 export const SubmissionConnection = connectionOf(SubmissionRef, 'FormSubmission', 'submissions');
 export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');
+export const WebhookConnection = connectionOf(WebhookRef, 'Webhook', 'webhooks');
+export const WebhookDeliveryConnection = connectionOf(WebhookDeliveryRef, 'WebhookDelivery', 'calls of webhooks');

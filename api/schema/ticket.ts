@@ -4,7 +4,7 @@ import type { ApiContext } from '../context.ts';
 import type { PageArguments } from '../page.ts';
 import { promised } from '../promised.ts';
 import type { TicketRow } from '../rows.ts';
-import { CategoryEnum, ListOrderEnum, PriorityEnum, SubjectAbsenceEnum, ThreadAbsenceEnum } from './enums.ts';
+import { CategoryEnum, ListOrderEnum, PriorityEnum, RunningStateEnum, SubjectAbsenceEnum, ThreadAbsenceEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
 import {
   ChannelRef,
@@ -157,6 +157,7 @@ const FilterInput = builder.inputType('TicketFilter', {
     priority: t.field({ type: PriorityEnum, description: 'Only those of this priority.' }),
     channelId: t.globalID({ for: [ChannelRef], description: 'Only those whose conversation’s current channel this is.' }),
     hasThread: t.boolean({ description: 'true: only those with a conversation; false: only those without.' }),
+    slaState: t.field({ type: RunningStateEnum, description: 'Only those whose most pressing running SLA goal stands like this.' }),
   }),
 });
 
@@ -170,6 +171,18 @@ interface TicketFilterValue {
   readonly priority?: 'LOW' | 'MEDIUM' | 'HIGH' | 'URGENT' | null | undefined;
   readonly channelId?: { readonly id: string } | null | undefined;
   readonly hasThread?: boolean | null | undefined;
+  readonly slaState?: SlaRunningState | null | undefined;
+}
+
+/** Of a ticket's running goals the first of these counts. */
+const MOST_PRESSING = ['OVERDUE', 'DUE_SOON', 'ACTIVE', 'PAUSED'] as const;
+type SlaRunningState = (typeof MOST_PRESSING)[number];
+
+function mostPressingIs(state: SlaRunningState) {
+  const running = (states: readonly string[]) =>
+    sql<boolean>`exists (select from sla_goal g where g.ticket_id = ticket.id and g.ended_at is null and g.state = any(${[...states]}::text[]))`;
+  const above = MOST_PRESSING.slice(0, MOST_PRESSING.indexOf(state));
+  return sql<boolean>`(${running([state])} and not ${running(above)})`;
 }
 
 /** The help desk's list: tickets whose conversation lives in the help desk, and tickets with no conversation (MODEL-9). */
@@ -186,6 +199,7 @@ export async function ticketList({ load, db, see, concerned }: ApiContext, args:
   if (filter.priority != null) query = query.where('ticket.priority', '=', filter.priority);
   if (filter.channelId != null) query = query.where('conversation.channel_id', '=', filter.channelId.id);
   if (filter.hasThread != null) query = query.where('ticket.conversation_id', filter.hasThread ? 'is not' : 'is', null);
+  if (filter.slaState != null) query = query.where(mostPressingIs(filter.slaState));
   return load.page(args, { ...ORDERS.ticket, descending: newestFirst }, query);
 }
 

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
+import { newId } from '#db/ids.ts';
 import { storeBlob } from '#commands/blobs.ts';
+import { insertTerms } from '#commands/sla-terms.ts';
 import { hashToken } from '#commands/secrets.ts';
 import { newestPosition, writeCursor } from '#api/feed.ts';
 import { flowPlugin, makeFlow } from '../support/chatflow.ts';
@@ -28,6 +31,8 @@ export interface Ground {
     readonly withoutTicket: string;
     /** A channel that runs chatflows. */
     readonly flowing: string;
+    /** The global ids of all SLA policies there are. */
+    readonly policies: readonly string[];
   };
   uploadOf(userId: string): string;
   tokenOf(userId: string): string;
@@ -49,7 +54,12 @@ const NAMES: Readonly<Record<string, string>> = {
   tokenId: 'ApiToken',
   primaryUserId: 'User',
   importId: 'TicketImport',
+  calendarId: 'BusinessCalendar',
+  policyId: 'SlaPolicy',
 };
+
+/** What an event says of a goal that became overdue. */
+export const OVERDUE = JSON.stringify({ goal: 'CLOSE', round: 1, from: 'ACTIVE', to: 'OVERDUE' });
 
 /** `owner`: whose token, upload and notification there is. */
 export async function makeGround(db: Db, owner: Person): Promise<Ground> {
@@ -145,6 +155,25 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
       })
       .returning('id'),
   );
+  const webhook = await returning(
+    db
+      .insertInto('webhook')
+      .values({ name: unique, url: `https://${unique}.example`, secret: Buffer.alloc(0) })
+      .returning('id'),
+  );
+  const webhookDelivery = await returning(
+    db
+      .insertInto('webhook_delivery')
+      .values({
+        webhook_id: String(webhook),
+        ticket_id: ticket.id,
+        payload: JSON.stringify({ type: 'sla.overdue' }),
+        state: 'FAILED',
+        failure: 'HTTP_410',
+        settled_at: new Date(),
+      })
+      .returning('id'),
+  );
   const { sha256, bytes } = await storeBlob(db, Buffer.from(`{"name":"${unique}"}\n`));
   const upload = await returning(
     db.insertInto('upload').values({ user_id: owner.id, sha256, file_name: 'tickets.ndjson', type: 'application/x-ndjson', bytes }).returning('id'),
@@ -183,6 +212,10 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     data: '{}',
   } as const;
   await db.insertInto('event').values(came).execute();
+  await db
+    .insertInto('event')
+    .values({ ...came, kind: 'SLA_GOAL_CHANGED', actor: 'SYSTEM', ticket_id: ticket.id, why: 'OVERDUE', data: OVERDUE })
+    .execute();
   const issuer = `https://${unique}.example`;
   await db.insertInto('sign_in_identity').values({ issuer, subject: 'x', user_id: userId }).execute();
   await db
@@ -192,7 +225,11 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     .execute();
   const flowing = await makeChannel(db, { plugin: flowPlugin.key });
   const chatflow = await makeFlow(db, flowing.id, {}, `${unique}-ref`);
+  const sla = await makeSla(db, unique);
   const ids: Readonly<Record<string, string | number>> = {
+    BusinessCalendar: sla.calendarId,
+    SlaPolicy: sla.policyId,
+    SlaReevaluation: sla.reevaluationId,
     Chatflow: chatflow,
     Channel: channel.id,
     HelpDesk: channel.placeId,
@@ -211,6 +248,8 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
     SenderRule: senderRule,
     Skill: skill,
     SystemMail: systemMail,
+    Webhook: webhook,
+    WebhookDelivery: webhookDelivery,
     TicketImport: ticketImport,
     ApiToken: token,
     Notification: notification,
@@ -234,11 +273,60 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
       if (ids[type] === undefined) throw new Error(`${where}: no example of this id; add it to NAMES of test/api/ground.ts`);
       return gid(type);
     },
-    keys: { channel: channel.key, ticket: ticket.id, ticketNumber: ticket.number, failedMessage, uncertainMessage, issuer, withoutTicket, flowing: flowing.id },
+    keys: {
+      channel: channel.key,
+      ticket: ticket.id,
+      ticketNumber: ticket.number,
+      failedMessage,
+      uncertainMessage,
+      issuer,
+      withoutTicket,
+      flowing: flowing.id,
+      policies: sla.policies,
+    },
     uploadOf: (whose) => mine(whose, String(upload)),
     tokenOf: (whose) => mine(whose, gid('ApiToken')),
     notificationOf: (whose) => mine(whose, gid('Notification')),
     outOfOfficeOf: (whose) => mine(whose, gid('OutOfOffice')),
     cursor,
   };
+}
+
+/** An account has a hundred policies and two hundred calendars at most: what earlier grounds left is taken away. */
+const KEPT = 20;
+
+/** A calendar, a policy that is for no ticket, and a re-evaluation that is over. */
+async function makeSla(db: Db, unique: string) {
+  return db.transaction().execute(async (tx) => {
+    for (const table of ['sla_policy', 'business_calendar'] as const) {
+      await tx
+        .updateTable(table)
+        .set({ deleted_at: sql<Date>`now()` })
+        .where('deleted_at', 'is', null)
+        .where('id', 'not in', (eb) => eb.selectFrom(table).select('id').orderBy('id', 'desc').limit(KEPT))
+        .execute();
+    }
+    const { id: calendarId } = await tx
+      .insertInto('business_calendar')
+      .values({ name: unique, time_zone: 'Europe/Berlin' })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    await tx.insertInto('calendar_period').values({ calendar_id: calendarId, weekday: 1, from_minute: 540, to_minute: 1020 }).execute();
+    const policyId = newId();
+    const termsId = await insertTerms(tx, policyId, {
+      conditions: [{ property: `properties.${unique}`, operator: 'IS', values: ['x'] }],
+      targets: [{ kind: 'CLOSE', priority: null, durationMs: 60_000, dueSoonMs: 0 }],
+      pauseStatusIds: [],
+      calendar: { kind: 'ALWAYS' },
+      actions: [],
+    });
+    await tx.insertInto('sla_policy').values({ id: policyId, name: unique, position: 1, terms_id: termsId }).execute();
+    const { id: reevaluationId } = await tx
+      .insertInto('sla_reevaluation')
+      .values({ why: 'BY_HAND', state: 'DONE', total: 0, until: 0, ended_at: new Date() })
+      .returning('id')
+      .executeTakeFirstOrThrow();
+    const policies = await tx.selectFrom('sla_policy').select('id').where('deleted_at', 'is', null).orderBy('position').orderBy('id').execute();
+    return { calendarId, policyId, reevaluationId, policies: policies.map(({ id }) => globalId('SlaPolicy', id)) };
+  });
 }

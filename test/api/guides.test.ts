@@ -10,12 +10,14 @@ import { transact, type Unit } from '#commands/unit.ts';
 import { setAvailability } from '#commands/user-availability.ts';
 import { plainPlugin } from '../support/fixtures.ts';
 import { arriving, load, ruled } from '../commands/routing-support.ts';
+import { goal, makePolicy } from '../commands/sla-support.ts';
 import { tableRows } from '../structure/markdown.ts';
 import { read } from '../structure/source.ts';
 import { globalId, openWorld, type Json, type Person, type World } from './support.ts';
 
 const ROUTING = 'docs/guides/routing.md';
-const GUIDES = [ROUTING, 'docs/guides/availability.md'];
+const SLA = 'docs/guides/sla.md';
+const GUIDES = [ROUTING, 'docs/guides/availability.md', 'docs/guides/webhooks.md', SLA];
 const operations = (path: string) => [...read(path).matchAll(/^```graphql\n([\s\S]*?)^```/gm)].map(([, text = '']) => text);
 
 let world: World;
@@ -36,8 +38,66 @@ async function ids(): Promise<Readonly<Record<string, string>>> {
     ticketId: globalId('Ticket', ticket.id),
     pipelineId: globalId('Pipeline', ticket.pipeline_id),
     userId: admin.gid,
+    ...(await called()),
+    ...(await governed(ticket.pipeline_id)),
   };
 }
+
+/** A webhook, and a call of it that failed. */
+async function called(): Promise<Readonly<Record<string, string>>> {
+  const webhook = await world.db
+    .insertInto('webhook')
+    .values({ name: `called ${(webhooks += 1)}`, url: 'https://hooks.acme.example/called', secret: Buffer.alloc(0) })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  const failed = { webhook_id: webhook.id, payload: JSON.stringify({ type: 'test' }), state: 'FAILED', failure: 'HTTP_410', settled_at: new Date() } as const;
+  const delivery = await world.db.insertInto('webhook_delivery').values(failed).returning('id').executeTakeFirstOrThrow();
+  return { webhookId: globalId('Webhook', webhook.id), webhookDeliveryId: globalId('WebhookDelivery', delivery.id) };
+}
+let webhooks = 0;
+
+/** A calendar and a policy to edit, and a status in which time may rest. */
+async function governed(pipelineId: string): Promise<Readonly<Record<string, string>>> {
+  const policyId = await makePolicy(world.db, { targets: [goal('CLOSE', 60)] });
+  const calendar = await world.db
+    .insertInto('business_calendar')
+    .values({ name: `of ${policyId}`, time_zone: 'UTC' })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  await world.db.insertInto('calendar_period').values({ calendar_id: calendar.id, weekday: 1, from_minute: 540, to_minute: 1020 }).execute();
+  const statuses = world.db.selectFrom('ticket_status').select('id').where('pipeline_id', '=', pipelineId).where('category', '=', 'OPEN');
+  const status = await statuses.executeTakeFirstOrThrow();
+  return {
+    policyId: globalId('SlaPolicy', policyId),
+    calendarId: globalId('BusinessCalendar', calendar.id),
+    pauseStatusId: globalId('TicketStatus', status.id),
+  };
+}
+
+/** The same for a field that takes several: one of each, but of what is put in order all. */
+async function several(field: string, given: Readonly<Record<string, string>>): Promise<readonly string[]> {
+  if (field === 'policyIds') {
+    const rows = await world.db.selectFrom('sla_policy').select('id').where('deleted_at', 'is', null).orderBy('id', 'desc').execute();
+    return rows.map(({ id }) => globalId('SlaPolicy', id));
+  }
+  return [idGiven(field.replace(/s$/, ''), given)];
+}
+
+function idGiven(field: string, given: Readonly<Record<string, string>>): string {
+  const id = given[field];
+  if (id === undefined) throw new Error(`no ${field} to fill in`);
+  return id;
+}
+
+/** An operation with what it leaves to its reader. */
+async function fill(text: string, given: Readonly<Record<string, string>>): Promise<string> {
+  const lists = new Map<string, readonly string[]>();
+  for (const [, field = ''] of text.matchAll(LIST)) lists.set(field, await several(field, given));
+  return text
+    .replaceAll(LIST, (_, field: string) => `${field}: ${JSON.stringify(lists.get(field))}`)
+    .replaceAll(/(\w+): "…"/g, (_, field: string) => `${field}: ${JSON.stringify(idGiven(field, given))}`);
+}
+const LIST = /(\w+): \["…"(?:, "…")*\]/g;
 
 describe.each(GUIDES)('%s', (guide) => {
   it('has operations that fit the schema and do what they are for, done one after the other as they stand [API-1]', async () => {
@@ -45,10 +105,7 @@ describe.each(GUIDES)('%s', (guide) => {
     const refusals = new Set(possibleTypes('Refusal'));
     expect(operations(guide)).not.toEqual([]);
     for (const text of operations(guide)) {
-      const filled = text.replaceAll(/(\w+): "…"/g, (_, field: string) => {
-        if (given[field] === undefined) throw new Error(`no ${field} to fill in`);
-        return `${field}: ${JSON.stringify(given[field])}`;
-      });
+      const filled = await fill(text, given);
       expect(validate(schema, parse(filled)).map(({ message }) => message)).toEqual([]);
       const answer = await admin.ask(filled);
       const types = Object.values(answer).map((one) => one['__typename']);
@@ -113,6 +170,28 @@ it('shows in the guide what an admin reads: each candidate, and why they would n
   const candidates = previewRouting?.['candidates'] as unknown as readonly Json[];
   const rows = candidates.map((one) => [one['user']?.['name'], one['outcome'], one['reason'] ?? '', numbers(one)]);
   expect(tableRows(ROUTING).flatMap((row) => (row.length === 5 ? [row.slice(0, 4)] : []))).toEqual(rows);
+});
+
+interface CountedDay {
+  readonly date: string;
+  readonly weekday: string;
+  readonly stretches: readonly { readonly fromClock: string; readonly toClock: string }[];
+  readonly minutes: number;
+  readonly minutesSoFar: number;
+  readonly shift: string | null;
+}
+
+it('shows in the guide how a deadline is counted over a change of the clocks, as an admin reads it [SLA-3]', async () => {
+  const query = operations(SLA).find((text) => text.includes('previewSla')) ?? '';
+  const { previewSla } = await admin.ask(query);
+  const [foretold] = previewSla?.['goals'] as unknown as readonly Json[];
+  const days = foretold?.['days'] as unknown as readonly CountedDay[];
+  const rows = days.map(({ date, weekday, stretches, minutes, minutesSoFar, shift }) => {
+    const counts = stretches.map(({ fromClock, toClock }) => `${fromClock}–${toClock}`).join(', ');
+    return [date, weekday, counts, String(minutes), String(minutesSoFar), shift ?? ''];
+  });
+  expect(tableRows(SLA).filter((row) => row.length === 6)).toEqual(rows);
+  for (const clock of ['dueSoonAtClock', 'dueAtClock']) expect(read(SLA)).toContain(`\`${clock}\` is \`${String(foretold?.[clock])}\``);
 });
 
 function possibleTypes(name: string): readonly string[] {

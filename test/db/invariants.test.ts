@@ -9,6 +9,7 @@ import type { Db } from '#db/database.ts';
 import { checkInvariants, INVARIANTS } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { inbound, makeChannel, makeUser, plainPlugin, take } from '../support/fixtures.ts';
+import { goal, makePolicy } from '../commands/sla-support.ts';
 
 let database: TestDatabase;
 let db: Db;
@@ -17,6 +18,7 @@ beforeAll(async () => {
   db = database.db;
   const owner = await makeUser(db);
   const channel = await makeChannel(db, { rule: { users: [owner] } });
+  await makePolicy(db, { targets: [goal('FIRST_REPLY', 60), goal('CLOSE', 600, { dueSoon: 60 })] });
   await take(db, channel, [inbound('one@out.example')]);
   const { id } = await db.selectFrom('conversation').select('id').executeTakeFirstOrThrow();
   await decide(db, { conversationId: id }, Math.random);
@@ -101,6 +103,16 @@ const BREAKS: readonly (readonly string[])[] = [
   ],
   [`update ticket set nobody_free_since = now(), nobody_free_pool = ''`],
   [`insert into working_period (user_id, weekday, from_minute, to_minute) select id, 1, m, 600 from app_user, unnest(array[480, 540]) m`],
+  [`update sla_goal set state = 'PAUSED' where kind = 'CLOSE'`],
+  [`drop index sla_goal_one_running`, `update sla_goal set kind = 'CLOSE', round = 2, state = 'PAUSED', ended_at = null where kind = 'FIRST_REPLY'`],
+  [`update ticket set closed_at = now()`],
+  [`update conversation set place = 'INBOX', place_id = (select id from place where kind = 'INBOX') where place = 'HELP_DESK'`],
+  [`update sla_ticket set next_at = next_at + interval '1 s'`],
+  [`update sla_goal set due_at = now() - interval '2 min' where kind = 'CLOSE'`, `update event set at = at - interval '2 min'`],
+  [
+    `with made as (insert into webhook (name, url, secret, deleted_at) values ('removed', '', '', now()) returning id)
+     insert into webhook_delivery (webhook_id, payload) select id, '{}' from made`,
+  ],
 ];
 
 describe('the doctor', () => {

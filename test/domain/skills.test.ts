@@ -2,11 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decideOwner, type Candidate, type Load, type Rule } from '#domain/routing.ts';
 import { explainInWords } from '#domain/routing-words.ts';
-import { matchingSkillRule, skillRuleProblems, type SkillCondition, type SkillRule, type TicketFacts } from '#domain/skills.ts';
+import type { Condition, TicketFacts } from '#domain/conditions.ts';
+import { matchingSkillRule, skillRuleProblems, type SkillRule } from '#domain/skills.ts';
 
 const now = new Date('2026-03-01T10:00:00Z');
 const ticket: TicketFacts = { pipelineId: 'p1', priority: 'HIGH', properties: { language: 'French', floor: 3, tags: ['Lamps', 'shade'], nested: { a: 1 } } };
-const rule = (position: number, conditions: readonly SkillCondition[], more: Partial<SkillRule> = {}): SkillRule => ({
+const rule = (position: number, conditions: readonly Condition[], more: Partial<SkillRule> = {}): SkillRule => ({
   id: `s${position}`,
   position,
   conditions,
@@ -14,7 +15,7 @@ const rule = (position: number, conditions: readonly SkillCondition[], more: Par
   otherwise: 'WAIT',
   ...more,
 });
-const met = (...conditions: SkillCondition[]) => matchingSkillRule([rule(1, conditions)], ticket) !== null;
+const met = (...conditions: Condition[]) => matchingSkillRule([rule(1, conditions)], ticket) !== null;
 
 describe('conditions', () => {
   it.each([
@@ -36,8 +37,8 @@ describe('conditions', () => {
   });
 
   it('must all hold, and the first rule of which they do counts, by its position [ROUTE-11]', () => {
-    const french: SkillCondition = { property: 'properties.language', operator: 'IS', values: ['french'] };
-    const low: SkillCondition = { property: 'priority', operator: 'IS', values: ['LOW'] };
+    const french: Condition = { property: 'properties.language', operator: 'IS', values: ['french'] };
+    const low: Condition = { property: 'priority', operator: 'IS', values: ['LOW'] };
     expect(met(french, low)).toBe(false);
     const rules = [rule(3, [french]), rule(1, [low]), rule(2, [french])];
     expect(matchingSkillRule(rules, ticket)?.position).toBe(2);
@@ -46,7 +47,7 @@ describe('conditions', () => {
 });
 
 it('names each thing that is wrong with rules by its path: nothing to look at, nothing asked for, twice the same [ROUTE-11]', () => {
-  const is = (property: string, ...values: string[]): SkillCondition => ({ property, operator: 'IS', values });
+  const is = (property: string, ...values: string[]): Condition => ({ property, operator: 'IS', values });
   const paths = skillRuleProblems([
     { conditions: [], skillIds: [], otherwise: 'WAIT' },
     { conditions: [is('colour', 'red'), is('properties.', 'x'), is('priority', 'HIGHEST')], skillIds: ['a', 'a'], otherwise: 'WAIT' },

@@ -5,6 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import chat from '@trunkline/plugin-chat';
+import { savePolicy } from '#commands/sla-policies.ts';
+import { startReevaluation } from '#commands/sla-reevaluation.ts';
+import { transact } from '#commands/unit.ts';
 import { tryLockIntake } from '#db/locks.ts';
 import { apiClient, nodes, type Edges } from '#scripts/demo/graphql.ts';
 import { read } from '../structure/source.ts';
@@ -28,6 +31,8 @@ let key: string;
 let number: number;
 let stuckConversation: string;
 let stuckKey: string;
+/** Open tickets were brought up to a policy by it. */
+let reevaluationId: string;
 /** A conversation whose bot waits for an answer. */
 let askedConversation: string;
 /** A provider that takes nothing for now. */
@@ -38,6 +43,7 @@ beforeAll(async () => {
   ground = await openGround();
   later = await openRefusing(451);
   symlinkSync(ground.stack.temporalProgram ?? '', join(bin, 'temporal'));
+  await promiseTooMuch(ground);
   const owner = await hire(ground, 'Ada');
   ownerId = owner.rowId;
   ({ key } = await ground.connect({ name: 'Support', address: 'support@acme.example', userIds: [owner.id] }));
@@ -69,12 +75,30 @@ beforeAll(async () => {
   stuckConversation = stuck.conversation_id;
   await eventually(() => ground.outside.received('carla@home.example').length === 1);
   askedConversation = await askVisitor(ground);
+  reevaluationId = await reevaluate(ground);
 }, 120_000);
 afterAll(async () => {
   await ground?.close();
   await later?.close();
   rmSync(bin, { recursive: true, force: true });
 }, 60_000);
+
+/** A policy whose goal nobody can keep: every ticket is overdue at once. */
+async function promiseTooMuch({ db }: Ground): Promise<void> {
+  const targets = [{ kind: 'CLOSE', priority: null, durationMs: 1, dueSoonMs: 0 }] as const;
+  const policy = { name: 'All', conditions: [], targets, pauseStatusIds: [], actions: [] };
+  await transact(db, { actor: 'SYSTEM' }, (unit) => savePolicy(unit, policy, 'NEW_TICKETS'));
+}
+
+/** Open tickets that are brought up to the policies; its wake is lost, so the guardian begins it. */
+async function reevaluate({ db }: Ground): Promise<string> {
+  const { value } = await transact(db, { actor: 'SYSTEM' }, (unit) => startReevaluation(unit, 'BY_HAND'));
+  const { reevaluationId: id } = value;
+  await eventually(async () => (await db.selectFrom('sla_reevaluation').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state === 'DONE', {
+    timeoutMs: 90_000,
+  });
+  return id;
+}
 
 /** Connects a chat whose bot asks for an address; the conversation of a visitor who has not answered yet. */
 async function askVisitor({ admin, db, stack }: Ground): Promise<string> {
@@ -133,6 +157,9 @@ const PRINTS: readonly (readonly [RegExp, () => readonly (string | RegExp)[]])[]
   [/workflow show --workflow-id ticket/, () => ['ActivityTaskCompleted']],
   [/schedule describe --schedule-id guardian/, () => ['guardian']],
   [/schedule trigger --schedule-id guardian/, () => []],
+  [/TrunklineSlaState = "OVERDUE"/, () => [`ticket/${number}`]],
+  [/schedule describe --schedule-id sla-horizon/, () => ['sla-horizon']],
+  [/schedule trigger --schedule-id sla-horizon/, () => []],
   [/schedule describe --schedule-id channel-check/, () => ['channel-check']],
   [/schedule trigger --schedule-id channel-check/, () => []],
   [/schedule describe --schedule-id channel-renewals/, () => ['channel-renewals']],
@@ -201,6 +228,7 @@ function fill(
     .replaceAll(/"(support|<channel key>)"/g, `"${channelKey}"`)
     .replaceAll('<user id>', ownerId)
     .replaceAll('<activity id>', activityId)
+    .replaceAll('sla-reevaluation/<id>', `sla-reevaluation/${reevaluationId}`)
     .replaceAll('chatflow/<conversation id>', `chatflow/${askedConversation}`)
     .replaceAll('<conversation id>', stuckConversation)
     .replaceAll(/<(channel )?key>/g, channelKey)

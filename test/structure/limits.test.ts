@@ -25,8 +25,13 @@ import { CHATFLOW_LIMITS, GIVE_UP_MINUTES } from '#domain/chatflow.ts';
 import { MAX_FILE_NAME_BYTES } from '#domain/file-names.ts';
 import { GIVE_UP_AFTER_SECONDS, SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { ACTIVE_SECONDS, EXPLAINED } from '#domain/routing.ts';
+import { CONDITION_LIMITS } from '#domain/conditions.ts';
 import { SKILL_LIMITS } from '#domain/skills.ts';
+import { SLA_LIMITS } from '#domain/sla-policy.ts';
+import { HORIZON_HOURS, TICKETS_PER_BATCH } from '#commands/sla-reevaluation.ts';
+import { REPORT_LIMITS } from '#commands/sla-reports.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
+import { WEBHOOK_LIMITS, WEBHOOK_LOST_SECONDS, WEBHOOK_TRIES } from '#domain/webhook.ts';
 import { AVAILABILITY_LIMITS } from '#domain/working-hours.ts';
 import { tableRows } from './markdown.ts';
 
@@ -55,6 +60,11 @@ const constants = new Map<string, number>([
   ...named('domain.CHATFLOW_LIMITS', CHATFLOW_LIMITS),
   ...named('domain.AVAILABILITY_LIMITS', AVAILABILITY_LIMITS),
   ...named('domain.SKILL_LIMITS', SKILL_LIMITS),
+  ...named('domain.CONDITION_LIMITS', CONDITION_LIMITS),
+  ...named('domain.SLA_LIMITS', SLA_LIMITS),
+  ...named('commands.REPORT_LIMITS', REPORT_LIMITS),
+  ['commands.TICKETS_PER_BATCH', TICKETS_PER_BATCH],
+  ['commands.HORIZON_HOURS', HORIZON_HOURS],
   ['commands.MOST_CAPACITY', MOST_CAPACITY],
   ['commands.HISTORY_AFTER_HOURS', HISTORY_AFTER_HOURS],
   ['commands.CHATFLOWS_PER_CHANNEL', CHATFLOWS_PER_CHANNEL],
@@ -64,6 +74,9 @@ const constants = new Map<string, number>([
   ['domain.GIVE_UP_AFTER_SECONDS', GIVE_UP_AFTER_SECONDS],
   ['domain.SEND_LIMIT_SECONDS', SEND_LIMIT_SECONDS],
   ['domain.MAIL_LIMIT_SECONDS', MAIL_LIMIT_SECONDS],
+  ...named('domain.WEBHOOK_LIMITS', WEBHOOK_LIMITS),
+  ['domain.WEBHOOK_LOST_SECONDS', WEBHOOK_LOST_SECONDS],
+  ['domain.WEBHOOK_TRIES', WEBHOOK_TRIES],
   ['domain.ACTIVE_SECONDS', ACTIVE_SECONDS],
   ['domain.EXPLAINED', EXPLAINED],
   ['commands.CHECK_EVERY_MINUTES', CHECK_EVERY_MINUTES],

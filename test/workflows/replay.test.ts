@@ -30,9 +30,12 @@ test('there is a recorded history of every workflow [OPS-8]', async () => {
     'guardian',
     'outbox',
     'routingRetry',
+    'slaHorizon',
+    'slaReevaluation',
     'systemMail',
     'ticket',
     'ticketImport',
+    'webhooks',
   ]);
   const entry = readFileSync(new URL('../../workflows/index.ts', import.meta.url), 'utf8');
   const exported = [...entry.matchAll(/export \{ (\w+) \}/g)].map((match) => match[1]);

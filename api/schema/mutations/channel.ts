@@ -16,7 +16,8 @@ import { SkillRuleInputRef, skillRuleOf } from '../skill.ts';
 
 const channel = ({ channelId }: { readonly channelId: string }, { load }: ApiContext) => load.channel.load(channelId);
 
-const RuleInputRef = builder.inputType('RoutingRuleInput', {
+/** As an admin writes it, for a channel or for an action of an SLA policy. */
+export const RuleInputRef = builder.inputType('RoutingRuleInput', {
   description: 'Who new conversations are to go to.',
   fields: (t) => ({
     kind: t.field({ type: RuleKindEnum, required: true, description: 'Nobody, named users and teams, or the contact’s owner.' }),
@@ -38,7 +39,8 @@ const RuleInputRef = builder.inputType('RoutingRuleInput', {
 type Ids = readonly ({ readonly id: string } | null | undefined)[] | null | undefined;
 const ids = (list: Ids): string[] => (list ?? []).flatMap((one) => (one == null ? [] : [one.id]));
 
-function ruleOf(input: typeof RuleInputRef.$inferInput): RuleInput {
+/** As the commands take it. */
+export function ruleOf(input: typeof RuleInputRef.$inferInput): RuleInput {
   return {
     kind: input.kind,
     ...(input.method == null ? {} : { method: input.method }),
