@@ -231,26 +231,27 @@ const KEPT = 2_000;
 
 /** Terms by their ids. */
 export async function loadTerms(tx: Db | Tx, ids: readonly string[]): Promise<ReadonlyMap<string, PolicyTerms>> {
-  const wanted = [...new Set(ids)];
-  const missing = wanted.filter((id) => !known.has(id));
-  if (missing.length > 0) {
-    const rows = await tx
-      .selectFrom('sla_terms')
-      .innerJoin('sla_policy', 'sla_policy.id', 'sla_terms.policy_id')
-      .selectAll('sla_terms')
-      .select('sla_policy.number')
-      .where(sql<boolean>`sla_terms.id = any(${missing}::uuid[])`)
-      .execute();
-    if (known.size + rows.length > KEPT) known.clear();
-    for (const row of rows) {
-      const { id, policy_id: policyId, number, conditions, targets, pause_status_ids: pauseStatusIds, calendar, actions } = row;
-      known.set(id, { id, policyId, number, conditions, targets, pauseStatusIds, calendar, actions });
-    }
-  }
   const found = new Map<string, PolicyTerms>();
-  for (const id of wanted) {
+  const missing: string[] = [];
+  for (const id of new Set(ids)) {
     const terms = known.get(id);
-    if (terms !== undefined) found.set(id, terms);
+    if (terms === undefined) missing.push(id);
+    else found.set(id, terms);
+  }
+  if (missing.length === 0) return found;
+  const rows = await tx
+    .selectFrom('sla_terms')
+    .innerJoin('sla_policy', 'sla_policy.id', 'sla_terms.policy_id')
+    .selectAll('sla_terms')
+    .select('sla_policy.number')
+    .where(sql<boolean>`sla_terms.id = any(${missing}::uuid[])`)
+    .execute();
+  if (known.size + rows.length > KEPT) known.clear();
+  for (const row of rows) {
+    const { id, policy_id: policyId, number, conditions, targets, pause_status_ids: pauseStatusIds, calendar, actions } = row;
+    const terms = { id, policyId, number, conditions, targets, pauseStatusIds, calendar, actions };
+    known.set(id, terms);
+    found.set(id, terms);
   }
   return found;
 }

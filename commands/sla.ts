@@ -319,8 +319,9 @@ async function writeGoals(tx: Tx, written: readonly WrittenGoal[]): Promise<void
       state = excluded.state, started_at = excluded.started_at, used_ms = excluded.used_ms, counting_since = excluded.counting_since, due_at = excluded.due_at,
       due_soon_at = excluded.due_soon_at, overdue_at = excluded.overdue_at, ended_at = excluded.ended_at, reason = excluded.reason,
       due_soon_fired_at = excluded.due_soon_fired_at, overdue_fired_at = excluded.overdue_fired_at,
-      owner_id = coalesce(excluded.owner_id, case when excluded.ended_at is not null then sla_goal.owner_id end),
-      channel_id = coalesce(excluded.channel_id, case when excluded.ended_at is not null then sla_goal.channel_id end)`.execute(tx);
+      -- Whose it was when it ended stays, whatever is noted of it afterwards.
+      owner_id = case when excluded.ended_at = sla_goal.ended_at then sla_goal.owner_id else excluded.owner_id end,
+      channel_id = case when excluded.ended_at = sla_goal.ended_at then sla_goal.channel_id else excluded.channel_id end`.execute(tx);
 }
 
 /** A goal's life is told by its events: each new state, and each new deadline. That it was told of alone is none. */
@@ -343,6 +344,8 @@ function recordGoal(ledger: Ledger, change: Change, goal: Goal): void {
       to: goal.state,
       dueAt: iso(goal.dueAt),
       overdueAt: iso(goal.overdueAt),
+      endedAt: iso(goal.endedAt),
+      usedMs: goal.endedAt === null ? null : Math.round(goal.usedMs),
       policyId: goal.policyId,
       reason: goal.reason,
       ownerId: ticket.ownerId,

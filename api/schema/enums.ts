@@ -222,7 +222,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
   CHATFLOW_ENDED:
     'A chatflow is over in a conversation; why says how: HANDED_OFF, TAKEN_OVER, ENDED, ABANDONED, CLOSED, CHANNEL_OFF, CHANNEL_CHANGED, CANNOT_SAY.',
   SLA_GOAL_CHANGED:
-    'A goal of a ticket has another state or deadline; `why` is the state, `data` has goal, round, from, to, dueAt, overdueAt, policyId, reason and ownerId.',
+    'A goal of a ticket has another state or deadline; `why` is the state, `data` has goal, round, from, to, dueAt, overdueAt, endedAt, usedMs, policyId, reason and ownerId.',
   SLA_SETTINGS_CHANGED: 'A calendar, an SLA policy or a webhook was saved or removed.',
   SLA_REEVALUATION_CHANGED: 'Bringing open tickets up to the policies began, came further or ended.',
   NOTIFIED: 'A user was notified.',

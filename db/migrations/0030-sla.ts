@@ -114,6 +114,8 @@ create table sla_goal (
   constraint sla_goal_overdue check (state <> 'OVERDUE' or overdue_at is not null)
 );
 create unique index sla_goal_one_running on sla_goal (ticket_id, kind) where ended_at is null;
+-- Of the running ones those that press.
+create index sla_goal_pressing on sla_goal (state, ticket_id) where state in ('DUE_SOON', 'OVERDUE');
 create index sla_goal_ended_at on sla_goal (ended_at) where ended_at is not null;
 
 -- A policy or a calendar was saved for the open tickets too: these are brought up to it one batch after the other.
