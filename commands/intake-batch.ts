@@ -241,6 +241,7 @@ export class Batch {
       participants: event.participants,
       occurred_at: occurredAt,
       received_at: receivedAt,
+      counted_at: message.recovered === true ? occurredAt : null,
       raw_delivery_id: message.deliveryId,
     });
     this.#events.push(event);
@@ -430,12 +431,14 @@ export class Batch {
     const rows = this.#messages.map(({ contact, ...row }) => ({ ...row, contact_id: contactId(contact) }));
     await sql`
       insert into message (id, conversation_id, channel_id, direction, provider_message_id, contact_id, sender, automatic, subject, text, html, html_safe,
-        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id, choice)
+        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id, choice, counted_at)
       select id, conversation_id, channel_id, direction, provider_message_id, contact_id, sender, automatic, subject, text, html, html_safe,
-        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id, choice
+        quoted_text, quoted_html_safe, authentication, participants, occurred_at, received_at, raw_delivery_id, choice, counted_at
       from json_to_recordset(${json(rows)}::json) as n (id uuid, conversation_id uuid, channel_id uuid, direction text, provider_message_id text,
         contact_id uuid, sender jsonb, automatic boolean, subject text, text text, html text, html_safe text, quoted_text text, quoted_html_safe text,
-        authentication jsonb, participants jsonb, occurred_at timestamptz, received_at timestamptz, raw_delivery_id bigint, choice text)`.execute(tx);
+        authentication jsonb, participants jsonb, occurred_at timestamptz, received_at timestamptz, raw_delivery_id bigint, choice text, counted_at timestamptz)`.execute(
+      tx,
+    );
   }
 
   /** A form's answers with the labels they had then, hidden ones too; the message shows what the plugin put there (FORM-3, FORM-4). */

@@ -17,31 +17,31 @@ export async function notify(unit: Unit, kind: PlainKind, userIds: readonly stri
  * there and has access, as with the rule *nobody*, to all with access to its place (MODEL-12).
  */
 export async function notifyUnassigned(unit: Unit, subject: Subject): Promise<void> {
-  await notifyThoseNamed(unit, 'TICKET_UNASSIGNED', subject, await mailOf(unit, 'TICKET_UNASSIGNED', subject));
+  const kind = 'TICKET_UNASSIGNED';
+  await tell(unit, { kind, subject, mail: await mailOf(unit, kind, subject), who: await thoseNamed(unit, subject) });
 }
 
-/** A deadline comes near, or has passed: the owner is told, or if there is none those who are told of unassigned tickets (SLA-12). */
-export async function notifySla(unit: Unit, kind: SlaKind, subject: Subject, goal: GoalWords): Promise<void> {
+/** A deadline of a ticket, and whom its policy names to be told of it besides. */
+export interface ToldDeadline {
+  readonly goal: GoalWords;
+  readonly userIds: readonly string[];
+  readonly teamIds: readonly string[];
+}
+
+/**
+ * A deadline comes near, or has passed: the owner is told, or if there is none those who are told of unassigned tickets, and whom the policy names, where
+ * they have access (SLA-12). Each once.
+ */
+export async function notifySla(unit: Unit, kind: SlaKind, subject: Subject, { goal, userIds, teamIds }: ToldDeadline): Promise<void> {
   const mail = notificationMail({ kind, ticket: (await ticketWords(unit, subject)) ?? null, goal });
-  if (subject.ownerId === null) await notifyThoseNamed(unit, kind, subject, mail);
-  else await tell(unit, { kind, subject, mail, who: sql<boolean>`u.id = ${subject.ownerId}` });
+  const also = sql<boolean>`(exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})
+    and (u.id = any(${[...userIds]}::uuid[]) or exists (select 1 from team_member m where m.user_id = u.id and m.team_id = any(${[...teamIds]}::uuid[]))))`;
+  const first = subject.ownerId === null ? await thoseNamed(unit, subject) : sql<boolean>`u.id = ${subject.ownerId}`;
+  await tell(unit, { kind, subject, mail, who: sql<boolean>`(${first} or ${also})` });
 }
 
-/** The same to those whom a policy names, where they have access; not once more to whom it was told as the owner. */
-export async function notifySlaNamed(
-  unit: Unit,
-  kind: SlaKind,
-  subject: Subject,
-  { userIds, teamIds, goal }: { readonly userIds: readonly string[]; readonly teamIds: readonly string[]; readonly goal: GoalWords },
-): Promise<void> {
-  const mail = notificationMail({ kind, ticket: (await ticketWords(unit, subject)) ?? null, goal });
-  const who = sql<boolean>`u.id is distinct from ${subject.ownerId}
-    and exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})
-    and (u.id = any(${[...userIds]}::uuid[]) or exists (select 1 from team_member m where m.user_id = u.id and m.team_id = any(${[...teamIds]}::uuid[])))`;
-  await tell(unit, { kind, subject, mail, who });
-}
-
-async function notifyThoseNamed(unit: Unit, kind: SubjectKind, subject: Subject, mail: MailWords): Promise<void> {
+/** Over `app_user u`: who is told of a ticket that nobody has. */
+async function thoseNamed(unit: Unit, subject: Subject): Promise<RawBuilder<boolean>> {
   const access = sql`exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})`;
   const { rows } = await sql<{ id: string }>`
     select u.id from app_user u
@@ -56,8 +56,7 @@ async function notifyThoseNamed(unit: Unit, kind: SubjectKind, subject: Subject,
       select r.default_user_id from channel h join routing_rule r on r.id = h.routing_rule_id
         where h.id = ${subject.channelId} and h.unassigned_notice_user_ids = '{}')`.execute(unit.tx);
   const named = rows.map(({ id }) => id);
-  const who = named.length > 0 ? sql<boolean>`u.id = any(${named}::uuid[])` : sql<boolean>`${access}`;
-  await tell(unit, { kind, subject, mail, who });
+  return named.length > 0 ? sql<boolean>`u.id = any(${named}::uuid[])` : sql<boolean>`${access}`;
 }
 
 /** A channel lost its provider, has trouble, or is back: every admin is told (CH-4). Called once a change, by whoever changed the row. */

@@ -63,7 +63,11 @@ export async function deleteSkill(unit: Unit, { skillId }: { readonly skillId: s
     .where('channel.disconnected_at', 'is', null)
     .limit(1)
     .executeTakeFirst();
-  if (asking !== undefined) throw new NotPossible('SKILL_IN_USE');
+  const escalating = await sql`
+    select from sla_policy p join sla_terms t on t.id = p.terms_id cross join jsonb_array_elements(t.actions) a
+      join skill_rule r on r.rule_id::text = a -> 'act' ->> 'ruleId' join skill_rule_skill k on k.skill_rule_id = r.id
+    where p.deleted_at is null and k.skill_id = ${skill.id} limit 1`.execute(tx);
+  if (asking !== undefined || escalating.rows.length > 0) throw new NotPossible('SKILL_IN_USE');
   await tx.deleteFrom('user_skill').where('skill_id', '=', skill.id).execute();
   await tx
     .updateTable('skill')

@@ -2,8 +2,7 @@ import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { beginMeasuring, measure, type Fact, type Measured } from '#domain/sla.ts';
 import type { PolicyTerms } from '#domain/sla-policy.ts';
-import { termsOf } from './sla.ts';
-import type { SlaTicket } from './sla-rows.ts';
+import { termsOf, type SlaTicket } from './sla-rows.ts';
 
 interface Past {
   readonly at: number;
@@ -15,6 +14,8 @@ export interface History {
   readonly facts: readonly Past[];
   readonly firstStatusId: string | null;
 }
+
+export const NO_HISTORY: History = { facts: [], firstStatusId: null };
 
 /** What happened to tickets that are not measured yet: who spoke when, and which status they had (SLA-11). */
 export async function readHistories(tx: Tx, ticketIds: readonly string[]): Promise<ReadonlyMap<string, History>> {
@@ -28,13 +29,13 @@ export async function readHistories(tx: Tx, ticketIds: readonly string[]): Promi
     category: string | null;
   }>`
     select * from (
-      select c.ticket_id, m.received_at as at, case m.direction when 'INBOUND' then 'CONTACT' else 'PERSON' end as said, null as "from", null as "to", null as category
+      select c.ticket_id, coalesce(m.counted_at, m.received_at) as at, m.arrival as place, case m.direction when 'INBOUND' then 'CONTACT' else 'PERSON' end as said, null as "from", null as "to", null as category
       from conversation c join message m on m.conversation_id = c.id
       where c.ticket_id = any(${ids}::uuid[]) and m.direction <> 'COMMENT' and not m.automatic
       union all
-      select e.ticket_id, e.at, null, e.data ->> 'from', e.data ->> 'to', e.data ->> 'category'
+      select e.ticket_id, e.at, null, null, e.data ->> 'from', e.data ->> 'to', e.data ->> 'category'
       from event e where e.ticket_id = any(${ids}::uuid[]) and e.kind = 'STATUS_CHANGED'
-    ) past order by at, said nulls last`.execute(tx);
+    ) past order by at, place nulls last`.execute(tx);
   const histories = new Map<string, { readonly facts: Past[]; firstStatusId: string | null }>();
   for (const row of rows) {
     const history = histories.get(row.ticket_id) ?? { facts: [], firstStatusId: null };

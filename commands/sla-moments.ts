@@ -4,7 +4,7 @@ import type { Priority } from '#db/schema.ts';
 import { isRunning, measure, nextMoment } from '#domain/sla.ts';
 import type { PolicyAction, PolicyTerms } from '#domain/sla-policy.ts';
 import { clockOf, clockWords, goalName, timerWords, type SaidGoal } from '#domain/sla-words.ts';
-import { notifySla, notifySlaNamed } from './notifications.ts';
+import { notifySla } from './notifications.ts';
 import { assignByRule } from './routing.ts';
 import { crossings, writeSla, type Crossed } from './sla.ts';
 import { goalKey, NEVER_FIRED, readSlaTickets, type Fired, type SlaTicket } from './sla-rows.ts';
@@ -63,27 +63,25 @@ async function tell(unit: Unit, telling: Telling): Promise<void> {
   const words = { name: goalName(goal.kind), due: clockWords(deadline, timeZone) };
   // What is over by the time it is noticed needs nobody any more; who counts from outside is told all the same.
   const matters = subject.open && isRunning(goal);
-  const kind = on === 'OVERDUE' ? 'SLA_OVERDUE' : 'SLA_DUE_SOON';
-  if (matters) await notifySla(unit, kind, subject, words);
   const actions = (policy?.actions ?? []).filter((one) => one.on === on && (one.goal === null || one.goal === goal.kind));
-  for (const { act } of actions) if (matters || act.kind === 'WEBHOOK') await doAct(unit, act, { ...telling, kind, words });
+  // All who are to know of it in one go: nobody twice.
+  const named = actions.flatMap(({ act }) => (act.kind === 'NOTIFY' ? [act] : []));
+  const also = { userIds: named.flatMap(({ userIds }) => userIds), teamIds: named.flatMap(({ teamIds }) => teamIds) };
+  if (matters) await notifySla(unit, on === 'OVERDUE' ? 'SLA_OVERDUE' : 'SLA_DUE_SOON', subject, { goal: words, ...also });
+  for (const { act } of actions) if (matters || act.kind === 'WEBHOOK') await doAct(unit, act, telling);
 }
 
-interface Doing extends Telling {
-  readonly kind: 'SLA_OVERDUE' | 'SLA_DUE_SOON';
-  readonly words: { readonly name: string; readonly due: string };
-}
-
-async function doAct(unit: Unit, act: PolicyAction['act'], { subject, ticket, crossed, policy, kind, words, random, plugins }: Doing): Promise<void> {
+async function doAct(unit: Unit, act: PolicyAction['act'], { subject, ticket, crossed, policy, random, plugins }: Telling): Promise<void> {
   switch (act.kind) {
     case 'SET_PRIORITY':
       await setTicketPriority(unit, { ticketId: ticket.ticketId, priority: act.priority as Priority }, 'SLA');
       return;
     case 'ASSIGN':
-      await assignByRule(unit, subject, act.ruleId, random, plugins);
+      // As another action may have left it.
+      await assignByRule(unit, await lockSubject(unit.tx, { ticketId: ticket.ticketId }), act.ruleId, random, plugins);
       return;
     case 'NOTIFY':
-      await notifySlaNamed(unit, kind, subject, { userIds: act.userIds, teamIds: act.teamIds, goal: words });
+      // Told together with the owner.
       return;
     case 'WEBHOOK': {
       const { goal, on } = crossed;

@@ -4,8 +4,8 @@ import type { ReevaluationWhy } from '#db/schema.ts';
 import { measure } from '#domain/sla.ts';
 import { matchingPolicy, type PolicyTerms } from '#domain/sla-policy.ts';
 import type { Wake } from '#domain/wake.ts';
-import { oncePolicies, pausedBy, termsOf, writeSla, type Change } from './sla.ts';
-import { measureHistory, readHistories, type History } from './sla-history.ts';
+import { oncePolicies, underPolicy, writeSla, type Change } from './sla.ts';
+import { measureHistory, NO_HISTORY, readHistories, type History } from './sla-history.ts';
 import { readSlaTickets, type SlaTicket } from './sla-rows.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
@@ -76,7 +76,7 @@ export async function reevaluateBatch(db: Db, reevaluationId: string): Promise<C
     const histories = unmeasured.length === 0 ? new Map<string, History>() : await readHistories(tx, unmeasured);
     const changed = await writeSla(
       unit,
-      tickets.map((ticket) => broughtUp(ticket, policies, histories.get(ticket.ticketId))),
+      tickets.flatMap((ticket) => broughtUp(ticket, policies, histories.get(ticket.ticketId))),
       'IN_BULK',
     );
     const done = next.rows.length < TICKETS_PER_BATCH;
@@ -99,15 +99,16 @@ export async function reevaluateBatch(db: Db, reevaluationId: string): Promise<C
   });
 }
 
-function broughtUp(ticket: SlaTicket, policies: readonly PolicyTerms[], history: History | undefined): Change {
+/** None: it goes by these terms already, and what becomes of it by them is for its own workflow. */
+function broughtUp(ticket: SlaTicket, policies: readonly PolicyTerms[], history: History = NO_HISTORY): readonly Change[] {
   const policy = matchingPolicy(policies, ticket.facts);
   const { stored, now } = ticket;
-  if (stored === null) return { ticket, policy, after: measureHistory(ticket, policy, history ?? { facts: [], firstStatusId: null }), fired: new Map() };
-  let measured = stored.measured;
-  // Time until now counted by the old terms; the same terms once more change nothing.
-  if ((stored.policy?.id ?? null) !== (policy?.id ?? null)) measured = measure(measured, { kind: 'TERMS', terms: termsOf(policy, ticket) }, now);
-  measured = pausedBy(measured, policy, ticket);
-  return { ticket, policy, after: measure(measured, { kind: 'TIME' }, now), fired: stored.fired };
+  if (stored === null) return [{ ticket, policy, after: measureHistory(ticket, policy, history), fired: new Map(), silent: true }];
+  const changed = (stored.policy?.id ?? null) !== (policy?.id ?? null);
+  if (!changed) return [];
+  // Time until now counts by the old terms.
+  const measured = underPolicy(stored.measured, { policy, changed }, ticket);
+  return [{ ticket, policy, after: measure(measured, { kind: 'TIME' }, now), fired: stored.fired, silent: true }];
 }
 
 /** Hours ahead in which a ticket's workflow must know of its next moment. */

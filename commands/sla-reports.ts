@@ -84,7 +84,9 @@ function requestProblems({ from, to, timeZone }: ReportRequest): readonly Proble
   const problems: Problem[] = [];
   if (to <= from) problems.push({ path: 'to', message: 'must be later than from' });
   if (to.getTime() - from.getTime() > REPORT_LIMITS.days * DAY_MS) problems.push({ path: 'to', message: `at most ${REPORT_LIMITS.days} days after from` });
-  if (!isTimeZone(timeZone)) problems.push({ path: 'timeZone', message: 'there is no such time zone: take a name like Europe/Berlin' });
+  // PostgreSQL takes some short names for other clocks than those of the place.
+  if (!isTimeZone(timeZone) || (timeZone !== 'UTC' && !timeZone.includes('/')))
+    problems.push({ path: 'timeZone', message: 'there is no such time zone: take a name like Europe/Berlin' });
   return problems;
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import type { TicketFacts } from '#domain/conditions.ts';
-import type { Goal, Measured, Rest } from '#domain/sla.ts';
+import type { Goal, Measured, Rest, Terms } from '#domain/sla.ts';
 import { termsFor, type PolicyTerms } from '#domain/sla-policy.ts';
 
 /** A hash of each value that conditions look at, by its name. */
@@ -22,6 +22,8 @@ export interface SlaTicket {
   readonly closed: boolean;
   readonly createdAt: number;
   readonly startedAt: number;
+  /** When its channel was connected: what is older was taken over. */
+  readonly connectedAt: number;
   /** The conversation began with what its contact, or a machine of theirs, wrote. */
   readonly begunByContact: boolean;
   readonly facts: TicketFacts;
@@ -50,6 +52,11 @@ export interface Fired {
 }
 
 export const NEVER_FIRED: Fired = { dueSoon: null, overdue: null };
+
+/** What a policy asks of a ticket. */
+export function termsOf(policy: PolicyTerms | null, { facts }: Pick<SlaTicket, 'facts'>): Terms | null {
+  return policy === null ? null : termsFor(policy, facts.priority);
+}
 
 /** The same for the same measurement of a ticket. */
 export function goalKey({ kind, round }: Pick<Goal, 'kind' | 'round'>): string {
@@ -93,6 +100,7 @@ interface Row {
   readonly closed: boolean;
   readonly created_at: Date;
   readonly started_at: Date;
+  readonly connected_at: Date;
   readonly begun_by_contact: boolean | null;
   readonly now: Date;
   readonly version: number | null;
@@ -117,7 +125,7 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
   const { rows } = await sql<Row>`
     select t.id, t.number, c.id as conversation_id, c.channel_id, h.key, h.plugin, c.place_id, t.owner_id, t.status_id, t.pipeline_id, t.priority, t.source,
       t.properties, coalesce(t.team_id, (select m.team_id from team_member m where m.user_id = t.owner_id and m.kind = 'PRIMARY')) as team_id,
-      t.closed_at is not null as closed, t.created_at, c.started_at, clock_timestamp() as now,
+      t.closed_at is not null as closed, t.created_at, c.started_at, h.connected_at, clock_timestamp() as now,
       case when s.ticket_id is null then (select m.direction = 'INBOUND' from message m where m.conversation_id = c.id and m.direction <> 'COMMENT'
         order by m.occurred_at, m.arrival limit 1) end as begun_by_contact,
       s.version, s.terms_id, s.paused, s.closed as was_closed, s.replied, s.first_owed_at, s.unanswered_since, s.rests, s.marks, s.next_at, s.wake_owed,
@@ -125,7 +133,13 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
           'state', g.state, 'used_ms', g.used_ms, 'reason', g.reason, 'started_at', ${ms('g.started_at')}, 'counting_since', ${ms('g.counting_since')},
           'due_at', ${ms('g.due_at')}, 'due_soon_at', ${ms('g.due_soon_at')}, 'overdue_at', ${ms('g.overdue_at')}, 'ended_at', ${ms('g.ended_at')},
           'due_soon_fired_at', ${ms('g.due_soon_fired_at')}, 'overdue_fired_at', ${ms('g.overdue_fired_at')}) order by g.started_at, g.kind, g.round)
-        from sla_goal g where g.ticket_id = t.id) as goals
+        from (
+          -- Those that are not over, those that are to be told of, and the last of each kind: a long talk has thousands.
+          select * from sla_goal r where r.ticket_id = t.id and r.ended_at is null
+          union select * from sla_goal u where u.ticket_id = t.id and u.overdue_at is not null and u.overdue_fired_at is null
+          union select l.* from unnest(array['FIRST_REPLY', 'NEXT_REPLY', 'CLOSE']) as k (kind) cross join lateral (
+            select * from sla_goal x where x.ticket_id = t.id and x.kind = k.kind order by x.round desc limit 1) l
+        ) g) as goals
     from ticket t join conversation c on c.id = t.conversation_id join channel h on h.id = c.channel_id left join sla_ticket s on s.ticket_id = t.id
     where t.id = any(${[...ticketIds]}::uuid[]) and c.place = 'HELP_DESK'
       and (s.ticket_id is not null or exists (select from sla_policy p where p.deleted_at is null))
@@ -155,6 +169,7 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
       closed: row.closed,
       createdAt: row.created_at.getTime(),
       startedAt: row.started_at.getTime(),
+      connectedAt: row.connected_at.getTime(),
       begunByContact: row.begun_by_contact === true,
       facts,
       marks: marksOf(facts),

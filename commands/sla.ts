@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
-import { beginMeasuring, isRunning, measure, nextMoment, type Goal, type Measured, type Terms } from '#domain/sla.ts';
-import { matchingPolicy, termsFor, type Crossing, type PolicyTerms } from '#domain/sla-policy.ts';
+import { lockSlaSettingsShared } from '#db/locks.ts';
+import { beginMeasuring, isRunning, measure, nextMoment, type Goal, type Measured } from '#domain/sla.ts';
+import { matchingPolicy, type Crossing, type PolicyTerms } from '#domain/sla-policy.ts';
 import type { Wake } from '#domain/wake.ts';
 import type { EventInput, EventKind } from './events.ts';
-import { changedMarks, goalKey, NEVER_FIRED, readPolicies, readSlaTickets, type Fired, type SlaTicket } from './sla-rows.ts';
+import { measureHistory, NO_HISTORY, readHistories } from './sla-history.ts';
+import { changedMarks, goalKey, NEVER_FIRED, readPolicies, readSlaTickets, termsOf, type Fired, type SlaTicket } from './sla-rows.ts';
 
 /** The part of a transaction that goals need. */
 export interface Ledger {
@@ -23,8 +25,13 @@ interface Said {
 
 interface Touched {
   created: boolean;
+  /** Something that policies look at has changed (SLA-9). */
+  asked: boolean;
   readonly said: Said[];
 }
+
+/** After which even a ticket that was never measured is asked about. */
+const ASKING: ReadonlySet<EventKind> = new Set(['PRIORITY_CHANGED', 'PROPERTIES_CHANGED']);
 
 /**
  * Brings the goals of the tickets that a transaction's events are about up to them: the last thing it does before its events are written, so no command can
@@ -35,9 +42,10 @@ export async function settleSla(ledger: Ledger, events: readonly EventInput[]): 
   for (const { kind, ticketId, conversationId, said } of events) {
     // A ticket without a conversation has no goals (SLA-11).
     if (ticketId == null || conversationId == null || (said === undefined && !TOUCHING.has(kind))) continue;
-    const one = touched.get(ticketId) ?? { created: false, said: [] };
+    const one = touched.get(ticketId) ?? { created: false, asked: false, said: [] };
     touched.set(ticketId, one);
     if (kind === 'TICKET_CREATED') one.created = true;
+    if (ASKING.has(kind)) one.asked = true;
     if (said !== undefined) one.said.push(said);
   }
   if (touched.size === 0) return;
@@ -45,12 +53,18 @@ export async function settleSla(ledger: Ledger, events: readonly EventInput[]): 
   const changes: Change[] = [];
   const policies = oncePolicies(ledger.tx);
   for (const ticket of tickets) {
-    const { created, said } = touched.get(ticket.ticketId) ?? { created: false, said: [] };
-    // One that was there before there were policies is measured once somebody wants the open ones measured too (SLA-10).
-    if (ticket.stored === null && !created) continue;
-    changes.push(await brought(ticket, said, policies));
+    const { created, asked, said } = touched.get(ticket.ticketId) ?? { created: false, asked: false, said: [] };
+    if (ticket.stored !== null || created) changes.push(await brought(ticket, said, policies));
+    // One that was there before there were policies is measured once somebody wants the open ones measured too (SLA-10), or it is asked about anew.
+    else if (asked && !ticket.closed) changes.push(await fromHistory(ledger.tx, ticket, policies));
   }
   await writeSla(ledger, changes);
+}
+
+async function fromHistory(tx: Tx, ticket: SlaTicket, policies: Policies): Promise<Change> {
+  const policy = matchingPolicy(await policies(), ticket.facts);
+  const history = (await readHistories(tx, [ticket.ticketId])).get(ticket.ticketId) ?? NO_HISTORY;
+  return { ticket, policy, after: measureHistory(ticket, policy, history), fired: new Map(), silent: true };
 }
 
 /** What policies say now, asked for once a transaction and only where somebody wants to know. */
@@ -58,7 +72,8 @@ export type Policies = () => Promise<readonly PolicyTerms[]>;
 
 export function oncePolicies(tx: Tx): Policies {
   let asked: Promise<readonly PolicyTerms[]> | undefined;
-  return () => (asked ??= readPolicies(tx));
+  // Whoever saves one waits until this ticket is there to be brought up to it.
+  return () => (asked ??= lockSlaSettingsShared(tx).then(() => readPolicies(tx)));
 }
 
 /** A ticket's goals before and after. */
@@ -67,20 +82,31 @@ export interface Change {
   readonly policy: PolicyTerms | null;
   readonly after: Measured;
   readonly fired: ReadonlyMap<string, Fired>;
+  /** What this brings to be due soon or overdue is told to nobody: it is history (SLA-11). */
+  readonly silent?: boolean;
 }
 
 async function brought(ticket: SlaTicket, said: readonly Said[], policies: Policies): Promise<Change> {
   const { stored, now } = ticket;
   if (stored === null) {
     const policy = matchingPolicy(await policies(), ticket.facts);
-    return { ticket, policy, after: begun(ticket, policy, said), fired: new Map() };
+    // What a channel held before it was connected to us alarms nobody.
+    const silent = said.some(({ at }) => at !== undefined && Date.parse(at) < ticket.connectedAt);
+    return { ticket, policy, after: begun(ticket, policy, said), fired: new Map(), silent };
   }
   const { policy, changed } = await policyNow(ticket, policies);
   let measured = saidIn(stored.measured, said, now);
-  if (ticket.closed !== measured.closed) measured = measure(measured, { kind: ticket.closed ? 'CLOSED' : 'REOPENED' }, now);
-  if (changed) measured = measure(measured, { kind: 'TERMS', terms: termsOf(policy, ticket) }, now);
-  measured = pausedBy(measured, policy, ticket);
+  if (ticket.closed && !measured.closed) measured = measure(measured, { kind: 'CLOSED' }, now);
+  if (!ticket.closed && measured.closed) measured = measure(measured, { kind: 'REOPENED' }, reopenedAt(measured, said, now));
+  measured = underPolicy(measured, { policy, changed }, ticket);
   return { ticket, policy, after: measure(measured, { kind: 'TIME' }, now), fired: stored.fired };
+}
+
+/** A contact who reopens it by writing has reopened it when that was received. */
+function reopenedAt({ rests }: Measured, said: readonly Said[], now: number): number {
+  const moments = said.flatMap(({ by, at }) => (by === 'CONTACT' && at !== undefined ? [Date.parse(at)] : []));
+  const closedAt = rests.at(-1)?.from ?? now;
+  return moments.length === 0 ? now : Math.min(now, Math.max(closedAt, ...moments));
 }
 
 function begun(ticket: SlaTicket, policy: PolicyTerms | null, said: readonly Said[]): Measured {
@@ -105,26 +131,30 @@ async function policyNow({ stored, marks, facts }: SlaTicket, policies: Policies
   return { policy: matchingPolicy(now, facts), changed: true };
 }
 
-export function termsOf(policy: PolicyTerms | null, { facts }: Pick<SlaTicket, 'facts'>): Terms | null {
-  return policy === null ? null : termsFor(policy, facts.priority);
-}
-
-export function isPaused(policy: PolicyTerms | null, { statusId }: Pick<SlaTicket, 'statusId'>): boolean {
+function isPaused(policy: PolicyTerms | null, { statusId }: Pick<SlaTicket, 'statusId'>): boolean {
   return policy?.pauseStatusIds.includes(statusId) === true;
 }
 
-/** Rests, or goes on, as the status it has now wants it (SLA-5). */
-export function pausedBy(measured: Measured, policy: PolicyTerms | null, ticket: SlaTicket): Measured {
+/** By the policy that applies now: its goals, and whether it rests in the status it has (SLA-5). What rests from now on is not missed by the change itself. */
+export function underPolicy(
+  before: Measured,
+  { policy, changed }: { readonly policy: PolicyTerms | null; readonly changed: boolean },
+  ticket: SlaTicket,
+): Measured {
+  const { now } = ticket;
   const paused = isPaused(policy, ticket);
-  return paused === measured.paused ? measured : measure(measured, { kind: 'PAUSE', paused }, ticket.now);
+  let measured = before;
+  if (paused && !measured.paused) measured = measure(measured, { kind: 'PAUSE', paused }, now);
+  if (changed) measured = measure(measured, { kind: 'TERMS', terms: termsOf(policy, ticket) }, now);
+  return paused === measured.paused ? measured : measure(measured, { kind: 'PAUSE', paused }, now);
 }
 
 function saidIn(before: Measured, said: readonly Said[], now: number): Measured {
   let measured = before;
   for (const { by, at } of said) {
     // Counted since it was received, also where it waited to be taken in (MODEL-4).
-    const moment = Math.min(at === undefined ? now : Date.parse(at), now);
-    measured = measure(measured, { kind: by === 'CONTACT' ? 'CONTACT_WROTE' : 'PERSON_REPLIED' }, moment);
+    const kind = by === 'CONTACT' ? 'CONTACT_WROTE' : 'PERSON_REPLIED';
+    measured = measure(measured, at === undefined ? { kind } : { kind, since: Math.min(Date.parse(at), now) }, now);
   }
   return measured;
 }
@@ -140,11 +170,15 @@ export interface Crossed {
 export function crossings(goals: readonly Goal[], fired: ReadonlyMap<string, Fired>): readonly Crossed[] {
   return goals.flatMap((goal): Crossed[] => {
     const told = fired.get(goalKey(goal)) ?? NEVER_FIRED;
-    // Also of one that is over by now: it was missed, whenever that is noticed.
-    if (goal.overdueAt !== null && told.overdue === null && goal.state !== 'CANCELLED') return [{ goal, on: 'OVERDUE', at: goal.overdueAt }];
+    if (goal.overdueAt !== null && told.overdue === null && isMissed(goal)) return [{ goal, on: 'OVERDUE', at: goal.overdueAt }];
     if (goal.state === 'DUE_SOON' && told.dueSoon === null && goal.dueSoonAt !== null) return [{ goal, on: 'DUE_SOON', at: goal.dueSoonAt }];
     return [];
   });
+}
+
+/** Also one that is over by now, whenever that is noticed; not one that has time again, or was kept in the end. */
+function isMissed({ state, usedMs, target }: Goal): boolean {
+  return state === 'OVERDUE' || state === 'COMPLETED_LATE' || (state === 'PAUSED' && usedMs >= target.durationMs);
 }
 
 /** The next moment at which its workflow has something to do; null: none. */
@@ -155,23 +189,24 @@ function nextOf(goals: readonly Goal[], fired: ReadonlyMap<string, Fired>): numb
   return moments.length === 0 ? null : Math.min(...moments);
 }
 
-/** Many at once are not woken one by one: who is, is for the horizon to say, and what they had missed by then is told to nobody. */
+/** Many at once are not woken one by one: who is, is for the horizon to say. */
 export type Manner = 'LIVE' | 'IN_BULK';
 
 /** Writes goals, an event for each that changed, and wakes the workflows that know of a later moment only, or show what is no longer so. Returns how many tickets changed. */
 export async function writeSla(ledger: Ledger, changes: readonly Change[], manner: Manner = 'LIVE'): Promise<number> {
   const written = changes.flatMap((change) => {
-    const fired = manner === 'IN_BULK' ? silenced(change) : forgotten(change);
-    const goals = change.after.goals.filter((goal) => isOther(change, goal, fired));
+    const fired = change.silent === true ? silenced(change) : forgotten(change);
+    const before = new Map(change.ticket.stored?.measured.goals.map((goal) => [goalKey(goal), goal]));
+    const goals = change.after.goals.filter((goal) => isOther(change, before.get(goalKey(goal)), goal, fired));
     const nextAt = nextOf(change.after.goals, fired);
-    return goals.length === 0 && !isOtherTicket(change, nextAt) ? [] : [{ change, fired, goals, nextAt }];
+    return goals.length === 0 && !isOtherTicket(change, nextAt) ? [] : [{ change, fired, before, goals, nextAt }];
   });
   if (written.length === 0) return 0;
   await writeTickets(
     ledger.tx,
-    written.map(({ change, nextAt, goals }) => {
+    written.map(({ change, nextAt, before, goals }) => {
       const sooner = nextAt !== null && (change.ticket.stored?.nextAt == null || nextAt < change.ticket.stored.nextAt);
-      if (manner === 'LIVE' && (sooner || goals.some((goal) => before(change, goal)?.state !== goal.state))) wakeTicket(ledger, change.ticket);
+      if (manner === 'LIVE' && (sooner || goals.some((goal) => before.get(goalKey(goal))?.state !== goal.state))) wakeTicket(ledger, change.ticket);
       const wakeOwed = manner === 'LIVE' ? change.ticket.stored?.wakeOwed === true && !sooner : sooner || change.ticket.stored?.wakeOwed === true;
       return { change, nextAt, wakeOwed };
     }),
@@ -180,16 +215,12 @@ export async function writeSla(ledger: Ledger, changes: readonly Change[], manne
     ledger.tx,
     written.flatMap(({ change, goals, fired }) => goals.map((goal) => ({ ticket: change.ticket, goal, fired: fired.get(goalKey(goal)) ?? NEVER_FIRED }))),
   );
-  for (const { change, goals } of written) for (const goal of goals) recordGoal(ledger, change, goal);
+  for (const { change, before, goals } of written) for (const goal of goals) recordGoal(ledger, change, before.get(goalKey(goal)), goal);
   return written.length;
 }
 
 function wakeTicket(ledger: Ledger, { number, channelKey, plugin }: SlaTicket): void {
   ledger.wake({ kind: 'ticket', number, channelKey, plugin });
-}
-
-function before({ ticket }: Change, goal: Goal): Goal | undefined {
-  return ticket.stored?.measured.goals.find((one) => goalKey(one) === goalKey(goal));
 }
 
 /** One that has more time again is told of anew when it is due soon once more. */
@@ -202,18 +233,21 @@ function forgotten(change: Change): ReadonlyMap<string, Fired> {
   return fired;
 }
 
-/** Whatever has passed already is told to nobody any more (SLA-11). */
+/** What the change itself brings to be past is told to nobody any more (SLA-11); what had passed before it still is. */
 function silenced(change: Change): ReadonlyMap<string, Fired> {
+  const { stored, now } = change.ticket;
   const fired = new Map(forgotten(change));
+  const passed = stored === null ? [] : crossings(measure(stored.measured, { kind: 'TIME' }, now).goals, stored.fired);
+  const owed = new Set(passed.map(({ goal, on }) => `${goalKey(goal)} ${on}`));
   for (const { goal, on } of crossings(change.after.goals, fired)) {
+    if (owed.has(`${goalKey(goal)} ${on}`)) continue;
     const told = fired.get(goalKey(goal)) ?? NEVER_FIRED;
     fired.set(goalKey(goal), on === 'OVERDUE' ? { ...told, overdue: change.ticket.now } : { ...told, dueSoon: change.ticket.now });
   }
   return fired;
 }
 
-function isOther(change: Change, goal: Goal, fired: ReadonlyMap<string, Fired>): boolean {
-  const old = before(change, goal);
+function isOther(change: Change, old: Goal | undefined, goal: Goal, fired: ReadonlyMap<string, Fired>): boolean {
   if (old === undefined) return true;
   const key = goalKey(goal);
   const [then, now] = [change.ticket.stored?.fired.get(key), fired.get(key)];
@@ -325,9 +359,7 @@ async function writeGoals(tx: Tx, written: readonly WrittenGoal[]): Promise<void
 }
 
 /** A goal's life is told by its events: each new state, and each new deadline. That it was told of alone is none. */
-function recordGoal(ledger: Ledger, change: Change, goal: Goal): void {
-  const { ticket } = change;
-  const old = before(change, goal);
+function recordGoal(ledger: Ledger, { ticket }: Change, old: Goal | undefined, goal: Goal): void {
   if (old !== undefined && old.state === goal.state && old.dueAt === goal.dueAt && old.policyId === goal.policyId) return;
   ledger.record({
     kind: 'SLA_GOAL_CHANGED',

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import { newId } from '#db/ids.ts';
-import { lockSlaSettings } from '#db/locks.ts';
+import { lockSlaSettings, lockWebhookClaims } from '#db/locks.ts';
 import { SECRET_PREFIX, WEBHOOK_LIMITS, webhookUrlProblem, type WebhookPayload } from '#domain/webhook.ts';
 import { nameProblems } from './calendars.ts';
 import { AlreadyExists, InvalidInput, NotFound, NotPossible } from './refusals.ts';
@@ -97,6 +97,8 @@ export async function deleteWebhook(unit: Unit, { webhookId }: { readonly webhoo
     .set({ deleted_at: sql<Date>`now()`, url: '', secret: Buffer.alloc(0), previous_secret: null, previous_until: null })
     .where('id', '=', id)
     .execute();
+  // Nobody takes one of them meanwhile.
+  await lockWebhookClaims(tx);
   // After the webhook's row, which whoever queues a delivery holds: none is added any more.
   await tx
     .updateTable('webhook_delivery')
@@ -135,12 +137,31 @@ async function queue(unit: Unit, webhookId: string, ticketId: string | null, pay
     .forShare()
     .executeTakeFirst();
   if (webhook === undefined) return null;
+  // A receiver that is away for long does not fill the table: what comes beyond is listed as failed, and can be tried again.
+  const { waiting } = await unit.tx
+    .selectFrom((eb) =>
+      eb
+        .selectFrom('webhook_delivery')
+        .select('id')
+        .where('webhook_id', '=', webhook.id)
+        .where('state', 'in', ['QUEUED', 'SENDING'])
+        .limit(WEBHOOK_LIMITS.waiting)
+        .as('first'),
+    )
+    .select((eb) => eb.fn.countAll<number>().as('waiting'))
+    .executeTakeFirstOrThrow();
+  const full = waiting >= WEBHOOK_LIMITS.waiting;
   const { id } = await unit.tx
     .insertInto('webhook_delivery')
-    .values({ webhook_id: webhook.id, ticket_id: ticketId, payload: JSON.stringify(payload) })
+    .values({
+      webhook_id: webhook.id,
+      ticket_id: ticketId,
+      payload: JSON.stringify(payload),
+      ...(full ? { state: 'FAILED', failure: 'TOO_MANY_WAITING', settled_at: sql<Date>`now()` } : {}),
+    })
     .returning('id')
     .executeTakeFirstOrThrow();
-  unit.wake({ kind: 'webhooks' });
+  if (!full) unit.wake({ kind: 'webhooks' });
   return id;
 }
 

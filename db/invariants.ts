@@ -289,7 +289,7 @@ export const INVARIANTS: readonly Invariant[] = [
     // Of what is still to be told, and of what changes by itself.
     count: `select count(*) as violations from sla_ticket s left join lateral (
       select min(least(
-        case when g.overdue_at is not null and g.overdue_fired_at is null and g.state <> 'CANCELLED' then g.overdue_at
+        case when g.overdue_at is not null and g.overdue_fired_at is null and (g.state in ('OVERDUE', 'COMPLETED_LATE') or (g.state = 'PAUSED' and g.used_ms >= g.duration_ms)) then g.overdue_at
           when g.state = 'DUE_SOON' and g.due_soon_fired_at is null then g.due_soon_at end,
         case when g.state = 'ACTIVE' and g.due_soon_at is not null then g.due_soon_at when g.state in ('ACTIVE', 'DUE_SOON') then g.due_at end
       )) as at from sla_goal g where g.ticket_id = s.ticket_id
@@ -300,8 +300,8 @@ export const INVARIANTS: readonly Invariant[] = [
     holds: 'nothing overdue has waited for more than a minute to be told',
     // One that is found overdue late, as by other terms, waits since then.
     count: `select count(*) as violations from sla_goal g
-      where g.overdue_fired_at is null and g.state <> 'CANCELLED'
-        and coalesce(g.overdue_at, case when g.state in ('ACTIVE', 'DUE_SOON') then g.due_at end) < now() - interval '1 min'
+      where g.overdue_fired_at is null
+        and case when (g.state in ('OVERDUE', 'COMPLETED_LATE') or (g.state = 'PAUSED' and g.used_ms >= g.duration_ms)) then g.overdue_at when g.state in ('ACTIVE', 'DUE_SOON') then g.due_at end < now() - interval '1 min'
         and not exists (select 1 from event e where e.ticket_id = g.ticket_id and e.kind = 'SLA_GOAL_CHANGED' and e.data ->> 'goal' = g.kind
           and (e.data ->> 'round')::int = g.round and e.at >= now() - interval '1 min')`,
   },

@@ -70,6 +70,11 @@ export async function lockSkillNames(tx: Tx): Promise<void> {
   await sql`select pg_advisory_xact_lock(${SKILLS}, 0)`.execute(tx);
 }
 
+/** Held by whoever measures a ticket by what policies say: who saves one waits for it. */
+export async function lockSlaSettingsShared(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock_shared(${SLA_SETTINGS}, 0)`.execute(tx);
+}
+
 /** Calendars, policies and their order are saved one after the other. Taken before any of their rows. */
 export async function lockSlaSettings(tx: Tx): Promise<void> {
   await sql`select pg_advisory_xact_lock(${SLA_SETTINGS}, 0)`.execute(tx);

@@ -412,6 +412,7 @@ export interface MessageTable {
   attachments: DefaultedJson<object[]>;
   occurred_at: Date;
   received_at: Defaulted<Date>;
+  counted_at: Date | null;
   arrival: Defaulted<number>;
   raw_delivery_id: number | null;
   html_safe: string | null;

@@ -102,6 +102,9 @@ export function policyProblems({ conditions, targets, pauseStatusIds, actions }:
   if (targets.length === 0) problems.push({ path: 'targets', message: 'at least one: a policy without goals measures nothing' });
   if (targets.length > SLA_LIMITS.targets) return [...problems, { path: 'targets', message: `at most ${SLA_LIMITS.targets}` }];
   const seen = new Set<string>();
+  // Who offers the longest offers the rest.
+  const longest = Math.max(0, ...targets.map(({ durationMs }) => durationMs));
+  const asked = calendar !== null && longest <= SLA_LIMITS.goalDays * DAY_MS && isOffered(calendar, longest) ? null : calendar;
   for (const [at, target] of targets.entries()) {
     const path = `targets.${at}`;
     const key = `${target.kind} ${target.priority}`;
@@ -110,7 +113,7 @@ export function policyProblems({ conditions, targets, pauseStatusIds, actions }:
     if (target.priority !== null && !PRIORITIES.includes(target.priority)) {
       problems.push({ path: `${path}.priority`, message: `must be one of ${PRIORITIES.join(', ')}` });
     }
-    problems.push(...targetProblems(path, target, calendar));
+    problems.push(...targetProblems(path, target, asked));
   }
   if (pauseStatusIds.length > SLA_LIMITS.pauseStatuses) problems.push({ path: 'pauseStatusIds', message: `at most ${SLA_LIMITS.pauseStatuses}` });
   if (actions.length > SLA_LIMITS.actions) problems.push({ path: 'actions', message: `at most ${SLA_LIMITS.actions}` });

@@ -72,9 +72,10 @@ export interface Measured {
 
 /** What happens to a ticket that its goals depend on. */
 export type Fact =
-  | { readonly kind: 'CONTACT_WROTE' }
-  /** A person's reply to the contact, or an answered or returned call; not what a bot or an automatic reply says, nor a comment (SLA-6). */
-  | { readonly kind: 'PERSON_REPLIED' }
+  /** `since`: when it was received, where that is told later; none: now (MODEL-4). */
+  | { readonly kind: 'CONTACT_WROTE'; readonly since?: number }
+  /** A person's reply to the contact, or an answered or returned call; not what a bot or an automatic reply says, nor a comment (SLA-6). `since`: likewise. */
+  | { readonly kind: 'PERSON_REPLIED'; readonly since?: number }
   | { readonly kind: 'CLOSED' }
   | { readonly kind: 'REOPENED' }
   | { readonly kind: 'PAUSE'; readonly paused: boolean }
@@ -99,12 +100,20 @@ export function measure(before: Measured, fact: Fact, at: number): Measured {
   switch (fact.kind) {
     case 'TIME':
       return passed;
-    case 'CONTACT_WROTE':
-      return settle({ ...passed, firstOwedAt: passed.firstOwedAt ?? at, unansweredSince: passed.unansweredSince ?? at }, at);
+    case 'CONTACT_WROTE': {
+      const since = fact.since ?? at;
+      return settle({ ...passed, firstOwedAt: passed.firstOwedAt ?? since, unansweredSince: passed.unansweredSince ?? since }, at);
+    }
     case 'PERSON_REPLIED': {
-      const goals = passed.goals.map((goal) => (isReply(goal) ? complete(goal, calendar, at) : goal));
+      const since = fact.since ?? at;
+      // What began after the reply was given is not answered by it, and time that passed since is not its fault.
+      const answered = ({ startedAt }: Goal): boolean => startedAt <= since;
+      const end = (goal: Goal): Goal => (fact.since === undefined ? complete(passTime(goal, at), calendar, at) : completeThen(goal, before, calendar, since));
+      const goals = before.goals.map((goal) => (isReply(goal) && answered(goal) ? end(goal) : passTime(goal, at)));
       // What an agent writes before the contact ever did answers nothing.
-      return settle({ ...passed, replied: passed.replied || passed.firstOwedAt !== null, unansweredSince: null, goals }, at);
+      const owed = passed.firstOwedAt !== null && passed.firstOwedAt <= since;
+      const unansweredSince = passed.unansweredSince !== null && passed.unansweredSince <= since ? null : passed.unansweredSince;
+      return settle({ ...passed, replied: passed.replied || owed, unansweredSince, goals }, at);
     }
     case 'CLOSED': {
       if (passed.closed) return passed;
@@ -186,12 +195,14 @@ interface Owed {
 function begin(goals: readonly Goal[], { of, terms, kind, since, at }: Owed): readonly Goal[] {
   const target = terms.targets[kind];
   const last = goals.findLast((goal) => goal.kind === kind);
-  if (target === undefined || (last !== undefined && last.startedAt === since && !isWaived(last.reason))) return goals;
-  if (last !== undefined && last.startedAt === since) {
+  if (target === undefined) return goals;
+  if (last !== undefined && last.startedAt === since && isWaived(last.reason)) {
     const again: Goal = { ...last, state: 'PAUSED', endedAt: null, reason: null, policyId: terms.policyId, target };
     return goals.map((goal) => (goal === last ? again : goal));
   }
-  const round = goals.filter((goal) => goal.kind === kind).length + 1;
+  // A stretch that was answered is another than one that began in the same moment.
+  if (last !== undefined && (isRunning(last) || (last.startedAt === since && kind !== 'NEXT_REPLY'))) return goals;
+  const round = (last?.round ?? 0) + 1;
   const fresh: Goal = { ...FRESH, kind, round, policyId: terms.policyId, target, startedAt: since };
   return [...goals, caughtUp(fresh, of.rests, terms.calendar, at)];
 }
@@ -253,6 +264,28 @@ function complete(goal: Goal, calendar: Calendar | null, at: number): Goal {
   return { ...ended, endedAt: at, state: ended.usedMs < ended.target.durationMs ? 'COMPLETED_ON_TIME' : 'COMPLETED_LATE' };
 }
 
+/** The same by a reply that is told later: as much as had passed when it was given, in what did not rest. */
+function completeThen(goal: Goal, { rests }: Measured, calendar: Calendar | null, since: number): Goal {
+  if (!isRunning(goal)) return goal;
+  const then = passTime(goal, since);
+  const used = calendar === null ? then.usedMs : usedBy(then, calendar, since);
+  const most = calendar === null ? used : workedBetween(calendar, goal.startedAt, since, rests);
+  // A deadline after it was not missed, whatever was thought meanwhile.
+  const overdueAt = then.overdueAt !== null && then.overdueAt > since ? null : then.overdueAt;
+  return complete({ ...then, usedMs: Math.min(used, most), countingSince: null, dueAt: null, dueSoonAt: null, overdueAt }, calendar, since);
+}
+
+/** Working time outside of rests. */
+function workedBetween(calendar: Calendar, from: number, to: number, rests: readonly Rest[]): number {
+  let worked = 0;
+  let begin = from;
+  for (const rest of rests) {
+    worked += workingTimeBetween(calendar, begin, Math.min(rest.from, to));
+    begin = Math.max(begin, rest.to ?? to);
+  }
+  return worked + workingTimeBetween(calendar, begin, to);
+}
+
 /** A reply that closing found owed: late where its time was up, and nobody's any more where it was not (SLA-8). */
 function endUnanswered(goal: Goal, calendar: Calendar | null, at: number): Goal {
   const ended = complete(goal, calendar, at);
@@ -267,12 +300,16 @@ function underTerms(goal: Goal, terms: Terms | null, at: number): Goal {
   return target === undefined ? { ...goal, state: 'CANCELLED', endedAt: at, reason: 'NOT_IN_POLICY' } : { ...goal, policyId: terms.policyId, target };
 }
 
+const MOST_RESTS = 500;
+
 /** A rest begins, ends, or goes on. */
 function withRest(of: Measured, at: number): Measured {
   const last = of.rests.at(-1);
   const rests = last !== undefined && last.to === null;
   if ((of.closed || of.paused) === rests) return of;
-  return { ...of, rests: rests ? [...of.rests.slice(0, -1), { from: last.from, to: at }] : [...of.rests, { from: at, to: null }] };
+  const all = rests ? [...of.rests.slice(0, -1), { from: last.from, to: at }] : [...of.rests, { from: at, to: null }];
+  // Only what begins to be measured late asks for them: the oldest of very many may be forgotten.
+  return { ...of, rests: all.slice(-MOST_RESTS) };
 }
 
 /** A close that was reached is to be reached again once it is reopened (SLA-8). */

@@ -7,6 +7,8 @@ export interface WebhookPayload {
 
 /** What webhooks may be made of. */
 export const WEBHOOK_LIMITS = {
+  /** Deliveries of one webhook that wait; what comes beyond has failed at once. */
+  waiting: 10_000,
   webhooks: 50,
   urlCharacters: 2_000,
   /** Calls of one webhook at the same time: a slow one keeps none of the others waiting. */

@@ -116,6 +116,7 @@ create table sla_goal (
 create unique index sla_goal_one_running on sla_goal (ticket_id, kind) where ended_at is null;
 -- Of the running ones those that press.
 create index sla_goal_pressing on sla_goal (state, ticket_id) where state in ('DUE_SOON', 'OVERDUE');
+create index sla_goal_untold on sla_goal (ticket_id) where overdue_at is not null and overdue_fired_at is null;
 create index sla_goal_ended_at on sla_goal (ended_at) where ended_at is not null;
 
 -- A policy or a calendar was saved for the open tickets too: these are brought up to it one batch after the other.
@@ -134,6 +135,9 @@ create table sla_reevaluation (
   progressed_at timestamptz not null default now(),
   ended_at timestamptz
 );
+
+-- Since when a message counts for goals, where that is not its receipt: it was fetched long after.
+alter table message add column counted_at timestamptz;
 
 create table webhook (
   id uuid primary key default uuidv7(),
@@ -173,6 +177,7 @@ create table webhook_delivery (
   constraint webhook_delivery_failed check (state <> 'FAILED' or failure is not null)
 );
 create index webhook_delivery_waiting on webhook_delivery (webhook_id, not_before, id) where state in ('QUEUED', 'SENDING');
+create index webhook_delivery_sending on webhook_delivery (webhook_id, tried_at) where state = 'SENDING';
 create index webhook_delivery_webhook on webhook_delivery (webhook_id, created_at);
 create index webhook_delivery_created on webhook_delivery (created_at, id);
 create index webhook_delivery_tried on webhook_delivery (tried_at) where tried_at is not null;

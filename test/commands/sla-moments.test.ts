@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Db } from '#db/database.ts';
-import { close, reopen, setTicketStatus } from '#commands/tickets.ts';
+import { close, reopen, setTicketPriority, setTicketStatus } from '#commands/tickets.ts';
 import { assign } from '#commands/owners.ts';
 import { reply } from '#commands/conversations.ts';
 import { findStuck } from '#commands/guardian.ts';
@@ -118,6 +118,17 @@ describe('a deadline', () => {
     await age(db, ticket, 2);
     vi.spyOn(Date, 'now').mockImplementation(() => performance.timeOrigin + performance.now() - 30 * 60_000);
     expect((await moment(db, ticket)).fired).toBe(1);
+  });
+
+  it('that moved away before anybody was told is told of when it comes, and not before [SLA-9, SLA-12]', async () => {
+    const ticket = await arrives({ targets: [goal('CLOSE', 120), goal('CLOSE', 30, { priority: 'MEDIUM' })] });
+    await age(db, ticket, 40);
+    await run(db, byOwner(), (unit) => setTicketPriority(unit, { ticketId: ticket, priority: 'LOW' }));
+    expect(await statesOf(db, ticket)).toEqual(['CLOSE/1 ACTIVE']);
+    expect((await moment(db, ticket)).fired).toBe(0);
+    await age(db, ticket, 90);
+    expect((await moment(db, ticket)).fired).toBe(1);
+    expect(await told(ticket)).toEqual([`SLA_OVERDUE ${owner}`]);
   });
 
   it('of a policy that was deleted goes on, unless the open tickets were to go by what is left [SLA-10]', async () => {
@@ -241,6 +252,29 @@ describe('what a policy has done', () => {
     );
     const decided = await db.selectFrom('routing_decision').select('chosen_user_id').where('ticket_id', '=', ticket).execute();
     expect(decided.map((row) => row.chosen_user_id)).toEqual([other]);
+  });
+
+  it('tells each of them once, however often the policy names them [SLA-12, MODEL-12]', async () => {
+    const lead = await makeUser(db);
+    const ticket = await arrives(
+      {
+        targets: [goal('CLOSE', 60)],
+        actions: [
+          { on: 'OVERDUE', notify: { userIds: [lead], teamIds: [] } },
+          { on: 'OVERDUE', goal: 'CLOSE', notify: { userIds: [lead, other], teamIds: [] } },
+        ],
+      },
+      null,
+    );
+    await db
+      .updateTable('channel')
+      .set({ unassigned_notice_user_ids: [lead] })
+      .where('id', '=', channel.id)
+      .execute();
+    await age(db, ticket, 61);
+    await moment(db, ticket);
+    await db.updateTable('channel').set({ unassigned_notice_user_ids: [] }).where('id', '=', channel.id).execute();
+    expect((await told(ticket)).toSorted()).toEqual([`SLA_OVERDUE ${lead}`, `SLA_OVERDUE ${other}`].toSorted());
   });
 
   it('an owner stays where the rule finds nobody [SLA-12]', async () => {

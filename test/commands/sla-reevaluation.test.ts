@@ -6,7 +6,8 @@ import { reply } from '#commands/conversations.ts';
 import { deletePolicy } from '#commands/sla-policies.ts';
 import { reevaluateBatch, startReevaluation, takeOwedWakes } from '#commands/sla-reevaluation.ts';
 import { close, reopen, setTicketPriority, setTicketStatus } from '#commands/tickets.ts';
-import { inbound, makeChannel, makeUser, plainPlugin, take, type MadeChannel } from '../support/fixtures.ts';
+import { applyDeliveries } from '#commands/intake.ts';
+import { deliver, inbound, makeChannel, makeUser, plainCapabilities, plainPlugin, take, testKeys, type MadeChannel } from '../support/fixtures.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { age, goal, goalsOf, makePolicy, moment, run, statesOf } from './sla-support.ts';
 
@@ -111,11 +112,11 @@ describe('saving for the open tickets too', () => {
     const near = await arrives();
     const far = await arrives();
     await backdate(late, 120);
+    await run(db, byAgent(), (unit) => setTicketPriority(unit, { ticketId: far, priority: 'LOW' }));
     await makePolicy(db, {
       targets: [goal('CLOSE', 60), goal('CLOSE', 60 * 24 * 9, { priority: 'LOW' })],
       applyTo: 'OPEN_TICKETS_TOO',
     });
-    await run(db, byAgent(), (unit) => setTicketPriority(unit, { ticketId: far, priority: 'LOW' }));
     await db.updateTable('sla_ticket').set({ wake_owed: false }).execute();
     await finish();
     expect(await statesOf(db, late)).toEqual(['CLOSE/1 OVERDUE']);
@@ -129,6 +130,80 @@ describe('saving for the open tickets too', () => {
     await age(db, far, 60 * 24 * 8);
     expect(await owed()).toContain(await number(far));
   });
+});
+
+it('a deadline that had passed before the open tickets were looked at is still told of, and one that stays as it is is not touched [SLA-10, SLA-12]', async () => {
+  const policyId = await makePolicy(db, { targets: [goal('CLOSE', 60)], name: 'late' });
+  const [same, other] = [await arrives(), await arrives()];
+  await age(db, same, 61);
+  await run(db, byAgent(), (unit) => startReevaluation(unit, 'BY_HAND'));
+  await finish();
+  expect((await moment(db, same)).fired).toBe(1);
+  await age(db, other, 61);
+  await makePolicy(db, { policyId, targets: [goal('CLOSE', 30)], name: 'late', applyTo: 'OPEN_TICKETS_TOO' });
+  await finish();
+  expect(await statesOf(db, other)).toEqual(['CLOSE/1 OVERDUE']);
+  expect((await moment(db, other)).fired).toBe(1);
+});
+
+it('a ticket that comes while a policy is saved for the open ones too has what was saved [SLA-10]', async () => {
+  const policyId = await makePolicy(db, { targets: [goal('CLOSE', 60)], name: 'raced' });
+  await Promise.all([
+    ...Array.from({ length: 20 }, (_, index) => take(db, channel, [inbound(`race${index}@out.example`)])),
+    makePolicy(db, { policyId, targets: [goal('CLOSE', 30)], name: 'raced', applyTo: 'OPEN_TICKETS_TOO' }),
+  ]);
+  await finish();
+  const { rows } = await sql<{ minutes: number }>`
+    select distinct g.duration_ms / 60000 as minutes from sla_goal g join ticket t on t.id = g.ticket_id join message m on m.conversation_id = t.conversation_id
+    where g.policy_id = ${policyId} and g.ended_at is null and m.sender ->> 'value' like 'race%'`.execute(db);
+  expect(rows).toEqual([{ minutes: 30 }]);
+});
+
+it('what was fetched long after is counted from when it was said, live and in its history [SLA-11, MODEL-4]', async () => {
+  await makePolicy(db, { targets: [goal('FIRST_REPLY', 60), goal('NEXT_REPLY', 60)] });
+  const connectedAt = new Date(Date.now() - 86_400_000);
+  await db.updateTable('channel').set({ connected_at: connectedAt }).where('id', '=', channel.id).execute();
+  count += 1;
+  const said = (minutes: number, more: object = {}) =>
+    inbound(`f${count}@out.example`, { occurredAt: new Date(Date.now() - minutes * 60_000).toISOString(), joins: [`f-${count}`], ...more });
+  const parsed = await deliver(db, channel, [said(300, { thread: { joins: [], keys: [`f-${count}`] } }), said(250, { direction: 'echo' }), said(240)]);
+  await db.updateTable('raw_delivery').set({ recovered: true }).where('id', '=', parsed.deliveryId).execute();
+  await applyDeliveries(db, { keys: testKeys, capabilities: plainCapabilities }, channel.id, [parsed]);
+  const { id } = await db.selectFrom('ticket').select('id').orderBy('number', 'desc').limit(1).executeTakeFirstOrThrow();
+  const followed = await goalsOf(db, id);
+  expect(followed.map(({ kind, state, started_at: started }) => [kind, state, Math.round((Date.now() - started.getTime()) / 60_000)])).toEqual([
+    ['FIRST_REPLY', 'COMPLETED_ON_TIME', 300],
+    ['NEXT_REPLY', 'OVERDUE', 240],
+  ]);
+  expect((await moment(db, id)).fired).toBe(1);
+  await db.deleteFrom('sla_goal').where('ticket_id', '=', id).execute();
+  await db.deleteFrom('sla_ticket').where('ticket_id', '=', id).execute();
+  await run(db, byAgent(), (unit) => startReevaluation(unit, 'BY_HAND'));
+  await finish();
+  const told = await goalsOf(db, id);
+  const bare = (goals: typeof told) =>
+    goals.map(({ kind, round, state, started_at, overdue_at, ended_at }) => [kind, round, state, started_at, overdue_at, ended_at]);
+  expect(bare(told)).toEqual(bare(followed));
+});
+
+it('what a channel held before it was connected alarms nobody [SLA-12]', async () => {
+  await makePolicy(db, { targets: [goal('FIRST_REPLY', 60)] });
+  await db.updateTable('channel').set({ connected_at: new Date() }).where('id', '=', channel.id).execute();
+  const parsed = await deliver(db, channel, [inbound('held@out.example', { occurredAt: new Date(Date.now() - 90 * 86_400_000).toISOString() })]);
+  await db.updateTable('raw_delivery').set({ recovered: true }).where('id', '=', parsed.deliveryId).execute();
+  await applyDeliveries(db, { keys: testKeys, capabilities: plainCapabilities }, channel.id, [parsed]);
+  const { id } = await db.selectFrom('ticket').select('id').orderBy('number', 'desc').limit(1).executeTakeFirstOrThrow();
+  expect(await statesOf(db, id)).toEqual(['FIRST_REPLY/1 OVERDUE']);
+  expect((await moment(db, id)).fired).toBe(0);
+});
+
+it('a ticket that was never measured is when its priority changes, by its own history and telling nobody [SLA-9, SLA-11]', async () => {
+  const one = await arrives();
+  await backdate(one, 90);
+  await makePolicy(db, { targets: [goal('FIRST_REPLY', 60)] });
+  await run(db, byAgent(), (unit) => setTicketPriority(unit, { ticketId: one, priority: 'HIGH' }));
+  expect(await statesOf(db, one)).toEqual(['FIRST_REPLY/1 OVERDUE']);
+  expect((await moment(db, one)).fired).toBe(0);
 });
 
 /** As if it had come, and everything in it had happened, so much earlier; before anything was measured. */

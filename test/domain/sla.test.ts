@@ -311,3 +311,68 @@ describe('whatever happens', () => {
     );
   });
 });
+
+describe('what is told later than it happened', () => {
+  const reply = terms({ FIRST_REPLY: target(80), NEXT_REPLY: target(80) });
+  const wrote = (since: string): Fact => ({ kind: 'CONTACT_WROTE', since: at(since) });
+  const replied = (since: string): Fact => ({ kind: 'PERSON_REPLIED', since: at(since) });
+  /** A ticket whose first reply is done. */
+  const answered = told(begun(reply, `${MONDAY}T09:00Z`), [[`${MONDAY}T09:10Z`, REPLIED]]);
+
+  it('counts since it was received, and not what rested since, whichever rests came in between [SLA-5, SLA-7]', () => {
+    const paused = told(answered, [
+      [`${MONDAY}T10:05Z`, pause(true)],
+      [`${MONDAY}T10:25Z`, pause(false)],
+      [`${MONDAY}T10:30Z`, wrote(`${MONDAY}T10:01Z`)],
+    ]);
+    expect(goal(paused, 'NEXT_REPLY')).toMatchObject({ state: 'ACTIVE', startedAt: at(`${MONDAY}T10:01Z`), dueAt: at(`${MONDAY}T11:41Z`) });
+    const resting = told(answered, [
+      [`${MONDAY}T10:15Z`, pause(true)],
+      [`${MONDAY}T10:30Z`, wrote(`${MONDAY}T10:05Z`)],
+    ]);
+    expect(goal(resting, 'NEXT_REPLY')).toMatchObject({ state: 'PAUSED', usedMs: 10 * MINUTE, dueAt: null });
+  });
+
+  it('an answer ends what was owed when it was given, and nothing that began after it [SLA-6, SLA-7]', () => {
+    const waits = told(answered, [
+      [`${MONDAY}T10:20Z`, WROTE],
+      [`${MONDAY}T10:30Z`, replied(`${MONDAY}T10:10Z`)],
+    ]);
+    expect(goal(waits, 'NEXT_REPLY')).toMatchObject({ state: 'ACTIVE', startedAt: at(`${MONDAY}T10:20Z`), endedAt: null });
+    expect(waits.unansweredSince).toBe(at(`${MONDAY}T10:20Z`));
+    const begins = told(begun(reply, `${MONDAY}T10:00Z`, { firstOwedAt: null }), [
+      [`${MONDAY}T10:20Z`, WROTE],
+      [`${MONDAY}T10:30Z`, replied(`${MONDAY}T10:10Z`)],
+    ]);
+    expect(goal(begins, 'FIRST_REPLY')).toMatchObject({ state: 'ACTIVE', endedAt: null });
+    expect(begins.replied).toBe(false);
+  });
+
+  it('an answer given in time is in time, though its deadline passed before it was told [SLA-6]', () => {
+    const ended = told(begun(reply, `${MONDAY}T10:00Z`), [
+      [`${MONDAY}T10:30Z`, pause(true)],
+      [`${MONDAY}T11:30Z`, pause(false)],
+      [`${MONDAY}T14:00Z`, replied(`${MONDAY}T10:20Z`)],
+    ]);
+    expect(goal(ended, 'FIRST_REPLY')).toMatchObject({
+      state: 'COMPLETED_ON_TIME',
+      usedMs: 20 * MINUTE,
+      overdueAt: null,
+      endedAt: at(`${MONDAY}T10:20Z`),
+      dueAt: null,
+    });
+  });
+
+  it('question, answer and question of one moment leave the last one owed [SLA-7]', () => {
+    const moment = `${MONDAY}T10:00Z`;
+    const last = told(answered, [
+      [moment, WROTE],
+      [moment, REPLIED],
+      [moment, WROTE],
+    ]);
+    expect(last.goals.filter(({ kind }) => kind === 'NEXT_REPLY').map(({ round, state }) => [round, state])).toEqual([
+      [1, 'COMPLETED_ON_TIME'],
+      [2, 'ACTIVE'],
+    ]);
+  });
+});
