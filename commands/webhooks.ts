@@ -33,6 +33,7 @@ export interface SavedWebhook {
  */
 export async function saveWebhook(unit: Unit, { keys }: WebhookDeps, input: WebhookInput): Promise<SavedWebhook> {
   const { tx } = unit;
+  if (input.webhookId != null) await holdRow(tx, input.webhookId);
   await lockSlaSettings(tx);
   const before = input.webhookId == null ? undefined : await readRow(tx, input.webhookId);
   const name = input.name.trim();
@@ -62,6 +63,7 @@ export async function saveWebhook(unit: Unit, { keys }: WebhookDeps, input: Webh
 /** Gives a webhook another secret. The one before signs too for a day, so that the receiver can change theirs without missing a call. Throws `NotFound`. */
 export async function rotateWebhookSecret(unit: Unit, { keys }: WebhookDeps, { webhookId }: { readonly webhookId: string }): Promise<SavedWebhook> {
   const { tx } = unit;
+  await holdRow(tx, webhookId);
   await lockSlaSettings(tx);
   const { id } = await readRow(tx, webhookId);
   const secret = makeSecret();
@@ -81,6 +83,7 @@ export async function rotateWebhookSecret(unit: Unit, { keys }: WebhookDeps, { w
 /** Takes a webhook away, with its address and its secrets; what waits for it has failed. Throws `NotFound`, `NotPossible` while a policy names it. */
 export async function deleteWebhook(unit: Unit, { webhookId }: { readonly webhookId: string }): Promise<{ readonly webhookId: string }> {
   const { tx } = unit;
+  await holdRow(tx, webhookId);
   await lockSlaSettings(tx);
   const { id } = await readRow(tx, webhookId);
   const naming = await tx
@@ -194,6 +197,16 @@ function seal(keys: Keys, webhookId: string, secret: string): Buffer {
 /** `whsec_` and 256 random bits. */
 function makeSecret(): string {
   return `${SECRET_PREFIX}${randomBytes(32).toString('base64')}`;
+}
+
+/** Its row comes before the settings: whoever queues a delivery has the row, and asks for the settings at its end. */
+async function holdRow(tx: Tx, webhookId: string): Promise<void> {
+  await tx
+    .selectFrom('webhook')
+    .select('id')
+    .where(sql<string>`id::text`, '=', webhookId)
+    .forNoKeyUpdate()
+    .execute();
 }
 
 async function readRow(tx: Tx, webhookId: string) {

@@ -4,6 +4,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<number> }>
   api: () => import('./bench/api.ts'),
   chat: () => import('./bench/chat.ts'),
   routing: () => import('./bench/routing.ts'),
+  sla: () => import('./bench/sla.ts'),
 };
 
 const name = process.argv[2] ?? '';
