@@ -84,6 +84,7 @@ async function drainOn(engine: Engine, channelKey: string, watch: DrainWatch): P
   const end = now() + LIMITS.drainMs;
   const sum: Tally = { processed: 0, setAside: 0, undecided: new Set() };
   const account = (more: boolean): Drained => ({ processed: sum.processed, setAside: sum.setAside, more });
+  await warm(engine, channelKey);
   let quietSince = now();
   let saidAt = 0;
   while (now() < end && !watch.stopped()) {
@@ -105,6 +106,12 @@ async function drainOn(engine: Engine, channelKey: string, watch: DrainWatch): P
     }
   }
   return account(true);
+}
+
+/** A try is counted before it begins: what ends the process while the plugin is loaded is no delivery's fault, and must not be held against the first of them. */
+async function warm({ db, pool, plugins }: Engine, channelKey: string): Promise<void> {
+  const channel = await db.selectFrom('channel').select('plugin').where('key', '=', channelKey).executeTakeFirst();
+  if (channel !== undefined && plugins.some(({ key }) => key === channel.plugin)) await pool.warm(channel.plugin, channelKey);
 }
 
 /** Takes, parses and writes once, and decides what became open; true where there was anything to do. */

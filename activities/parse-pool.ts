@@ -16,6 +16,8 @@ export type Extracted =
 export interface ParsePool {
   /** Parses one delivery in a thread of its channel's own. Never rejects for what the plugin does. */
   parse(pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery): Promise<Parsed>;
+  /** Has the thread of a channel load its plugin, so that no delivery waits for that with its try counted. Gives up where that takes long, or there is no room. */
+  warm(pluginKey: string, channelKey: string): Promise<void>;
   /** Takes attachments out of one delivery, in another thread of the channel, so that what arrives is not held up. Never rejects for what the plugin does. */
   extract(pluginKey: string, channel: ChannelInfo<unknown>, raw: RawDelivery, refs: readonly AttachmentRef[]): Promise<Extracted>;
   /** Checks events that came without a delivery as those of one are, with the same limits. Never rejects for what the plugin gave. */
@@ -29,6 +31,8 @@ export type ParseLimits = Readonly<Record<'parseMs' | 'sanitiseMs' | 'parseMegab
 
 /** Deliveries handed to a thread at once: it works on one, and finds the next without waiting for us. */
 const AHEAD = 8;
+/** Milliseconds a plugin's loading is waited for before a delivery's try is begun all the same. */
+const WARM_MS = 5_000;
 
 /**
  * Threads kept warm, one for each channel: a plugin that loops, crashes or swells takes its own channel's thread with it and no other
@@ -95,6 +99,14 @@ export function createParsePool(configUrl: string, signingKey: (channelKey: stri
   }
 
   return {
+    async warm(pluginKey, channelKey) {
+      const thread = closed ? null : threadOf(`${pluginKey}/${channelKey}`, pluginKey);
+      if (thread === null) return;
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, WARM_MS)));
+      await Promise.race([thread.loaded, late]);
+      clearTimeout(timer);
+    },
     async parse(pluginKey, channel, raw) {
       const answered = await inTurn(`${pluginKey}/${channel.key}`, pluginKey, { channel, signingKey: signingKey(channel.key), raw });
       return 'files' in answered ? failed('Malformed', 'events') : answered;

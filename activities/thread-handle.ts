@@ -14,6 +14,8 @@ export interface ThreadHandle {
   /** Whether anything is asked of it just now. */
   readonly busy: boolean;
   readonly dead: boolean;
+  /** Resolves once its plugin is loaded, or it has ended. */
+  readonly loaded: Promise<void>;
   /** Questions are answered in the order of asking, one at a time. `unasked`: the thread ended before it came to this one, for no fault of its. */
   ask(question: Question): Promise<Answered | 'unasked'>;
   end(): Promise<void>;
@@ -50,6 +52,7 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
   let nextId = 0;
   let dead = false;
   let ready = false;
+  const loaded = Promise.withResolvers<void>();
   let usedAt = Date.now();
   let limit: NodeJS.Timeout | undefined;
   let watch: NodeJS.Timeout | undefined;
@@ -99,6 +102,7 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
     const [first, ...others] = flights.splice(0);
     if (!dead) {
       dead = true;
+      loaded.resolve();
       onGone();
     }
     // Its events are there already: only the looks of their HTML are lost.
@@ -114,6 +118,7 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
     const [flight] = flights;
     if (answer.type === 'ready') {
       ready = true;
+      loaded.resolve();
       begin();
     } else if (flight === undefined || answer.id !== flight.id) return;
     else if (answer.type === 'safe') {
@@ -138,6 +143,7 @@ export function startThread(data: ThreadData, limits: ParseLimits, onGone: () =>
     get dead() {
       return dead;
     },
+    loaded: loaded.promise,
     ask(question) {
       if (dead) return Promise.resolve('unasked');
       const outcome = Promise.withResolvers<Answered | 'unasked'>();

@@ -222,6 +222,15 @@ async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<number> {
   return tookHold;
 }
 
+/** What is known of a mail that is no message: its delivery, or what it was filtered as. */
+async function whereabouts(db: Db, id: string): Promise<string> {
+  const { rows } = await sql<{ what: string }>`
+    select concat_ws(' ', 'delivery', id, state, 'after', tries, 'tries', failure_code, failure_reason) as what from raw_delivery
+      where position(convert_to(${id}, 'UTF8') in body) > 0
+    union all select concat_ws(' ', 'filtered:', kind, reason) from filtered_message where position(${id} in provider_message_id) > 0`.execute(db);
+  return rows.length === 0 ? 'nowhere' : rows.map(({ what }) => what).join('; ');
+}
+
 async function report(db: Db, outside: Outside, ledger: Ledger, tookHold: number): Promise<boolean> {
   const lines: [string, boolean, string][] = [];
   const say = (what: string, right: boolean, found: string): void => void lines.push([what, right, found]);
@@ -232,7 +241,9 @@ async function report(db: Db, outside: Outside, ledger: Ledger, tookHold: number
   const there = new Map(rows.map((row) => [row.id, row.times]));
   const norm = (id: string): string => id.replace(/^<|>$/g, '');
   const times = (id: string): number => there.get(id) ?? there.get(norm(id)) ?? 0;
-  const lost = [...ledger.mails].filter((id) => times(id) === 0).length;
+  const missed = [...ledger.mails].filter((id) => times(id) === 0);
+  for (const id of missed) console.log(`  not there: ${id}: ${await whereabouts(db, norm(id))}`);
+  const lost = missed.length;
   const doubled = [...ledger.mails].filter((id) => times(id) > 1).length;
   say(
     'every acknowledged mail is there once',

@@ -37,6 +37,7 @@ const pool: ParsePool = {
   parse: async (_plugin, _channel, raw) => ({ ok: true, events: JSON.parse(Buffer.from(raw.body).toString()) as readonly InboundEvent[], safe: [] }),
   check: notHere,
   extract: notHere,
+  warm: async () => undefined,
   close: async () => undefined,
 };
 function notHere(): never {

@@ -60,6 +60,7 @@ const pool: ParsePool = {
   parse: async (_plugin, _channel, raw) => checked(JSON.parse(Buffer.from(raw.body).toString())),
   check: async (_plugin, _channel, given) => checked(given),
   extract: async () => ({ ok: false, code: 'Malformed', reason: 'attachments' }),
+  warm: async () => undefined,
   close: async () => undefined,
 };
 function checked(given: unknown): Awaited<ReturnType<ParsePool['parse']>> {
@@ -110,6 +111,27 @@ it.each<readonly [string, unknown, string]>([
   expect([await messagesOf(bad), await messagesOf(good)]).toEqual([0, 1]);
   expect(lines.some((one) => one.includes(`"channel":"${bad.key}"`) && one.includes('"code":"Malformed"'))).toBe(true);
   expect(lines.join('\n')).not.toMatch(/customer\.example/);
+});
+
+it('what ends the process while a plugin is loaded is held against no delivery: its try is counted after that [PLUG-11]', async () => {
+  const [channel] = await pair();
+  const { deliveryId } = await deliver(db, channel, [inbound('ada@customer.example')]);
+  const loading = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const slow: ParsePool = {
+    ...pool,
+    warm: () => {
+      asked.resolve();
+      return loading.promise;
+    },
+  };
+  const drained = drain({ ...engineOf(sickWith({})), pool: slow }, channel.key, watch);
+  await asked.promise;
+  const tries = async () => (await db.selectFrom('raw_delivery').select('tries').where('id', '=', deliveryId).executeTakeFirstOrThrow()).tries;
+  expect(await tries()).toBe(0);
+  loading.resolve();
+  expect(await drained).toMatchObject({ processed: 1 });
+  expect(await tries()).toBe(1);
 });
 
 const ids = (more: object) => async (): Promise<SendReceipt> => untyped({ providerMessageId: 'p', keys: [], state: 'sent', ...more });

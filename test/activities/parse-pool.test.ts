@@ -51,6 +51,19 @@ test('buffers outside the heap count as memory too [PLUG-11]', async () => {
   await roomy.close();
 });
 
+test('a thread is warm once its plugin is loaded, and one that never loads holds nobody up for long [PLUG-11]', async () => {
+  const cold = createParsePool(configUrl, () => new Uint8Array(32), LIMITS);
+  await cold.warm('scripted', 'warm');
+  const info = { key: 'warm', address: 'a', name: 'Test', enabled: true, settings: { name: 'a' } };
+  const raw = { method: 'TEST', url: 'test:', headers: {}, body: Buffer.from(JSON.stringify(message)), receivedAt: '2026-01-01T00:00:00.000Z' };
+  expect(await cold.parse('scripted', info, raw)).toMatchObject({ ok: true });
+  const nowhere = createParsePool(new URL('./there-is-no-such-config.ts', import.meta.url).href, () => new Uint8Array(32), LIMITS);
+  await nowhere.warm('scripted', 'warm');
+  expect(await nowhere.parse('scripted', info, raw)).toMatchObject({ ok: false, code: 'Crashed' });
+  await Promise.all([cold.close(), nowhere.close()]);
+  await cold.warm('scripted', 'warm');
+});
+
 test('HTML is made harmless in the thread that reads it [CH-7, PLUG-11]', async () => {
   expect(await parse('html', { ...message, html: '<p onclick="x">Hi</p><script>x</script>' })).toMatchObject({
     ok: true,

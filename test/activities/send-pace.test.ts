@@ -57,7 +57,7 @@ const engineOf = (plugin: Plugin): Engine => ({
   log: { info: none, warn: none, error: none },
   now: () => Date.now(),
   waker: { signalWithStart: async () => undefined, terminate: async () => false },
-  pool: { parse: notHere, extract: notHere, check: notHere, close: async () => undefined },
+  pool: { parse: notHere, extract: notHere, check: notHere, warm: async () => undefined, close: async () => undefined },
 });
 function notHere(): never {
   throw new Error('nothing is parsed here');
