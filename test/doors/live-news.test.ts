@@ -149,7 +149,14 @@ describe('nothing is left out', () => {
       const news = fresh.live.news(ref, [over.signal], 'address')[Symbol.asyncIterator]();
       const past = (await fresh.live.history(ref)).map(({ text }) => text);
       await writing;
-      if (past.at(-1) !== `round ${round}`) expect((await news.next()).value).toMatchObject({ type: 'message', message: { text: `round ${round}` } });
+      // An older transaction, of whatever database, holds the feed back: what was looked back at may come once more before what is new.
+      for (let missing = past.at(-1) !== `round ${round}`; missing;) {
+        const { value } = await news.next();
+        expect(value).toMatchObject({ type: 'message' });
+        const text = value?.type === 'message' ? value.message.text : '';
+        missing = text !== `round ${round}`;
+        if (missing) expect(past).toContain(text);
+      }
       over.abort();
       await fresh.close();
     }
