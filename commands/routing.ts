@@ -52,17 +52,10 @@ export async function decide(
       await changeOwner(unit, subject, { ownerId: subject.ownerId, teamId: subject.teamId }, 'CHANNEL_OFF');
       return { decided: false, ownerId: subject.ownerId };
     }
-    await lockRouting(tx);
-    await flipDue(unit);
-    const { conversationId, placeId } = subject;
-    const stored = conversationId === null ? await noRule(tx) : await readRule(tx, { conversationId });
-    const rule = withSkillRule(stored, stored.skillRules.length === 0 || subject.ticketId === null ? null : await factsOf(tx, subject.ticketId));
-    const grouped = groupedWith(plugins, subject.plugin);
-    const pool = await readCandidates(tx, plugins, rule, { placeId, grouped, of: conversationId === null ? null : { conversationId } });
-    const decision = decideOwner(rule, pool.candidates, rule.now, random(), pool.further);
-    await storeDecision(tx, subject, decision);
-    const turn = pool.candidates.find(({ userId }) => userId === decision.ownerId)?.turn;
-    if (decision.ownerId !== null && rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
+    const { conversationId } = subject;
+    const chosen = await choose(unit, subject, conversationId === null ? null : { conversationId }, random, plugins);
+    const { rule, pool, decision } = chosen;
+    await keep(tx, subject, chosen);
     unit.record({
       kind: 'ROUTING_DECIDED',
       ...subjectIds(subject),
@@ -85,21 +78,38 @@ export async function decide(
  * is. One of the automatic decisions: serialised with the others, and explained. The subject must be locked.
  */
 export async function assignByRule(unit: Unit, subject: Subject, ruleId: string, random: () => number, plugins: readonly Plugin[]): Promise<void> {
+  const chosen = await choose(unit, subject, { ruleId }, random, plugins);
+  const { decision } = chosen;
+  if (decision.ownerId === null || decision.ownerId === subject.ownerId) return;
+  await keep(unit.tx, subject, chosen);
+  unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome, data: { policy: true } });
+  await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
+}
+
+interface Chosen {
+  readonly rule: StoredRule;
+  readonly pool: Pool;
+  readonly decision: Decision;
+}
+
+/** Whom a rule chooses for a subject now, one decision at a time in the account (ROUTE-15). `of` null: there is no rule, and it waits for triage. */
+async function choose(unit: Unit, subject: Subject, of: RuleOf | null, random: () => number, plugins: readonly Plugin[]): Promise<Chosen> {
   const { tx } = unit;
   await lockRouting(tx);
   await flipDue(unit);
-  const stored = await readRule(tx, { ruleId });
-  const rule = withSkillRule(stored, stored.skillRules.length === 0 || subject.ticketId === null ? null : await factsOf(tx, subject.ticketId));
   const { conversationId, placeId } = subject;
+  const stored = of === null ? await noRule(tx) : await readRule(tx, of);
+  const rule = withSkillRule(stored, stored.skillRules.length === 0 || subject.ticketId === null ? null : await factsOf(tx, subject.ticketId));
   const grouped = groupedWith(plugins, subject.plugin);
   const pool = await readCandidates(tx, plugins, rule, { placeId, grouped, of: conversationId === null ? null : { conversationId } });
-  const decision = decideOwner(rule, pool.candidates, rule.now, random(), pool.further);
-  if (decision.ownerId === null || decision.ownerId === subject.ownerId) return;
+  return { rule, pool, decision: decideOwner(rule, pool.candidates, rule.now, random(), pool.further) };
+}
+
+/** Stores the decision with its explanation, and the turn that it took. */
+async function keep(tx: Tx, subject: Subject, { rule, pool, decision }: Chosen): Promise<void> {
   await storeDecision(tx, subject, decision);
   const turn = pool.candidates.find(({ userId }) => userId === decision.ownerId)?.turn;
-  if (rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
-  unit.record({ kind: 'ROUTING_DECIDED', ...subjectIds(subject), userId: decision.ownerId, why: decision.explanation.outcome, data: { policy: true } });
-  await changeOwner(unit, subject, { ownerId: decision.ownerId, teamId: null }, 'ROUTED', 'AUTOMATIC');
+  if (decision.ownerId !== null && rule.cycleId !== null && turn !== undefined) await noteTurn(tx, rule.cycleId, decision.ownerId, turn);
 }
 
 async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
@@ -107,6 +117,9 @@ async function isOff(tx: Tx, channelId: string | null): Promise<boolean> {
   const channel = await tx.selectFrom('channel').select('enabled').where('id', '=', channelId).executeTakeFirstOrThrow();
   return !channel.enabled;
 }
+
+/** Which rule: that of a conversation, with what a hand-off brought, that of a channel, or one by itself. */
+type RuleOf = { readonly conversationId: string } | { readonly channelId: string } | { readonly ruleId: string };
 
 interface StoredRule extends Rule {
   readonly defaultUserId: string | null;
@@ -124,10 +137,7 @@ export async function noRule(tx: Db | Tx): Promise<StoredRule> {
 }
 
 /** The rule by which a channel's next conversation is decided, or one that there is. */
-export async function readRule(
-  db: Db | Tx,
-  of: { readonly conversationId: string } | { readonly channelId: string } | { readonly ruleId: string },
-): Promise<StoredRule> {
+export async function readRule(db: Db | Tx, of: RuleOf): Promise<StoredRule> {
   // A hand-off brings a rule of its own (CH-8).
   const ruleId =
     'ruleId' in of

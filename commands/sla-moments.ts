@@ -6,8 +6,8 @@ import type { PolicyAction, PolicyTerms } from '#domain/sla-policy.ts';
 import { clockOf, clockWords, goalName, timerWords, type SaidGoal } from '#domain/sla-words.ts';
 import { notifySla } from './notifications.ts';
 import { assignByRule } from './routing.ts';
-import { crossings, writeSla, type Crossed } from './sla.ts';
-import { goalKey, NEVER_FIRED, readSlaTickets, type Fired, type SlaTicket } from './sla-rows.ts';
+import { crossings, firedAt, writeSla, type Crossed } from './sla.ts';
+import { readSlaTickets, type SlaTicket } from './sla-rows.ts';
 import { lockSubject, type Subject } from './subjects.ts';
 import { setTicketPriority } from './tickets.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
@@ -34,12 +34,7 @@ export async function reachMoment(db: Db, number: number, random: () => number, 
     if (ticket === undefined || stored === null || stored.nextAt === null || stored.nextAt > ticket.now) return { fired: 0 };
     const after = measure(stored.measured, { kind: 'TIME' }, ticket.now);
     const crossed = crossings(after.goals, stored.fired);
-    const fired = new Map<string, Fired>(stored.fired);
-    for (const { goal, on } of crossed) {
-      const told = fired.get(goalKey(goal)) ?? NEVER_FIRED;
-      fired.set(goalKey(goal), on === 'OVERDUE' ? { ...told, overdue: ticket.now } : { ...told, dueSoon: ticket.now });
-    }
-    await writeSla(unit, [{ ticket, policy: stored.policy, after, fired }]);
+    await writeSla(unit, [{ ticket, policy: stored.policy, after, fired: firedAt(stored.fired, crossed, ticket.now) }]);
     for (const one of crossed) await tell(unit, { subject, ticket, crossed: one, policy: stored.policy, random, plugins });
     return { fired: crossed.length };
   });

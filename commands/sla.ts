@@ -236,13 +236,19 @@ function forgotten(change: Change): ReadonlyMap<string, Fired> {
 /** What the change itself brings to be past is told to nobody any more (SLA-11); what had passed before it still is. */
 function silenced(change: Change): ReadonlyMap<string, Fired> {
   const { stored, now } = change.ticket;
-  const fired = new Map(forgotten(change));
+  const fired = forgotten(change);
   const passed = stored === null ? [] : crossings(measure(stored.measured, { kind: 'TIME' }, now).goals, stored.fired);
   const owed = new Set(passed.map(({ goal, on }) => `${goalKey(goal)} ${on}`));
-  for (const { goal, on } of crossings(change.after.goals, fired)) {
-    if (owed.has(`${goalKey(goal)} ${on}`)) continue;
+  const caused = crossings(change.after.goals, fired).filter(({ goal, on }) => !owed.has(`${goalKey(goal)} ${on}`));
+  return firedAt(fired, caused, now);
+}
+
+/** With these told of at a moment. */
+export function firedAt(before: ReadonlyMap<string, Fired>, crossed: readonly Crossed[], at: number): ReadonlyMap<string, Fired> {
+  const fired = new Map(before);
+  for (const { goal, on } of crossed) {
     const told = fired.get(goalKey(goal)) ?? NEVER_FIRED;
-    fired.set(goalKey(goal), on === 'OVERDUE' ? { ...told, overdue: change.ticket.now } : { ...told, dueSoon: change.ticket.now });
+    fired.set(goalKey(goal), on === 'OVERDUE' ? { ...told, overdue: at } : { ...told, dueSoon: at });
   }
   return fired;
 }
