@@ -64,6 +64,7 @@ export const EVENT_KINDS = [
   'SLA_GOAL_CHANGED',
   'SLA_SETTINGS_CHANGED',
   'SLA_REEVALUATION_CHANGED',
+  'MIGRATION_CHANGED',
   'NOTIFIED',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];

@@ -78,6 +78,12 @@ export interface Database {
   sla_reevaluation: SlaReevaluationTable;
   webhook: WebhookTable;
   webhook_delivery: WebhookDeliveryTable;
+  channel_migration: ChannelMigrationTable;
+  channel_migration_conversation: ChannelMigrationConversationTable;
+  channel_migration_remainder: ChannelMigrationRemainderTable;
+  channel_migration_owner: { migration_id: string; user_id: string; moved: number; assigned: number; unassigned: number };
+  channel_migration_run: ChannelMigrationRunTable;
+  channel_migration_sla: ChannelMigrationSlaTable;
   rate_limit: { key: string; points: Defaulted<number>; expire: number | null };
 }
 
@@ -97,7 +103,14 @@ export type Direction = 'INBOUND' | 'OUTBOUND' | 'COMMENT';
 export type DeliveryState = 'QUEUED' | 'SENDING' | 'SENT' | 'DELIVERED' | 'READ' | 'FAILED' | 'MAYBE_SENT';
 export type RawState = 'WAITING' | 'DONE' | 'SET_ASIDE';
 export type Actor = 'USER' | 'CONTACT' | 'ROUTING' | 'CHANNEL' | 'SYSTEM';
-export type NotificationKind = 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED' | 'CHANNEL_HEALTH' | 'SLA_DUE_SOON' | 'SLA_OVERDUE';
+export type NotificationKind =
+  | 'TICKET_ASSIGNED'
+  | 'TICKET_UNASSIGNED'
+  | 'MESSAGE_IN_CLOSED'
+  | 'CHANNEL_HEALTH'
+  | 'SLA_DUE_SOON'
+  | 'SLA_OVERDUE'
+  | 'MIGRATION_WITHDRAWN';
 export type AttachmentState = 'WAITING' | 'STORED' | 'REFUSED' | 'FAILED';
 export type FilteredKind = 'FILTERED' | 'SPAM';
 export type SenderList = 'ALLOW' | 'DENY';
@@ -108,6 +121,13 @@ export type ChatflowKind = 'LIVE' | 'BOT';
 export type ChatflowState = 'RUNNING' | 'WAITING' | 'HANDED_OFF' | 'TAKEN_OVER' | 'ENDED' | 'ABANDONED';
 /** Why open tickets are brought up to what policies say now. */
 export type ReevaluationWhy = 'POLICY_SAVED' | 'POLICY_DELETED' | 'POLICIES_ORDERED' | 'CALENDAR_SAVED' | 'BY_HAND';
+export type MigrationState = 'SCHEDULED' | 'WITHDRAWN' | 'RUNNING' | 'COMPLETED' | 'COMPLETED_WITH_REMAINDER';
+/** Which of a channel's conversations go along. */
+export type MigrationHistory = 'ALL' | 'NONE';
+/** Why a move that was set for later did not start. */
+export type WithdrawnWhy = 'BY_HAND' | 'NOT_ELIGIBLE' | 'NOT_SUPER_ADMIN' | 'STARTED_ANOTHER';
+/** What a move did with a conversation, or saw of it. */
+export type MovedHow = 'WALKED' | 'PULLED_FORWARD' | 'JOINED' | 'FOLLOWED' | 'ARRIVED' | 'GONE';
 export type WebhookDeliveryState = 'QUEUED' | 'SENDING' | 'SENT' | 'FAILED';
 export type ImportFormat = 'NDJSON' | 'CSV';
 export type ImportState = 'RUNNING' | 'DONE' | 'FAILED';
@@ -654,6 +674,8 @@ export interface NotificationTable {
   created_at: Defaulted<Date>;
   read_at: Date | null;
   channel_id: string | null;
+  migration_id: string | null;
+  count: number | null;
 }
 export interface NotificationOffTable {
   user_id: string;
@@ -768,4 +790,66 @@ export interface WebhookDeliveryTable {
   failure: string | null;
   created_at: Defaulted<Date>;
   settled_at: Date | null;
+}
+export interface ChannelMigrationTable {
+  id: Defaulted<string>;
+  channel_id: string;
+  state: MigrationState;
+  history: MigrationHistory;
+  pipeline_id: string | null;
+  open_status_id: string | null;
+  closed_status_id: string | null;
+  muted: Defaulted<boolean>;
+  asked_by: string;
+  asked_at: Defaulted<Date>;
+  start_at: Date | null;
+  withdrawn_at: Date | null;
+  withdrawn_why: WithdrawnWhy | null;
+  started_at: Date | null;
+  ended_at: Date | null;
+  phase: Defaulted<'WALKING' | 'SWEEPING' | 'ENDED'>;
+  position: Defaulted<string>;
+  batch_size: Defaulted<number>;
+  batches: Defaulted<number>;
+  sweeps: Defaulted<number>;
+  found: Defaulted<number>;
+  walked: Defaulted<number>;
+  progressed_at: Date | null;
+  waited_ms: Defaulted<number>;
+  live_before_ms: number | null;
+}
+export interface ChannelMigrationConversationTable {
+  migration_id: string;
+  conversation_id: string;
+  how: MovedHow;
+  new_ticket: boolean;
+  owner_id: string | null;
+  unassigned: boolean;
+  from_place_id: string | null;
+}
+export interface ChannelMigrationRemainderTable {
+  migration_id: string;
+  conversation_id: string;
+  reason: string;
+  joined: Defaulted<boolean>;
+  tries: Defaulted<number>;
+  tried_at: Defaulted<Date>;
+  seen: string | null;
+}
+export interface ChannelMigrationRunTable {
+  run_id: string;
+  migration_id: string;
+  how: 'FIRST' | 'CONTINUED' | 'RESTARTED';
+  started_at: Defaulted<Date>;
+  cancel_asked_at: Date | null;
+}
+export interface ChannelMigrationSlaTable {
+  migration_id: string;
+  state: Defaulted<'RUNNING' | 'DONE'>;
+  position: Defaulted<string>;
+  looked_at: Defaulted<number>;
+  total: number;
+  started_at: Defaulted<Date>;
+  progressed_at: Defaulted<Date>;
+  ended_at: Date | null;
 }

@@ -9,6 +9,8 @@ export type Wake =
   | { readonly kind: 'system-mail' }
   | { readonly kind: 'webhooks' }
   | { readonly kind: 'sla-reevaluation'; readonly reevaluationId: string }
+  | { readonly kind: 'channel-migration'; readonly channelKey: string; readonly plugin: string }
+  | { readonly kind: 'migration-sla'; readonly migrationId: string }
   | { readonly kind: 'routing-retry' }
   | { readonly kind: 'chatflow'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string }
   | { readonly kind: 'outbox'; readonly conversationId: string; readonly channelKey: string; readonly plugin: string };
@@ -34,6 +36,10 @@ export function wakeKey(wake: Wake): string {
       return 'webhooks';
     case 'sla-reevaluation':
       return `sla-reevaluation/${wake.reevaluationId}`;
+    case 'channel-migration':
+      return `channel-migration/${wake.channelKey}`;
+    case 'migration-sla':
+      return `migration-sla/${wake.migrationId}`;
     case 'routing-retry':
       return 'routing-retry';
     case 'chatflow':

@@ -24,6 +24,8 @@ export const SYSTEM_MAIL_WORKFLOW = 'system-mail';
 export const ROUTING_RETRY_WORKFLOW = 'routing-retry';
 export const WEBHOOKS_WORKFLOW = 'webhooks';
 export const slaReevaluationWorkflowId = (reevaluationId: string): string => `sla-reevaluation/${reevaluationId}`;
+export const channelMigrationWorkflowId = (channelKey: string): string => `channel-migration/${channelKey}`;
+export const migrationSlaWorkflowId = (migrationId: string): string => `migration-sla/${migrationId}`;
 export const chatflowWorkflowId = (conversationId: string): string => `chatflow/${conversationId}`;
 export const outboxWorkflowId = (conversationId: string): string => `outbox/${conversationId}`;
 
@@ -52,6 +54,8 @@ export interface StartRequest {
     | 'systemMail'
     | 'routingRetry'
     | 'webhooks'
+    | 'channelMigration'
+    | 'migrationSla'
     | 'slaReevaluation';
   readonly workflowId: string;
   readonly args: readonly [] | readonly [string | number];
@@ -146,6 +150,24 @@ export function startRequest(wake: Wake): StartRequest {
         args: [wake.reevaluationId],
         taskQueue: BULK_TASK_QUEUE,
         summary: `brings the goals of open tickets up to the policies, ${wake.reevaluationId}`,
+        searchAttributes: {},
+      };
+    case 'channel-migration':
+      return {
+        workflowType: 'channelMigration',
+        workflowId: channelMigrationWorkflowId(wake.channelKey),
+        args: [wake.channelKey],
+        taskQueue: BULK_TASK_QUEUE,
+        summary: `moves channel ${wake.channelKey} to the help desk`,
+        searchAttributes: { [SEARCH_ATTRIBUTES.channel]: wake.channelKey, [SEARCH_ATTRIBUTES.plugin]: wake.plugin },
+      };
+    case 'migration-sla':
+      return {
+        workflowType: 'migrationSla',
+        workflowId: migrationSlaWorkflowId(wake.migrationId),
+        args: [wake.migrationId],
+        taskQueue: BULK_TASK_QUEUE,
+        summary: `gives the tickets of move ${wake.migrationId} their goals`,
         searchAttributes: {},
       };
     case 'routing-retry':

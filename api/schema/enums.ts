@@ -142,6 +142,7 @@ export const NotificationKindEnum = words('NotificationKind', 'What a user is to
   CHANNEL_HEALTH: 'A channel lost its provider, or got it back.',
   SLA_DUE_SOON: 'A goal of a ticket of theirs, or of one that nobody has, is due soon.',
   SLA_OVERDUE: 'A goal of such a ticket is overdue.',
+  MIGRATION_WITHDRAWN: 'A move of a channel that they set for later did not start.',
 });
 
 export const ToldByEnum = words('NotificationWay', 'Where a user is told.', {
@@ -225,6 +226,7 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
     'A goal of a ticket has another state or deadline; `why` is the state, `data` has goal, round, from, to, dueAt, overdueAt, endedAt, usedMs, policyId, reason and ownerId.',
   SLA_SETTINGS_CHANGED: 'A calendar, an SLA policy or a webhook was saved or removed.',
   SLA_REEVALUATION_CHANGED: 'Bringing open tickets up to the policies began, came further or ended.',
+  MIGRATION_CHANGED: 'A move of a channel to the help desk was set, withdrawn or started, came further, or ended.',
   NOTIFIED: 'A user was notified.',
 };
 export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);
