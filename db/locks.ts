@@ -17,6 +17,7 @@ const SUPER_ADMINS = 8;
 const SKILLS = 9;
 const SLA_SETTINGS = 10;
 const WEBHOOK_CLAIMS = 11;
+const MIGRATIONS = 12;
 
 /** Held by whoever gives a conversation its place or current channel; the move of a channel takes it exclusive. */
 export async function lockChannelShared(tx: Tx, channelId: string): Promise<void> {
@@ -83,4 +84,9 @@ export async function lockSlaSettings(tx: Tx): Promise<void> {
 /** Calls of webhooks are claimed one after the other, so that those of each can be counted. Nothing but the deliveries is locked after it. */
 export async function lockWebhookClaims(tx: Tx): Promise<void> {
   await sql`select pg_advisory_xact_lock(${WEBHOOK_CLAIMS}, 0)`.execute(tx);
+}
+
+/** Moves start, and are set and withdrawn, one after the other, so that one runs at a time. Taken after the channel's lock, before any row. */
+export async function lockMigrations(tx: Tx): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${MIGRATIONS}, 0)`.execute(tx);
 }
