@@ -4,8 +4,7 @@ import type { ReevaluationWhy } from '#db/schema.ts';
 import { measure } from '#domain/sla.ts';
 import { matchingPolicy, type PolicyTerms } from '#domain/sla-policy.ts';
 import type { Wake } from '#domain/wake.ts';
-import { oncePolicies, underPolicy, writeSla, type Change } from './sla.ts';
-import { measureHistory, NO_HISTORY, readHistories, type History } from './sla-history.ts';
+import { fromHistory, oncePolicies, underPolicy, writeSla, type Change } from './sla.ts';
 import { readSlaTickets, type SlaTicket } from './sla-rows.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
 
@@ -72,13 +71,9 @@ export async function reevaluateBatch(db: Db, reevaluationId: string): Promise<C
     );
     const tickets = (await readSlaTickets(tx, ids)).filter(({ closed }) => !closed);
     const policies = await oncePolicies(tx)();
-    const unmeasured = tickets.flatMap(({ stored, ticketId }) => (stored === null ? [ticketId] : []));
-    const histories = unmeasured.length === 0 ? new Map<string, History>() : await readHistories(tx, unmeasured);
-    const changed = await writeSla(
-      unit,
-      tickets.flatMap((ticket) => broughtUp(ticket, policies, histories.get(ticket.ticketId))),
-      'IN_BULK',
-    );
+    const unmeasured = tickets.filter(({ stored }) => stored === null);
+    const begun = unmeasured.length === 0 ? [] : await fromHistory(tx, unmeasured, policies);
+    const changed = await writeSla(unit, [...begun, ...tickets.flatMap((ticket) => broughtUp(ticket, policies))], 'IN_BULK');
     const done = next.rows.length < TICKETS_PER_BATCH;
     const after = await tx
       .updateTable('sla_reevaluation')
@@ -100,10 +95,10 @@ export async function reevaluateBatch(db: Db, reevaluationId: string): Promise<C
 }
 
 /** None: it goes by these terms already, and what becomes of it by them is for its own workflow. */
-function broughtUp(ticket: SlaTicket, policies: readonly PolicyTerms[], history: History = NO_HISTORY): readonly Change[] {
+function broughtUp(ticket: SlaTicket, policies: readonly PolicyTerms[]): readonly Change[] {
   const policy = matchingPolicy(policies, ticket.facts);
   const { stored, now } = ticket;
-  if (stored === null) return [{ ticket, policy, after: measureHistory(ticket, policy, history), fired: new Map(), silent: true }];
+  if (stored === null) return [];
   const changed = (stored.policy?.id ?? null) !== (policy?.id ?? null);
   if (!changed) return [];
   // Time until now counts by the old terms.

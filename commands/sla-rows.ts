@@ -33,6 +33,8 @@ export interface SlaTicket {
   readonly now: number;
   /** Null: it is not measured yet. */
   readonly stored: StoredSla | null;
+  /** It came here by a move that has not measured it yet (MIG-20). */
+  readonly slaPending: boolean;
 }
 
 export interface StoredSla {
@@ -115,7 +117,22 @@ interface Row {
   readonly next_at: Date | null;
   readonly wake_owed: boolean | null;
   readonly goals: readonly GoalRow[] | null;
+  readonly sla_pending: boolean;
 }
+
+/**
+ * Whether a ticket came to the help desk by a move that has still to give it its goals: a condition on a row of ticket's columns `id` and `conversation_id`
+ * (MIG-20). A ticket that the move left without any, for there were no policies, waits for none.
+ */
+export function slaPending(ticket: string) {
+  const id = sql.ref(`${ticket}.id`);
+  return sql<boolean>`(not exists (select from sla_ticket measured where measured.ticket_id = ${id}) and exists (
+    select from channel_migration_conversation moved where moved.conversation_id = ${sql.ref(`${ticket}.conversation_id`)} and moved.how in (${MOVED})
+      and not exists (select from channel_migration_sla pass where pass.migration_id = moved.migration_id and pass.state = 'DONE')))`;
+}
+
+/** What a move did with a conversation that it brought to the help desk; as the index of them has it. */
+export const MOVED = sql.raw(`'WALKED', 'PULLED_FORWARD', 'JOINED', 'FOLLOWED'`);
 
 /**
  * Of these tickets those that have goals or could have: their conversation lives in the help desk, and there is a policy or they were measured before. Whoever
@@ -139,7 +156,8 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
           union select * from sla_goal u where u.ticket_id = t.id and u.overdue_at is not null and u.overdue_fired_at is null
           union select l.* from unnest(array['FIRST_REPLY', 'NEXT_REPLY', 'CLOSE']) as k (kind) cross join lateral (
             select * from sla_goal x where x.ticket_id = t.id and x.kind = k.kind order by x.round desc limit 1) l
-        ) g) as goals
+        ) g) as goals,
+      ${slaPending('t')} as sla_pending
     from ticket t join conversation c on c.id = t.conversation_id join channel h on h.id = c.channel_id left join sla_ticket s on s.ticket_id = t.id
     where t.id = any(${[...ticketIds]}::uuid[]) and c.place = 'HELP_DESK'
       and (s.ticket_id is not null or exists (select from sla_policy p where p.deleted_at is null))
@@ -175,6 +193,7 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
       marks: marksOf(facts),
       now: row.now.getTime(),
       stored: row.version === null ? null : storedOf(row, row.version, row.terms_id === null ? null : (terms.get(row.terms_id) ?? null)),
+      slaPending: row.sla_pending,
     };
   });
 }

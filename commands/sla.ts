@@ -35,13 +35,16 @@ const ASKING: ReadonlySet<EventKind> = new Set(['PRIORITY_CHANGED', 'PROPERTIES_
 
 /**
  * Brings the goals of the tickets that a transaction's events are about up to them: the last thing it does before its events are written, so no command can
- * forget it. Who recorded the events holds the locks of the tickets' conversations.
+ * forget it. Who recorded the events holds the locks of the tickets' conversations. `moved`: tickets that came to the help desk in this very transaction,
+ * because somebody wrote: they have their goals at once, by their history (MIG-20).
  */
-export async function settleSla(ledger: Ledger, events: readonly EventInput[]): Promise<void> {
-  const touched = new Map<string, Touched>();
-  for (const { kind, ticketId, conversationId, said } of events) {
+export async function settleSla(ledger: Ledger, events: readonly EventInput[], moved: readonly string[] = []): Promise<void> {
+  const touched = new Map<string, Touched>(moved.map((ticketId) => [ticketId, { created: false, asked: false, said: [] }]));
+  for (const { kind, ticketId, conversationId, said, data } of events) {
     // A ticket without a conversation has no goals (SLA-11).
     if (ticketId == null || conversationId == null || (said === undefined && !TOUCHING.has(kind))) continue;
+    // What a move makes of it is no more than the move itself.
+    if (data?.['migrationId'] !== undefined) continue;
     const one = touched.get(ticketId) ?? { created: false, asked: false, said: [] };
     touched.set(ticketId, one);
     if (kind === 'TICKET_CREATED') one.created = true;
@@ -51,20 +54,30 @@ export async function settleSla(ledger: Ledger, events: readonly EventInput[]): 
   if (touched.size === 0) return;
   const tickets = await readSlaTickets(ledger.tx, [...touched.keys()]);
   const changes: Change[] = [];
+  const unmeasured: SlaTicket[] = [];
   const policies = oncePolicies(ledger.tx);
+  const justMoved = new Set(moved);
   for (const ticket of tickets) {
     const { created, asked, said } = touched.get(ticket.ticketId) ?? { created: false, asked: false, said: [] };
-    if (ticket.stored !== null || created) changes.push(await brought(ticket, said, policies));
+    if (ticket.stored === null && (ticket.slaPending || justMoved.has(ticket.ticketId))) unmeasured.push(ticket);
+    else if (ticket.stored !== null || created) changes.push(await brought(ticket, said, policies));
     // One that was there before there were policies is measured once somebody wants the open ones measured too (SLA-10), or it is asked about anew.
-    else if (asked && !ticket.closed) changes.push(await fromHistory(ledger.tx, ticket, policies));
+    else if (asked && !ticket.closed) unmeasured.push(ticket);
   }
+  if (unmeasured.length > 0) changes.push(...(await fromHistory(ledger.tx, unmeasured, await policies())));
   await writeSla(ledger, changes);
 }
 
-async function fromHistory(tx: Tx, ticket: SlaTicket, policies: Policies): Promise<Change> {
-  const policy = matchingPolicy(await policies(), ticket.facts);
-  const history = (await readHistories(tx, [ticket.ticketId])).get(ticket.ticketId) ?? NO_HISTORY;
-  return { ticket, policy, after: measureHistory(ticket, policy, history), fired: new Map(), silent: true };
+/** What tickets that were never measured get: the goals that their own history gives them, told of nothing that has passed (SLA-11). */
+export async function fromHistory(tx: Tx, tickets: readonly SlaTicket[], policies: readonly PolicyTerms[]): Promise<readonly Change[]> {
+  const histories = await readHistories(
+    tx,
+    tickets.map(({ ticketId }) => ticketId),
+  );
+  return tickets.map((ticket) => {
+    const policy = matchingPolicy(policies, ticket.facts);
+    return { ticket, policy, after: measureHistory(ticket, policy, histories.get(ticket.ticketId) ?? NO_HISTORY), fired: new Map(), silent: true };
+  });
 }
 
 /** What policies say now, asked for once a transaction and only where somebody wants to know. */
