@@ -20,6 +20,8 @@ export interface SlaTicket {
   readonly ownerId: string | null;
   readonly statusId: string;
   readonly closed: boolean;
+  /** Null: it is open. */
+  readonly closedAt: number | null;
   readonly createdAt: number;
   readonly startedAt: number;
   /** When its channel was connected: what is older was taken over. */
@@ -99,7 +101,7 @@ interface Row {
   readonly source: string;
   readonly properties: Record<string, unknown>;
   readonly team_id: string | null;
-  readonly closed: boolean;
+  readonly closed_at: Date | null;
   readonly created_at: Date;
   readonly started_at: Date;
   readonly connected_at: Date;
@@ -142,7 +144,7 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
   const { rows } = await sql<Row>`
     select t.id, t.number, c.id as conversation_id, c.channel_id, h.key, h.plugin, c.place_id, t.owner_id, t.status_id, t.pipeline_id, t.priority, t.source,
       t.properties, coalesce(t.team_id, (select m.team_id from team_member m where m.user_id = t.owner_id and m.kind = 'PRIMARY')) as team_id,
-      t.closed_at is not null as closed, t.created_at, c.started_at, h.connected_at, clock_timestamp() as now,
+      t.closed_at, t.created_at, c.started_at, h.connected_at, clock_timestamp() as now,
       case when s.ticket_id is null then (select m.direction = 'INBOUND' from message m where m.conversation_id = c.id and m.direction <> 'COMMENT'
         order by m.occurred_at, m.arrival limit 1) end as begun_by_contact,
       s.version, s.terms_id, s.paused, s.closed as was_closed, s.replied, s.first_owed_at, s.unanswered_since, s.rests, s.marks, s.next_at, s.wake_owed,
@@ -184,7 +186,8 @@ export async function readSlaTickets(tx: Db | Tx, ticketIds: readonly string[]):
       placeId: row.place_id,
       ownerId: row.owner_id,
       statusId: row.status_id,
-      closed: row.closed,
+      closed: row.closed_at !== null,
+      closedAt: row.closed_at?.getTime() ?? null,
       createdAt: row.created_at.getTime(),
       startedAt: row.started_at.getTime(),
       connectedAt: row.connected_at.getTime(),
