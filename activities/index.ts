@@ -5,6 +5,7 @@ import { createChatflowActivities } from './chatflow.ts';
 import { createChannelCheckActivities } from './channel-check.ts';
 import { createGuardianActivities } from './guardian.ts';
 import { createIntakeActivities } from './intake.ts';
+import { createMigrationSlaActivities } from './migration-sla.ts';
 import { createOutboxActivities } from './outbox.ts';
 import { createParsePool } from './parse-pool.ts';
 import { createRenewalActivities } from './renewals.ts';
@@ -49,6 +50,7 @@ function activitiesOf(engine: Engine) {
     ...createRenewalActivities(engine),
     ...createTicketImportActivities(engine),
     ...createSlaActivities(engine),
+    ...createMigrationSlaActivities(engine),
     ...createWebhookActivities(engine),
   };
 }

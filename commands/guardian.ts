@@ -38,6 +38,9 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       select 'sla-reevaluation', e.id::text, null, null, extract(epoch from now() - e.progressed_at) - 20
       from sla_reevaluation e where e.state = 'RUNNING' and e.progressed_at < now() - interval '20 s'
       union all
+      select 'migration-sla', y.migration_id::text, null, null, extract(epoch from now() - y.progressed_at) - 20
+      from channel_migration_sla y where y.state = 'RUNNING' and y.progressed_at < now() - interval '20 s'
+      union all
       select 'outbox', o.conversation_id::text, h.key, h.plugin,
         extract(epoch from now() - greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after))) - 30
       from outbound o join channel h on h.id = o.channel_id
@@ -109,6 +112,7 @@ const WHY = {
   ticket: 'DECISION_WAITS',
   'ticket-moment': 'DEADLINE_WAITS',
   'sla-reevaluation': 'REEVALUATION_WAITS',
+  'migration-sla': 'MIGRATION_SLA_WAITS',
   outbox: 'MESSAGE_WAITS',
   chatflow: 'CHATFLOW_WAITS',
   'ticket-import': 'IMPORT_WAITS',
@@ -126,6 +130,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'intake', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'sla-reevaluation':
       return { kind: 'sla-reevaluation', reevaluationId: row.key };
+    case 'migration-sla':
+      return { kind: 'migration-sla', migrationId: row.key };
     case 'ticket':
     case 'ticket-moment':
       return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };
