@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { sql } from 'kysely';
 import type { ChannelDeps } from '#commands/channels.ts';
 import { transact } from '#commands/unit.ts';
@@ -23,8 +24,9 @@ export type Say = (done: string) => void;
 const SHARES: Readonly<Record<Kind, number>> = { email: 0.6, form: 0.22, chat: 0.18 };
 const CONTINUED = { form: 0.6, chat: 0.35 } as const;
 /** So small that a transaction is over within seconds: the event feed waits for the oldest one. */
-const PER_TRANSACTION = 20_000;
-const AT_ONCE = 2;
+const PER_TRANSACTION = 10_000;
+/** As many as there are processors, within what a pool has. */
+const AT_ONCE = Math.min(4, availableParallelism());
 const THIRTY_WEEKS_MS = 30 * 7 * 24 * 3_600_000;
 const MINUTE_MS = 60_000;
 
@@ -85,7 +87,7 @@ function scriptOf({ conversations, kinds, seed, continued }: Wanted, cast: Cast,
   };
 }
 
-/** The numbers from 1 to `total`, in order, a transaction for so many of them, two at the same time. */
+/** The numbers from 1 to `total`, in order, a transaction for so many of them, some at the same time. */
 async function inChunks(db: Db, total: number, write: (tx: Tx, from: number, to: number) => Promise<void>, say: (done: number) => void): Promise<void> {
   let next = 1;
   let done = 0;

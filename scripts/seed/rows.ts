@@ -46,6 +46,7 @@ export async function writeCustomers(tx: Tx, { seed, since }: Script, from: numb
 export async function writeConversations(tx: Tx, script: Script, hours: readonly Hour[], from: number, to: number): Promise<void> {
   await prepareConversations(tx, script, hours, from, to);
   await prepareMessages(tx, script);
+  for (const table of ['seeding', 'seeding_message']) await sql`analyze ${sql.table(table)}`.execute(tx);
   await writeThreads(tx, script);
   await writeEvents(tx, script);
 }
@@ -135,8 +136,9 @@ async function writeThreads(tx: Tx, { seed, cast }: Script): Promise<void> {
       select c.id, case when c.goes_on then ${mail?.channelId ?? null}::uuid else c.origin_id end, c.origin_id, p.id, p.kind, c.contact_id,
         case when c.closed_at is null then 'OPEN' else 'CLOSED' end, c.subject, c.ticket_id, case when c.ticket_id is null then c.owner_id end,
         case when c.ticket_id is null then c.team_id end, c.started_at, c.closed_at,
-        (select max(m.at) from seeding_message m where m.n = c.n and m.direction <> 'COMMENT')
-      from seeding c, place p where p.id = ${cast.inboxId} order by c.n`.execute(tx);
+        m.last
+      from seeding c join (select n, max(at) as last from seeding_message where direction <> 'COMMENT' group by n) m on m.n = c.n, place p
+      where p.id = ${cast.inboxId} order by c.n`.execute(tx);
   await sql`
     insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, owner_id, team_id, source, created_at, closed_at)
       select c.ticket_id, c.id, coalesce(c.subject, left(${pick(QUESTIONS, sql`c.topic - 1`)}, 120)), h.default_pipeline_id,
