@@ -5,6 +5,7 @@ import { createChatflowActivities } from './chatflow.ts';
 import { createChannelCheckActivities } from './channel-check.ts';
 import { createGuardianActivities } from './guardian.ts';
 import { createIntakeActivities } from './intake.ts';
+import { createMigrationActivities } from './migration.ts';
 import { createMigrationSlaActivities } from './migration-sla.ts';
 import { createOutboxActivities } from './outbox.ts';
 import { createParsePool } from './parse-pool.ts';
@@ -50,6 +51,7 @@ function activitiesOf(engine: Engine) {
     ...createRenewalActivities(engine),
     ...createTicketImportActivities(engine),
     ...createSlaActivities(engine),
+    ...createMigrationActivities(engine),
     ...createMigrationSlaActivities(engine),
     ...createWebhookActivities(engine),
   };

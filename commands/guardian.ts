@@ -4,6 +4,7 @@ import { SEND_LIMIT_SECONDS } from '#domain/outbox.ts';
 import { MAIL_LIMIT_SECONDS } from '#domain/system-mail.ts';
 import type { Wake } from '#domain/wake.ts';
 import { WEBHOOK_LOST_SECONDS } from '#domain/webhook.ts';
+import { isDue } from './migration-walk.ts';
 import { waiting } from './routing-retry.ts';
 
 export interface Stuck {
@@ -40,6 +41,15 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       union all
       select 'migration-sla', y.migration_id::text, null, null, extract(epoch from now() - y.progressed_at) - 20
       from channel_migration_sla y where y.state = 'RUNNING' and y.progressed_at < now() - interval '20 s'
+      union all
+      -- A move that runs and comes no further; one whose hour has come, and nothing stands in its way; what could not be moved and is to be tried again.
+      select 'channel-migration', h.key, h.key, h.plugin, extract(epoch from now() - case g.state when 'SCHEDULED' then g.start_at + interval '10 s'
+        when 'RUNNING' then g.progressed_at + interval '20 s' else now() end)
+      from channel_migration g join channel h on h.id = g.channel_id
+      where (g.state = 'RUNNING' and g.progressed_at < now() - interval '20 s')
+        or (g.state = 'SCHEDULED' and g.start_at < now() - interval '10 s' and not exists (select from channel_migration r where r.state = 'RUNNING'))
+        or (g.state = 'COMPLETED_WITH_REMAINDER' and (not exists (select from channel_migration_remainder r where r.migration_id = g.id)
+          or exists (select from channel_migration_remainder r join conversation c on c.id = r.conversation_id where r.migration_id = g.id and c.channel_id = g.channel_id and ${isDue()})))
       union all
       select 'outbox', o.conversation_id::text, h.key, h.plugin,
         extract(epoch from now() - greatest(o.not_before, coalesce(o.sending_since + make_interval(secs => ${SEND_LIMIT_SECONDS}), h.send_after))) - 30
@@ -113,6 +123,7 @@ const WHY = {
   'ticket-moment': 'DEADLINE_WAITS',
   'sla-reevaluation': 'REEVALUATION_WAITS',
   'migration-sla': 'MIGRATION_SLA_WAITS',
+  'channel-migration': 'MOVE_WAITS',
   outbox: 'MESSAGE_WAITS',
   chatflow: 'CHATFLOW_WAITS',
   'ticket-import': 'IMPORT_WAITS',
@@ -132,6 +143,8 @@ function wakeOf(row: { kind: keyof typeof WHY; key: string; channel_key: string 
       return { kind: 'sla-reevaluation', reevaluationId: row.key };
     case 'migration-sla':
       return { kind: 'migration-sla', migrationId: row.key };
+    case 'channel-migration':
+      return { kind: 'channel-migration', channelKey: row.key, plugin: row.plugin ?? '' };
     case 'ticket':
     case 'ticket-moment':
       return { kind: 'ticket', number: Number(row.key), channelKey: row.channel_key, plugin: row.plugin };

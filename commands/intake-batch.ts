@@ -102,7 +102,8 @@ export class Batch {
   readonly #touched = new Map<string, Held>();
   /** Begun here, and still without a message. */
   readonly #begun = new Set<string>();
-  readonly #moved = new Set<Held>();
+  /** Those that go on by this channel, with the one they went by before. */
+  readonly #moved = new Map<Held, string>();
   readonly #succeeded: { readonly from: string; readonly to: string }[] = [];
   readonly #reopened = new Set<Held>();
   readonly #keptClosed = new Set<Held>();
@@ -251,8 +252,8 @@ export class Batch {
     if (event.automatic === undefined && event.authentication?.verdict !== 'fail') this.#admit(event, target);
     const newest = new Date(occurredAt) >= target.lastMessageAt;
     if (newest && target.channelId !== this.#channel.id) {
+      this.#moved.set(target, target.channelId);
       target.channelId = this.#channel.id;
-      this.#moved.add(target);
     }
     if (newest) target.lastMessageAt = new Date(occurredAt);
     // A conversation is written with its first message's date.
@@ -458,8 +459,15 @@ export class Batch {
   /** What is rare, one by one, through the same commands that people use; MODEL-6 first, then what the channel does with an open ticket (CH-8). */
   async #afterwards(): Promise<void> {
     for (const one of this.#reopened) await reopen(this.#unit, { conversationId: one.id }, 'CONTACT_WROTE');
-    for (const one of this.#moved) {
-      this.#unit.record({ kind: 'CURRENT_CHANNEL_CHANGED', channelId: this.#channel.id, conversationId: one.id, ticketId: one.ticketId, placeId: one.placeId });
+    for (const [one, from] of this.#moved) {
+      this.#unit.record({
+        kind: 'CURRENT_CHANNEL_CHANGED',
+        channelId: this.#channel.id,
+        conversationId: one.id,
+        ticketId: one.ticketId,
+        placeId: one.placeId,
+        data: { from, to: this.#channel.id },
+      });
     }
     for (const one of this.#keptClosed) {
       const subject = await lockSubject(this.#unit.tx, { conversationId: one.id });

@@ -41,7 +41,7 @@ export async function notifySla(unit: Unit, kind: SlaKind, subject: Subject, { g
 }
 
 /** Over `app_user u`: who is told of a ticket that nobody has. */
-async function thoseNamed(unit: Unit, subject: Subject): Promise<RawBuilder<boolean>> {
+async function thoseNamed(unit: Unit, subject: Pick<Subject, 'placeId' | 'channelId' | 'conversationId'>): Promise<RawBuilder<boolean>> {
   const access = sql`exists (select 1 from place_member m where m.user_id = u.id and m.place_id = ${subject.placeId})`;
   const { rows } = await sql<{ id: string }>`
     select u.id from app_user u
@@ -75,7 +75,46 @@ export async function notifyHealth(
   });
 }
 
-type SubjectKind = Exclude<NotificationKind, 'CHANNEL_HEALTH'>;
+/** What the move of a channel has made, told once for all of it (MIG-17). */
+export interface MovedTickets {
+  readonly migrationId: string;
+  readonly channel: { readonly id: string; readonly name: string };
+  readonly helpDeskId: string;
+  /** How many of the new tickets are whose. */
+  readonly assigned: ReadonlyMap<string, number>;
+  /** How many nobody has. */
+  readonly unassigned: number;
+}
+
+/** One notification for each user and kind, with counts: to those who have new tickets, and to those who are told of what nobody has (MIG-17). */
+export async function notifyMoved(unit: Unit, { migrationId, channel, helpDeskId, assigned, unassigned }: MovedTickets): Promise<void> {
+  const about = { channelId: channel.id, migrationId };
+  for (const [userId, count] of assigned) {
+    const mail = notificationMail({ kind: 'TICKET_ASSIGNED', moved: { count, channel: channel.name } });
+    await tell(unit, { kind: 'TICKET_ASSIGNED', ...about, count, mail, who: sql<boolean>`u.id = ${userId}` });
+  }
+  if (unassigned === 0) return;
+  const who = await thoseNamed(unit, { placeId: helpDeskId, channelId: channel.id, conversationId: null });
+  const mail = notificationMail({ kind: 'TICKET_UNASSIGNED', moved: { count: unassigned, channel: channel.name } });
+  await tell(unit, { kind: 'TICKET_UNASSIGNED', ...about, count: unassigned, mail, who });
+}
+
+/** Tells whoever set a move for later that it did not start (MIG-7). */
+export async function notifyWithdrawn(
+  unit: Unit,
+  {
+    id,
+    name,
+    migrationId,
+    why,
+    userId,
+  }: { readonly id: string; readonly name: string; readonly migrationId: string; readonly why: 'NOT_ELIGIBLE' | 'NOT_SUPER_ADMIN'; readonly userId: string },
+): Promise<void> {
+  const mail = notificationMail({ kind: 'MIGRATION_WITHDRAWN', channel: name, why });
+  await tell(unit, { kind: 'MIGRATION_WITHDRAWN', channelId: id, migrationId, mail, who: sql<boolean>`u.id = ${userId}` });
+}
+
+type SubjectKind = Exclude<NotificationKind, 'CHANNEL_HEALTH' | 'MIGRATION_WITHDRAWN'>;
 type SlaKind = Extract<NotificationKind, 'SLA_DUE_SOON' | 'SLA_OVERDUE'>;
 /** What is said by ticket alone. */
 type PlainKind = Exclude<SubjectKind, SlaKind>;
@@ -94,13 +133,16 @@ interface Telling {
   readonly kind: NotificationKind;
   readonly subject?: Subject;
   readonly channelId?: string;
+  readonly migrationId?: string;
+  /** Of how many tickets it tells; none: of the one it names. */
+  readonly count?: number;
   readonly mail: MailWords;
   /** Over `app_user u`. */
   readonly who: RawBuilder<boolean>;
 }
 
 /** One statement for any number of users: the notifications, and a mail each, apart from one another by their own switches. */
-async function tell(unit: Unit, { kind, subject, channelId, mail, who }: Telling): Promise<void> {
+async function tell(unit: Unit, { kind, subject, channelId, migrationId, count, mail, who }: Telling): Promise<void> {
   const { state, reason, settledAt } = firstState();
   const [ticketId, conversationId] = [subject?.ticketId ?? null, subject?.conversationId ?? null];
   const { rows } = await sql<{ told: string[] | null; queued: boolean }>`
@@ -108,8 +150,8 @@ async function tell(unit: Unit, { kind, subject, channelId, mail, who }: Telling
       select u.id, u.email from app_user u
       where ${who} and u.deactivated_at is null and u.id is distinct from ${doer(unit)}
     ), told as (
-      insert into notification (user_id, kind, ticket_id, conversation_id, channel_id)
-      select r.id, ${kind}, ${ticketId}, ${conversationId}, ${channelId ?? null} from recipient r
+      insert into notification (user_id, kind, ticket_id, conversation_id, channel_id, migration_id, count)
+      select r.id, ${kind}, ${ticketId}, ${conversationId}, ${channelId ?? null}, ${migrationId ?? null}, ${count ?? null} from recipient r
       where not exists (select 1 from notification_off o where o.user_id = r.id and o.kind = ${kind})
       returning id, user_id
     ), mailed as (

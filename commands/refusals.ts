@@ -1,3 +1,5 @@
+import type { MoveObstacle } from './migration-obstacles.ts';
+
 /**
  * What a command may refuse, as classes: the transaction is rolled back, the caller gets the data, and the API makes each
  * a typed result. Messages hold ids and the caller's own input at most, so they may be logged.
@@ -124,6 +126,35 @@ export class NotPossible extends Refusal {
   constructor(reason: NotPossible['reason']) {
     super(`not possible: ${reason}`);
     this.reason = reason;
+  }
+}
+
+/** The channel can not be moved to the help desk, each with why (MIG-2, MIG-5). */
+export class ChannelNotMovable extends Refusal {
+  readonly obstacles: readonly MoveObstacle[];
+  constructor(obstacles: readonly MoveObstacle[]) {
+    super(`the channel can not be moved: ${obstacles.map((one) => one.code).join(', ')}`);
+    this.obstacles = obstacles;
+  }
+}
+
+/** Another channel, or this one, is being moved: one at a time (MIG-3). */
+export class MigrationAlreadyRunning extends Refusal {
+  readonly migrationId: string;
+  readonly channelId: string;
+  constructor(migrationId: string, channelId: string) {
+    super(`the move ${migrationId} is running`);
+    this.migrationId = migrationId;
+    this.channelId = channelId;
+  }
+}
+
+/** A move that has started is not withdrawn (MIG-7, MIG-14). */
+export class AlreadyStarted extends Refusal {
+  readonly migrationId: string;
+  constructor(migrationId: string) {
+    super(`the move ${migrationId} has started`);
+    this.migrationId = migrationId;
   }
 }
 

@@ -8,6 +8,7 @@ import { explainInWords, type StoredExplanation } from '#domain/routing-words.ts
 import { onClose, reopeningStatus } from './automation.ts';
 import { endRuns } from './chatflow-ends.ts';
 import { holdContactOf } from './contacts.ts';
+import { conversationName } from './migration-conversations.ts';
 import { requireName } from './names.ts';
 import { InvalidInput, NotFound, NotPossible } from './refusals.ts';
 import { noteChannels, noteFreed } from './routing-retry.ts';
@@ -59,12 +60,9 @@ export async function makeTicket(unit: Unit, input: { readonly conversationId: s
   const subject = await lockSubject(tx, input);
   if (subject.ticketId !== null) throw new NotPossible('HAS_TICKET');
   const { rows } = await sql<{ id: string; number: number }>`
-    with first as (
-      select text from message where conversation_id = ${input.conversationId} and direction <> 'COMMENT' order by occurred_at, arrival limit 1
-    )
     insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, owner_id, team_id, route_pending_since, closed_at,
       nobody_free_since, nobody_free_pool)
-    select ${newId()}, c.id, coalesce(nullif(trim(c.subject), ''), nullif(left(trim((select text from first)), 120), ''), '(no subject)'),
+    select ${newId()}, c.id, ${conversationName('c')},
       h.default_pipeline_id, s.id, h.default_priority, h.default_properties, h.key, c.owner_id, c.team_id, c.route_pending_since, c.closed_at,
       c.nobody_free_since, c.nobody_free_pool
     from conversation c join channel h on h.id = c.channel_id

@@ -3,6 +3,8 @@ import { announce } from '#db/announce.ts';
 import type { Db, Tx } from '#db/database.ts';
 import { wakeKey, type Wake } from '#domain/wake.ts';
 import type { ActorRef, EventInput } from './events.ts';
+import type { MovedOne } from './migration-conversations.ts';
+import { followMoves } from './migration-follow.ts';
 import { settleSla } from './sla.ts';
 
 export { EVENT_KINDS, type ActorRef, type EventInput, type EventKind } from './events.ts';
@@ -33,14 +35,26 @@ export async function transact<T>(db: Db, actor: ActorRef, work: (unit: Unit) =>
     const record = (event: EventInput): void => void events.push(event);
     const wake = (one: Wake): void => void wakes.set(wakeKey(one), one);
     const result = await work({ tx, actor, record, wake });
-    // Whatever happened to a ticket, by whichever command: its goals follow from it in the same transaction.
-    await settleSla({ tx, record, wake }, events);
-    await writeEvents(tx, actor, events);
+    const ledger = { tx, record, wake };
+    // Where a message went, its conversation may follow to the help desk; and whatever happened to a ticket, by whichever command, its goals follow from it.
+    const moved = await followMoves(ledger, events);
+    await settleSla(
+      ledger,
+      events,
+      moved.map(({ ticketId }) => ticketId),
+    );
+    await writeEvents(tx, actor, moved.length === 0 ? events : events.map((event) => seenWhereItIs(event, moved)));
     announced = events.length > 0;
     return result;
   });
   if (announced) announce(db);
   return { value, wakes: [...wakes.values()] };
+}
+
+/** Who sees the help desk sees what happened in a conversation from the transaction on that moved it. */
+function seenWhereItIs(event: EventInput, moved: readonly MovedOne[]): EventInput {
+  const one = moved.find(({ conversationId }) => conversationId === event.conversationId);
+  return one === undefined ? event : { ...event, placeId: one.placeId, ticketId: one.ticketId };
 }
 
 async function writeEvents(tx: Tx, actor: ActorRef, events: readonly EventInput[]): Promise<void> {

@@ -802,7 +802,7 @@ export interface ChannelMigrationTable {
   muted: Defaulted<boolean>;
   asked_by: string;
   asked_at: Defaulted<Date>;
-  start_at: Date | null;
+  start_at: Defaulted<Date>;
   withdrawn_at: Date | null;
   withdrawn_why: WithdrawnWhy | null;
   started_at: Date | null;

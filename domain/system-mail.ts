@@ -22,10 +22,18 @@ export interface ChannelWords {
   readonly reason: string | null;
 }
 
+/** Tickets that the move of a channel has made, told of once (MIG-17). */
+export interface MovedWords {
+  readonly count: number;
+  /** The name of the channel. */
+  readonly channel: string;
+}
+
 /** What a notification tells of. */
 export type NotificationWords =
-  | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED'; readonly ticket: TicketWords | null }
-  | { readonly kind: 'MESSAGE_IN_CLOSED'; readonly ticket: TicketWords | null }
+  | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED'; readonly moved: MovedWords }
+  | { readonly kind: 'MIGRATION_WITHDRAWN'; readonly channel: string; readonly why: 'NOT_ELIGIBLE' | 'NOT_SUPER_ADMIN' }
+  | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED'; readonly ticket: TicketWords | null }
   | { readonly kind: 'SLA_DUE_SOON' | 'SLA_OVERDUE'; readonly ticket: TicketWords | null; readonly goal: GoalWords }
   | { readonly kind: 'CHANNEL_HEALTH'; readonly channel: ChannelWords };
 
@@ -54,6 +62,20 @@ function said(words: NotificationWords): readonly [string, ...string[]] {
     const what = `The channel ${name} (${key}) ${HEALTH[health]}`;
     return [what, `${what}${reason === null || health === 'CONNECTED' ? '.' : `: ${reason}.`}`, WAITS[health]];
   }
+  if (words.kind === 'MIGRATION_WITHDRAWN') {
+    const what = `The move of ${words.channel} to the help desk did not start`;
+    return [what, `${what}: ${WITHDRAWN[words.why]}. Nothing was changed.`];
+  }
+  if ('moved' in words) {
+    const { count, channel } = words.moved;
+    const tickets = `${count} ${count === 1 ? 'ticket' : 'tickets'} of ${channel}`;
+    return words.kind === 'TICKET_ASSIGNED'
+      ? [
+          `${tickets} ${count === 1 ? 'is' : 'are'} yours`,
+          `${channel} was moved to the help desk. What you had there became tickets, and they are yours: ${count}.`,
+        ]
+      : [`${tickets} ${count === 1 ? 'waits' : 'wait'} for somebody`, `${channel} was moved to the help desk. Tickets that nobody has: ${count}.`];
+  }
   const { ticket } = words;
   const of = ticket === null ? 'A conversation' : `Ticket ${ticket.number}`;
   const about = ticket === null ? '' : `: ${ticket.name}`;
@@ -73,6 +95,11 @@ function said(words: NotificationWords): readonly [string, ...string[]] {
       return [`${of}: ${words.goal.name} is overdue${about}`, `The ${words.goal.name} of this ticket was due ${words.goal.due}. ${of}${about}`];
   }
 }
+
+const WITHDRAWN = {
+  NOT_ELIGIBLE: 'when its hour came, something stood in its way',
+  NOT_SUPER_ADMIN: 'who had set it is no super admin any more',
+} as const;
 
 const WAITS = {
   CONNECTED: 'Replies that waited go out now.',

@@ -7,6 +7,7 @@ export { outbox } from './outbox.ts';
 export { chatflow } from './chatflow.ts';
 export { ticketImport } from './ticket-import.ts';
 export { slaReevaluation } from './sla-reevaluation.ts';
+export { channelMigration } from './channel-migration.ts';
 export { migrationSla } from './migration-sla.ts';
 export { slaHorizon } from './sla-horizon.ts';
 export { guardian } from './guardian.ts';

@@ -19,8 +19,8 @@ create table channel_migration (
   muted boolean not null default false,
   asked_by uuid not null references app_user,
   asked_at timestamptz not null default now(),
-  -- Null: at once.
-  start_at timestamptz,
+  -- When it was to start.
+  start_at timestamptz not null default now(),
   withdrawn_at timestamptz,
   withdrawn_why text check (withdrawn_why in ('BY_HAND', 'NOT_ELIGIBLE', 'NOT_SUPER_ADMIN', 'STARTED_ANOTHER')),
   started_at timestamptz,
@@ -43,8 +43,7 @@ create table channel_migration (
   constraint channel_migration_mapping check (num_nonnulls(pipeline_id, open_status_id, closed_status_id) = case history when 'ALL' then 3 else 0 end),
   constraint channel_migration_started check ((state in ('SCHEDULED', 'WITHDRAWN')) = (started_at is null)),
   constraint channel_migration_ended check ((state in ('COMPLETED', 'COMPLETED_WITH_REMAINDER')) = (ended_at is not null)),
-  constraint channel_migration_withdrawn check ((state = 'WITHDRAWN') = (withdrawn_why is not null) and (state = 'WITHDRAWN') = (withdrawn_at is not null)),
-  constraint channel_migration_scheduled check (state <> 'SCHEDULED' or start_at is not null)
+  constraint channel_migration_withdrawn check ((state = 'WITHDRAWN') = (withdrawn_why is not null) and (state = 'WITHDRAWN') = (withdrawn_at is not null))
 );
 create unique index channel_migration_one_running on channel_migration ((true)) where state = 'RUNNING';
 create unique index channel_migration_one_ahead on channel_migration (channel_id) where state in ('SCHEDULED', 'RUNNING');

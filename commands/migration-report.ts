@@ -1,0 +1,222 @@
+import { sql, type RawBuilder } from 'kysely';
+import type { Db } from '#db/database.ts';
+import type { MigrationState } from '#db/schema.ts';
+import { NotFound } from './refusals.ts';
+
+/** How far a move is. */
+export interface MigrationProgress {
+  readonly state: MigrationState;
+  /** WALKING: through the channel's conversations in the order of their ids; SWEEPING: again from the beginning, for what somebody held or what came. */
+  readonly phase: 'WALKING' | 'SWEEPING' | 'ENDED';
+  /** All it is to move, as known now: what the channel had at the start, and what joined it, without what left. */
+  readonly found: number;
+  readonly moved: number;
+  /** Still to be moved. */
+  readonly remaining: number;
+  /** What could not be moved. */
+  readonly leftOver: number;
+  /** What began in the help desk meanwhile. */
+  readonly arrived: number;
+  /** Conversations a second since the start, without the time it waited for live work; null: there is nothing to tell by yet. */
+  readonly ratePerSecond: number | null;
+  readonly secondsLeft: number | null;
+  /** Milliseconds for which it let live work go first. */
+  readonly waitedMs: number;
+}
+
+/** A report that adds up (MIG-21): found = movedWithTicket + movedWithNewTicket + leftOver. */
+export interface MigrationReport {
+  /** The channel's conversations at the start and what joined it while the move ran, without what left it before its turn. */
+  readonly found: number;
+  readonly joined: number;
+  readonly gone: number;
+  readonly movedWithTicket: number;
+  readonly movedWithNewTicket: number;
+  /** Of those moved: by a message, before their turn. */
+  readonly pulledForward: number;
+  readonly leftOver: number;
+  /** New conversations meanwhile: they are none of the move's. */
+  readonly arrived: number;
+  /** What has come to the channel since the end, from an inbox. */
+  readonly followed: number;
+  /** Tickets that nobody has since, for their owner has no access to the help desk. */
+  readonly unassigned: number;
+  /** Runs of its workflow in which a cancel was asked for. */
+  readonly cancelsSurvived: number;
+  /** Runs that were begun because the one before had ended without an end. */
+  readonly restarts: number;
+  readonly startedAt: Date | null;
+  readonly endedAt: Date | null;
+  /** Conversations a second, without the time it waited. */
+  readonly ratePerSecond: number | null;
+  readonly waitedMs: number;
+}
+
+/** What was counted again from the rows alone. */
+export interface Recount {
+  readonly movedWithTicket: number;
+  readonly movedWithNewTicket: number;
+  readonly leftOver: number;
+  readonly unassigned: number;
+  readonly arrived: number;
+  /** Conversations that should be in the help desk by the move's own list and are not, or are there without a ticket; 0 where all is well. */
+  readonly astray: number;
+  /** Conversations of the channel that are in an inbox still, whatever the lists say. */
+  readonly inInbox: number;
+}
+
+const MOVED = sql`('WALKED', 'PULLED_FORWARD', 'JOINED')`;
+
+/** How far a move is, from its row and the few that are counted beside it. Throws `NotFound`. */
+export async function readProgress(db: Db, migrationId: string): Promise<MigrationProgress> {
+  const { rows } = await sql<{
+    state: MigrationState;
+    phase: MigrationProgress['phase'];
+    found: number;
+    moved: number;
+    left_over: number;
+    arrived: number;
+    waited_ms: number;
+    seconds: number | null;
+  }>`
+    select g.state, g.phase, g.found + ${joined()} - n.gone as found, g.walked + n.pulled as moved, (${leftOver()}) as left_over, n.arrived, g.waited_ms, ${seconds()} as seconds
+    from channel_migration g cross join lateral ${beside()} n where g.id::text = ${migrationId}`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new NotFound('migration', migrationId);
+  const remaining = row.state === 'RUNNING' ? Math.max(0, row.found - row.moved - row.left_over) : 0;
+  const ratePerSecond = rateOf(row.moved, row.seconds);
+  return {
+    state: row.state,
+    phase: row.phase,
+    found: row.found,
+    moved: row.moved,
+    remaining,
+    leftOver: row.left_over,
+    arrived: row.arrived,
+    ratePerSecond,
+    secondsLeft: row.state !== 'RUNNING' || ratePerSecond === null || ratePerSecond === 0 ? null : Math.ceil(remaining / ratePerSecond),
+    waitedMs: row.waited_ms,
+  };
+}
+
+/** What a move has done, from what it wrote while it did it. Throws `NotFound`. */
+export async function readReport(db: Db, migrationId: string): Promise<MigrationReport> {
+  const { rows } = await sql<{
+    found: number;
+    joined: number;
+    gone: number;
+    with_ticket: number;
+    with_new_ticket: number;
+    pulled: number;
+    left_over: number;
+    arrived: number;
+    followed: number;
+    unassigned: number;
+    cancels: number;
+    restarts: number;
+    started_at: Date | null;
+    ended_at: Date | null;
+    seconds: number | null;
+    waited_ms: number;
+  }>`
+    select g.found + ${joined()} - n.gone as found, ${joined()} as joined, n.gone, d.with_ticket, d.with_new_ticket, n.pulled, (${leftOver()}) as left_over, n.arrived, n.followed,
+      d.unassigned, r.cancels, r.restarts, g.started_at, g.ended_at, ${seconds()} as seconds, g.waited_ms
+    from channel_migration g cross join lateral ${beside()} n
+    cross join lateral (
+      select count(*) filter (where not m.new_ticket)::int as with_ticket, count(*) filter (where m.new_ticket)::int as with_new_ticket, count(*) filter (where m.unassigned)::int as unassigned
+      from channel_migration_conversation m where m.migration_id = g.id and m.how in ${MOVED}
+    ) d cross join lateral (
+      select count(*) filter (where r.cancel_asked_at is not null)::int as cancels, count(*) filter (where r.how = 'RESTARTED')::int as restarts
+      from channel_migration_run r where r.migration_id = g.id
+    ) r where g.id::text = ${migrationId}`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new NotFound('migration', migrationId);
+  return {
+    found: row.found,
+    joined: row.joined,
+    gone: row.gone,
+    movedWithTicket: row.with_ticket,
+    movedWithNewTicket: row.with_new_ticket,
+    pulledForward: row.pulled,
+    leftOver: row.left_over,
+    arrived: row.arrived,
+    followed: row.followed,
+    unassigned: row.unassigned,
+    cancelsSurvived: row.cancels,
+    restarts: row.restarts,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+    ratePerSecond: rateOf(row.with_ticket + row.with_new_ticket, row.seconds),
+    waitedMs: row.waited_ms,
+  };
+}
+
+/** Counts again what a move has done, from the events and from where conversations and tickets are now: not from what the report reads (MIG-21). Throws `NotFound`. */
+export async function recount(db: Db, migrationId: string): Promise<Recount> {
+  const move = await db
+    .selectFrom('channel_migration')
+    .select(['id', 'channel_id'])
+    .where(sql<string>`id::text`, '=', migrationId)
+    .executeTakeFirst();
+  if (move === undefined) throw new NotFound('migration', migrationId);
+  const { rows } = await sql<{
+    with_ticket: number;
+    with_new_ticket: number;
+    unassigned: number;
+    arrived: number;
+    astray: number;
+    left_over: number;
+    in_inbox: number;
+  }>`
+    with told as (
+      select m.conversation_id, m.how, c.place, c.ticket_id,
+        count(e.id) filter (where e.kind = 'PLACE_CHANGED')::int as placed, count(e.id) filter (where e.kind = 'TICKET_CREATED')::int as made,
+        count(e.id) filter (where e.kind = 'OWNER_CHANGED')::int as lost
+      from channel_migration_conversation m join conversation c on c.id = m.conversation_id
+      left join event e on e.conversation_id = m.conversation_id and e.data ->> 'migrationId' = ${move.id} and e.kind in ('PLACE_CHANGED', 'TICKET_CREATED', 'OWNER_CHANGED')
+      where m.migration_id = ${move.id} and m.how <> 'GONE' group by m.conversation_id, m.how, c.place, c.ticket_id
+    )
+    select count(*) filter (where how in ${MOVED} and placed = 1 and made = 0)::int as with_ticket,
+      count(*) filter (where how in ${MOVED} and placed = 1 and made = 1)::int as with_new_ticket,
+      count(*) filter (where how in ${MOVED} and lost > 0)::int as unassigned, count(*) filter (where how = 'ARRIVED')::int as arrived,
+      count(*) filter (where place <> 'HELP_DESK' or ticket_id is null or (how in ${MOVED} and placed <> 1))::int as astray,
+      (select count(*)::int from channel_migration_remainder r join conversation c on c.id = r.conversation_id and c.place = 'INBOX' where r.migration_id = ${move.id}) as left_over,
+      (select count(*)::int from conversation c where c.channel_id = ${move.channel_id} and c.place = 'INBOX') as in_inbox
+    from told`.execute(db);
+  const [row] = rows;
+  if (row === undefined) throw new NotFound('migration', migrationId);
+  return {
+    movedWithTicket: row.with_ticket,
+    movedWithNewTicket: row.with_new_ticket,
+    leftOver: row.left_over,
+    unassigned: row.unassigned,
+    arrived: row.arrived,
+    astray: row.astray,
+    inInbox: row.in_inbox,
+  };
+}
+
+/** What was not walked to, counted by what became of it. Over `channel_migration g`. */
+function beside(): RawBuilder<unknown> {
+  return sql`(select count(*) filter (where m.how in ('PULLED_FORWARD', 'JOINED'))::int as pulled, count(*) filter (where m.how = 'JOINED')::int as joined,
+    count(*) filter (where m.how = 'GONE')::int as gone, count(*) filter (where m.how = 'ARRIVED')::int as arrived, count(*) filter (where m.how = 'FOLLOWED')::int as followed
+    from channel_migration_conversation m where m.migration_id = g.id and m.how <> 'WALKED')`;
+}
+
+/** Over `channel_migration g` and `beside` as n. */
+function joined(): RawBuilder<number> {
+  return sql<number>`(n.joined + (select count(*)::int from channel_migration_remainder r where r.migration_id = g.id and r.joined))`;
+}
+
+function leftOver(): RawBuilder<number> {
+  return sql<number>`select count(*)::int from channel_migration_remainder r where r.migration_id = g.id`;
+}
+
+/** Seconds it has worked, without those it waited. */
+function seconds(): RawBuilder<number | null> {
+  return sql<number | null>`extract(epoch from coalesce(g.ended_at, clock_timestamp()) - g.started_at)::float8 - g.waited_ms / 1000.0`;
+}
+
+function rateOf(moved: number, seconds: number | null): number | null {
+  return seconds === null || seconds <= 0 || moved === 0 ? null : Math.round((10 * moved) / seconds) / 10;
+}

@@ -1,0 +1,46 @@
+import type { MoveView } from '#activities/migration.ts';
+
+/** What Temporal UI shows of a move: its state in words, and a table that adds up. Ids and counts only (OPS-4). */
+export function migrationDetails(channelKey: string, view: MoveView | null, waiting: boolean): string {
+  if (view === null) return `There is no move of channel \`${channelKey}\`.`;
+  return [`**${headline(channelKey, view)}**`, '', ...rest(view, waiting)].join('\n');
+}
+
+function headline(channelKey: string, { state, startAtIso, startsInMs, progress }: MoveView): string {
+  switch (state) {
+    case 'SCHEDULED':
+      return startsInMs > 0
+        ? `Channel ${channelKey} will be moved to the help desk at ${startAtIso}`
+        : `Channel ${channelKey} is to be moved now, and waits for its turn`;
+    case 'WITHDRAWN':
+      return `The move of channel ${channelKey} was withdrawn: nothing was changed`;
+    case 'RUNNING':
+      return `Channel ${channelKey} is being moved to the help desk: ${percent(progress)} %`;
+    case 'COMPLETED':
+      return `Channel ${channelKey} is moved to the help desk`;
+    case 'COMPLETED_WITH_REMAINDER':
+      return `Channel ${channelKey} is moved, but for ${progress.leftOver} that could not be: listed, and tried again every hour`;
+  }
+}
+
+function percent({ found, moved, leftOver }: MoveView['progress']): number {
+  return found === 0 ? 100 : Math.min(100, Math.floor((100 * (moved + leftOver)) / found));
+}
+
+function rest({ migrationId, state, history, progress }: MoveView, waiting: boolean): readonly string[] {
+  if (state === 'SCHEDULED') return ['Until it starts it can be withdrawn: `withdrawChannelMigration`.'];
+  if (state === 'WITHDRAWN') return [];
+  if (history === 'NONE') return ['Without its conversations: those stay in the inbox, new ones come to the help desk.'];
+  const { found, moved, remaining, leftOver, arrived, ratePerSecond, secondsLeft, waitedMs } = progress;
+  return [
+    '| found | moved | still to move | left over | arrived meanwhile |',
+    '| --- | --- | --- | --- | --- |',
+    `| ${found} | ${moved} | ${remaining} | ${leftOver} | ${arrived} |`,
+    '',
+    `- ${ratePerSecond === null ? 'No rate yet' : `${ratePerSecond} a second`}${secondsLeft === null ? '' : `, about ${secondsLeft} s left`}.`,
+    `- It let live work go first for ${Math.round(waitedMs / 1000)} s${waiting ? ', **and does so now**' : ''}.`,
+    ...(state === 'RUNNING' ? ['- It can not be stopped: a cancel is noted and changes nothing; ended in another way it goes on within 90 s.'] : []),
+    '',
+    `Move \`${migrationId}\``,
+  ];
+}
