@@ -52,6 +52,7 @@ export interface Visibility {
   readonly webhook: RawBuilder<boolean>;
   readonly webhook_delivery: RawBuilder<boolean>;
   readonly sla_reevaluation: RawBuilder<boolean>;
+  readonly channel_migration: RawBuilder<boolean>;
   /** Users, teams, pipelines and statuses, calendars and SLA policies: any user sees them. */
   readonly anybody: RawBuilder<boolean>;
 }
@@ -108,6 +109,8 @@ function visibility(viewer: Viewer, placeIds: readonly string[], helpDeskId: str
     sign_in_identity: reaches(viewer.role, 'SUPER_ADMIN') ? yes : sql<boolean>`sign_in_identity.user_id = ${viewer.userId}::uuid`,
     ticket_import: admin ? yes : no,
     sla_reevaluation: admin ? yes : no,
+    // That one runs is told to all, as a notice.
+    channel_migration: admin ? yes : no,
     system_mail: admin ? yes : no,
     webhook: admin ? sql<boolean>`webhook.deleted_at is null` : no,
     webhook_delivery: admin ? yes : no,

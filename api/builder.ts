@@ -100,6 +100,12 @@ function limitExceeded(message: string, limit: string, max: number): GraphQLErro
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Whether it may be the id of a row: a definition that was saved may name anything, and the database takes no other text. */
+export function isUuid(id: string | null): id is string {
+  return id !== null && UUID.test(id);
+}
+
 const NUMBERED = new Set(['Delivery', 'Event']);
 
 /** A global id is base64 of `Type:key`; anything else is told apart here, so that no statement ever meets a malformed key. */

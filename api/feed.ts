@@ -257,7 +257,8 @@ export function createFeed(options: FeedOptions): Feed {
   };
 }
 
-function before(a: Position, b: Position): boolean {
+/** Whether one place in the feed comes before another. */
+export function before(a: Position, b: Position): boolean {
   return a.xid < b.xid || (a.xid === b.xid && a.id < b.id);
 }
 

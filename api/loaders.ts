@@ -6,6 +6,7 @@ import { presenceOf, type VisitorPresence } from '#commands/presence.ts';
 import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.ts';
 import { givenAddresses, type GivenAddress } from '#commands/recipients.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
+import { readProgress, readReport, recount } from '#commands/migration-report.ts';
 import { loadTerms } from '#commands/sla-rows.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
@@ -61,6 +62,14 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
         .selectAll()
         .where('id', 'in', ids)
         .where((await see()).sla_reevaluation)
+        .execute(),
+    ),
+    channelMigration: byId(async (ids) =>
+      db
+        .selectFrom('channel_migration')
+        .selectAll()
+        .where('id', 'in', ids)
+        .where((await see()).channel_migration)
         .execute(),
     ),
     pipeline: byId((ids) => db.selectFrom('pipeline').selectAll().where('id', 'in', ids).execute()),
@@ -382,6 +391,9 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
           .execute(),
       (row) => row.user_id,
     ),
+    progressOf: each((id) => readProgress(db, id)),
+    reportOf: each((id) => readReport(db, id)),
+    recountOf: each((id) => recount(db, id)),
     /** By ticket, in the order in which they began: those that run, and the newest of the others. */
     slaGoalsOf: grouped<SlaGoalRow>(
       async (ids) => {
@@ -543,6 +555,11 @@ function byId<Row extends { readonly id: string | number }>(fetch: (ids: readonl
     const found = new Map((await fetch(ids)).map((row) => [String(row.id), row]));
     return ids.map((id) => found.get(id) ?? null);
   });
+}
+
+/** For what is read of one thing at a time. */
+function each<What>(read: (id: string) => Promise<What>): DataLoader<string, What> {
+  return new DataLoader<string, What>((ids) => Promise.all(ids.map(read)));
 }
 
 function grouped<Row>(fetch: (ids: readonly string[]) => Promise<Row[]>, keyOf: (row: Row) => string): DataLoader<string, Row[]> {

@@ -74,6 +74,9 @@ export const ROLES = {
   createTeam: 'SUPER_ADMIN',
   setTeamMembers: 'SUPER_ADMIN',
   removeSignIn: 'SUPER_ADMIN',
+  // What can not be undone.
+  startChannelMigration: 'SUPER_ADMIN',
+  withdrawChannelMigration: 'SUPER_ADMIN',
   // Tokens: one's own, as a super admin anybody's.
   createApiToken: 'AGENT',
   revokeApiToken: 'AGENT',

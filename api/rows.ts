@@ -4,6 +4,8 @@ import type {
   AttachmentTable,
   BusinessCalendarTable,
   ApiTokenTable,
+  ChannelMigrationRemainderTable,
+  ChannelMigrationTable,
   ChannelTable,
   ChatflowTable,
   ChatflowRunTable,
@@ -99,6 +101,8 @@ export interface HolidayRow {
   readonly name: string | null;
 }
 export type ReevaluationRow = Selectable<SlaReevaluationTable>;
+export type MigrationRow = Selectable<ChannelMigrationTable>;
+export type RemainderRow = Selectable<ChannelMigrationRemainderTable>;
 export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;
 export type EventRow = Selectable<EventTable>;

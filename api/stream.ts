@@ -14,6 +14,8 @@ export interface Watched {
   readonly stillSeen?: () => Promise<boolean>;
   /** Which events are wanted of those that are seen; all unless given. */
   readonly only?: (event: EventRow) => boolean;
+  /** Also such as the viewer may not see: what is made of them shows nothing of them. */
+  readonly unseenToo?: boolean;
 }
 
 /**
@@ -23,7 +25,7 @@ export interface Watched {
 export async function watchEvents(
   context: ApiContext,
   after: string | null | undefined,
-  { stillSeen = async () => true, only = () => true }: Watched = {},
+  { stillSeen = async () => true, only = () => true, unseenToo = false }: Watched = {},
 ): Promise<AsyncIterableIterator<EventRow, void>> {
   const { feed } = context.deps;
   const position = after == null ? await feed.head() : readCursor(after);
@@ -42,7 +44,7 @@ export async function watchEvents(
       context.refresh(viewer, viewer.role === role ? asBefore : undefined);
       const seen = await context.see();
       if (!begun.every((placeId) => seen.placeIds.includes(placeId)) || !(await stillSeen())) return;
-      const wanted = events.filter((event) => seesEvent(viewer, seen, event) && only(event));
+      const wanted = events.filter((event) => (unseenToo || seesEvent(viewer, seen, event)) && only(event));
       let readAt: number | undefined;
       for (const [index, event] of wanted.entries()) {
         const now = performance.now();

@@ -231,6 +231,33 @@ const KIND_TEXTS: Readonly<Record<(typeof EVENT_KINDS)[number], string>> = {
 };
 export const EventKindEnum = words('EventKind', 'What happened.', KIND_TEXTS);
 
+export const MigrationStateEnum = words('MigrationState', 'How far a move of a channel to the help desk is.', {
+  SCHEDULED: 'Set for later: it can still be withdrawn.',
+  WITHDRAWN: 'Taken back before it began: nothing was moved.',
+  RUNNING: 'The channel lives in the help desk, and its conversations follow. It can not be stopped.',
+  COMPLETED: 'All that was to be moved is.',
+  COMPLETED_WITH_REMAINDER: 'All is moved but what could not be: that is listed, and tried again by itself.',
+});
+export const MigrationHistoryEnum = words('MigrationHistory', 'Which conversations of a channel go along.', {
+  ALL: 'All of them, each with a ticket.',
+  NONE: 'None: they stay in the inbox, with their replies. Those that begin later live in the help desk.',
+});
+export const MigrationPhaseEnum = words('MigrationPhase', 'What a move does now.', {
+  WALKING: 'It goes through the conversations, the oldest first.',
+  SWEEPING: 'It has been through all of them, and looks whether any came meanwhile.',
+  ENDED: 'Nothing: it is over.',
+});
+export const WithdrawnWhyEnum = words('MigrationWithdrawnWhy', 'Why a move that was set for later did not begin.', {
+  BY_HAND: 'A super admin withdrew it.',
+  NOT_ELIGIBLE: 'At its hour the channel could not be moved.',
+  NOT_SUPER_ADMIN: 'Who had set it was no super admin any more.',
+  STARTED_ANOTHER: 'The channel was moved at once before its hour.',
+});
+export const NoticeSurfaceEnum = words('NoticeSurface', 'Where a notice is to be shown.', {
+  SETTINGS: 'Over the settings.',
+  INBOX: 'Over the inbox and the help desk.',
+});
+
 export const GoalKindEnum = words('SlaGoalKind', 'What an SLA measures on a ticket.', {
   FIRST_REPLY: 'The time to a person’s first reply to the contact.',
   NEXT_REPLY: 'The time to a person’s next reply: each unanswered stretch is a round of its own.',

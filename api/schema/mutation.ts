@@ -25,6 +25,8 @@ export interface MutationOptions<Fields extends InputFieldMap, Answer extends ob
   /** What it answers with. */
   readonly type: ObjectRef<Types, Row>;
   readonly refusals?: readonly RefusalClass[];
+  /** For whom the role or the scope is missing: throws what they are told in place of `Forbidden`, as that they may not see what it is about. */
+  readonly lacking?: (input: InputShapeFromFields<Fields>, context: ApiContext) => Promise<void>;
   /** Before the transaction, for every call, also where a key is used again: what its work and its reading have in common. */
   readonly prepare?: (input: InputShapeFromFields<Fields>, context: ApiContext) => Promise<Prepared>;
   /**
@@ -80,7 +82,10 @@ async function run<Fields extends InputFieldMap, Answer extends object, Row exte
 ): Promise<Row> {
   const { viewer, db, deps } = context;
   const lacking = lacks(viewer, name);
-  if (lacking !== undefined) throw new Forbidden(lacking);
+  if (lacking !== undefined) {
+    await options.lacking?.(input, context);
+    throw new Forbidden(lacking);
+  }
   if (key !== null && !/^[\x21-\x7e]{1,200}$/.test(key)) {
     throw new InvalidInput([{ path: 'idempotencyKey', message: '1 to 200 visible ASCII characters' }]);
   }

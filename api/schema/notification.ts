@@ -1,6 +1,6 @@
 import { builder } from '../builder.ts';
 import { NotificationKindEnum } from './enums.ts';
-import { ChannelRef, ConversationRef, NotificationRef, TicketRef } from './refs.ts';
+import { ChannelRef, ConversationRef, MigrationRef, NotificationRef, TicketRef } from './refs.ts';
 
 builder.node(NotificationRef, {
   description: 'Something a user was told of. Only they see it.',
@@ -23,9 +23,16 @@ builder.node(NotificationRef, {
     channel: t.field({
       type: ChannelRef,
       nullable: true,
-      description: 'The channel, of CHANNEL_HEALTH; null: none, or no longer to be seen.',
+      description: 'The channel, of CHANNEL_HEALTH or of a move; null: none, or no longer to be seen.',
       resolve: (notification, _args, { load }) => (notification.channel_id === null ? null : load.channel.load(notification.channel_id)),
     }),
+    migration: t.field({
+      type: MigrationRef,
+      nullable: true,
+      description: 'The move it tells of, or that made what it tells of; null: none, or not to be seen: admins see moves.',
+      resolve: (notification, _args, { load }) => (notification.migration_id === null ? null : load.channelMigration.load(notification.migration_id)),
+    }),
+    count: t.exposeInt('count', { nullable: true, description: 'How many tickets it tells of at once; null: it tells of one thing.' }),
     createdAt: t.field({ type: 'DateTime', description: 'When they were told.', resolve: (notification) => notification.created_at }),
     readAt: t.field({ type: 'DateTime', nullable: true, description: 'When they read it; null: not yet.', resolve: (notification) => notification.read_at }),
   }),

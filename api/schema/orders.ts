@@ -68,6 +68,8 @@ export const ORDERS = {
     ],
   },
   slaReevaluation: { keys: [{ column: 'sla_reevaluation.id', cast: 'uuid' }], descending: true },
+  channelMigration: { keys: [{ column: 'channel_migration.id', cast: 'uuid' }], descending: true },
+  remainder: { keys: [{ column: 'channel_migration_remainder.conversation_id', cast: 'uuid' }] },
   senderRule: { keys: [{ column: 'sender_rule.id', cast: 'uuid' }] },
   delivery: { keys: [{ column: 'raw_delivery.id', cast: 'bigint' }] },
 } as const satisfies Record<string, Order>;

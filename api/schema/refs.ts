@@ -13,11 +13,13 @@ import type {
   EventRow,
   FilteredRow,
   MessageRow,
+  MigrationRow,
   NotificationRow,
   OutOfOfficeRow,
   PipelineRow,
   PlaceRow,
   ReevaluationRow,
+  RemainderRow,
   RuleRow,
   SenderRuleRow,
   SkillRow,
@@ -54,6 +56,8 @@ export const TicketImportRef = builder.objectRef<TicketImportRow>('TicketImport'
 export const SlaPolicyRef = builder.objectRef<SlaPolicyRow>('SlaPolicy');
 export const CalendarRef = builder.objectRef<CalendarRow>('BusinessCalendar');
 export const ReevaluationRef = builder.objectRef<ReevaluationRow>('SlaReevaluation');
+export const MigrationRef = builder.objectRef<MigrationRow>('ChannelMigration');
+export const RemainderRef = builder.objectRef<RemainderRow>('MigrationRemainder');
 export const RuleRef = builder.objectRef<RuleRow>('RoutingRule');
 export const DecisionRef = builder.objectRef<DecisionRow>('RoutingDecision');
 export const EventRef = builder.objectRef<EventRow>('Event');
@@ -97,6 +101,8 @@ export const SkillConnection = connectionOf(SkillRef, 'Skill', 'skills');
 export const CalendarConnection = connectionOf(CalendarRef, 'BusinessCalendar', 'calendars');
 export const SlaPolicyConnection = connectionOf(SlaPolicyRef, 'SlaPolicy', 'SLA policies');
 export const ReevaluationConnection = connectionOf(ReevaluationRef, 'SlaReevaluation', 're-evaluations');
+export const MigrationConnection = connectionOf(MigrationRef, 'ChannelMigration', 'moves of channels');
+export const RemainderConnection = connectionOf(RemainderRef, 'MigrationRemainder', 'conversations that a move left over');
 export const SubmissionConnection = connectionOf(SubmissionRef, 'FormSubmission', 'submissions');
 export const DeliveryConnection = connectionOf(DeliveryRef, 'Delivery', 'deliveries');
 export const WebhookConnection = connectionOf(WebhookRef, 'Webhook', 'webhooks');

@@ -1,5 +1,7 @@
 import * as refusals from '#commands/refusals.ts';
+import type { Db } from '#db/database.ts';
 import { builder, globalId } from '../builder.ts';
+import { MoveObstacleRef } from './move-obstacle.ts';
 
 /** Every refusal has these. */
 const RefusalRef = builder.interfaceRef<Error>('Refusal').implement({
@@ -165,3 +167,33 @@ builder.objectType(refusals.CursorTooOld, {
   description: 'The feed does not reach back to this cursor, or it is not one of ours: read the state anew and go on without a cursor.',
   interfaces,
 });
+builder.objectType(refusals.ChannelNotMovable, {
+  name: 'ChannelNotMovable',
+  description: 'The channel can not be moved to the help desk as it is now. Nothing has changed.',
+  interfaces,
+  fields: (t) => ({ obstacles: t.field({ type: [MoveObstacleRef], description: 'All that stands in the way.', resolve: ({ obstacles }) => [...obstacles] }) }),
+});
+builder.objectType(refusals.MigrationAlreadyRunning, {
+  name: 'MigrationAlreadyRunning',
+  description: 'A channel is being moved, and one is moved at a time. Everybody is told which, whatever they have access to.',
+  interfaces,
+  fields: (t) => ({
+    migrationId: t.id({ description: 'The global id of the move that runs.', resolve: ({ migrationId }) => globalId('ChannelMigration', migrationId) }),
+    channelId: t.id({ description: 'The global id of its channel.', resolve: ({ channelId }) => globalId('Channel', channelId) }),
+    channelKey: t.string({ description: 'The channel’s key.', resolve: async ({ channelId }, _args, { db }) => (await channelNamed(db, channelId)).key }),
+    channelName: t.string({ description: 'Its name, for people.', resolve: async ({ channelId }, _args, { db }) => (await channelNamed(db, channelId)).name }),
+  }),
+});
+builder.objectType(refusals.AlreadyStarted, {
+  name: 'AlreadyStarted',
+  description: 'The move has begun: it can neither be withdrawn nor stopped nor undone.',
+  interfaces,
+  fields: (t) => ({
+    migrationId: t.id({ description: 'The global id of the move.', resolve: ({ migrationId }) => globalId('ChannelMigration', migrationId) }),
+  }),
+});
+
+/** Told whoever asks: a channel is never removed. */
+async function channelNamed(db: Db, id: string) {
+  return db.selectFrom('channel').select(['key', 'name']).where('id', '=', id).executeTakeFirstOrThrow();
+}

@@ -29,6 +29,8 @@ export interface Ground {
     readonly issuer: string;
     /** A conversation of the inbox. */
     readonly withoutTicket: string;
+    /** A channel of the inbox. */
+    readonly elsewhere: string;
     /** A channel that runs chatflows. */
     readonly flowing: string;
     /** The global ids of all SLA policies there are. */
@@ -56,6 +58,7 @@ const NAMES: Readonly<Record<string, string>> = {
   importId: 'TicketImport',
   calendarId: 'BusinessCalendar',
   policyId: 'SlaPolicy',
+  migrationId: 'ChannelMigration',
 };
 
 /** What an event says of a goal that became overdue. */
@@ -226,10 +229,23 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
   const flowing = await makeChannel(db, { plugin: flowPlugin.key });
   const chatflow = await makeFlow(db, flowing.id, {}, `${unique}-ref`);
   const sla = await makeSla(db, unique);
+  const migration = await returning(
+    db
+      .insertInto('channel_migration')
+      .values({
+        channel_id: (await makeChannel(db, { place: 'INBOX' })).id,
+        state: 'SCHEDULED',
+        history: 'NONE',
+        asked_by: userId,
+        start_at: new Date(Date.now() + 86_400_000),
+      })
+      .returning('id'),
+  );
   const ids: Readonly<Record<string, string | number>> = {
     BusinessCalendar: sla.calendarId,
     SlaPolicy: sla.policyId,
     SlaReevaluation: sla.reevaluationId,
+    ChannelMigration: migration,
     Chatflow: chatflow,
     Channel: channel.id,
     HelpDesk: channel.placeId,
@@ -281,6 +297,7 @@ export async function makeGround(db: Db, owner: Person): Promise<Ground> {
       uncertainMessage,
       issuer,
       withoutTicket,
+      elsewhere: elsewhere.id,
       flowing: flowing.id,
       policies: sla.policies,
     },

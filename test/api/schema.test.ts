@@ -115,6 +115,12 @@ const SHORT_LISTS = new Set([
   'Ticket.slaGoals',
   'SlaReport.lines',
   'FilesRefused.files',
+  // One at a time is there; where one is shown.
+  'Query.notices',
+  'Notices.notices',
+  'MigrationNotice.surfaces',
+  // Of one channel’s chatflows, of each its hand-offs and whom they name.
+  'ChannelNotMovable.obstacles',
   'NotAssignable.targets',
   'Query.nodes',
   'Query.plugins',
