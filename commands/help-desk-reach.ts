@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { sql, type RawBuilder } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 
 /** What keeps the help desk from giving somebody anything: the first of these that holds. */
@@ -52,3 +52,14 @@ export async function readReach(
   }
   return { users, teams };
 }
+
+/** The ids of all who have access to places, whoever can be assigned there (MODEL-11): a query of one column. Those who are deactivated are left out. */
+export function membersOf(places: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`(select u.id from app_user u where u.deactivated_at is null and (
+    exists (select from access_entry e where e.place_id in (${places}) and e.everyone)
+    or u.id in (select e.user_id from access_entry e where e.place_id in (${places}) and e.user_id is not null
+      union all select m.user_id from access_entry e join team_member m on m.team_id = e.team_id where e.place_id in (${places}))))`;
+}
+
+/** The same of the help desk. */
+export const HELP_DESK_MEMBERS = membersOf(sql`select p.id from place p where p.kind = 'HELP_DESK'`);
