@@ -7,7 +7,7 @@ import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.
 import { givenAddresses, type GivenAddress } from '#commands/recipients.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
 import { readProgress, readReport, recount } from '#commands/migration-report.ts';
-import { loadTerms } from '#commands/sla-rows.ts';
+import { loadTerms, slaPending } from '#commands/sla-rows.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
 import type { PolicyTerms } from '#domain/sla-policy.ts';
@@ -407,6 +407,12 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
       },
       (row) => row.ticket_id,
     ),
+    /** Whether a ticket waits for the goals that a move has still to give it. */
+    slaPendingOf: new DataLoader<string, boolean>(async (ticketIds) => {
+      const rows = await db.selectFrom('ticket').select('id').where('id', 'in', ticketIds).where(slaPending('ticket')).execute();
+      const found = new Set(rows.map(({ id }) => id));
+      return ticketIds.map((id) => found.has(id));
+    }),
     slaTerms: new DataLoader<string, PolicyTerms | null>(async (ids) => {
       const found = await loadTerms(db, ids);
       return ids.map((id) => found.get(id) ?? null);

@@ -69,6 +69,10 @@ builder.objectFields(TicketRef, (t) => ({
     description: `Its SLA goals in the order in which they began, those that run and the newest of the others, at most ${LIMITS.ticketGoals}. None: no policy has applied, or it has no conversation in the help desk.`,
     resolve: (ticket, _args, { load }) => load.slaGoalsOf.load(ticket.id),
   }),
+  slaPending: t.boolean({
+    description: 'Whether it came to the help desk by a move that has still to measure it: until then it has no SLA goals.',
+    resolve: (ticket, _args, { load }) => load.slaPendingOf.load(ticket.id),
+  }),
   slaPolicy: t.field({
     type: SlaPolicyRef,
     nullable: true,
