@@ -5,6 +5,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<number> }>
   chat: () => import('./bench/chat.ts'),
   routing: () => import('./bench/routing.ts'),
   sla: () => import('./bench/sla.ts'),
+  migration: () => import('./bench/migration.ts'),
 };
 
 const name = process.argv[2] ?? '';

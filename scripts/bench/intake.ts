@@ -113,13 +113,13 @@ async function mailChannel({ db, keys }: Ground, owners: readonly string[] = [])
 }
 
 /** A mail as it stands on the wire; with `answers` it continues that thread. */
-function mail(to: string, from: string, id: string, answers?: string): string {
+export function mail(to: string, from: string, id: string, answers?: string): string {
   const thread = answers === undefined ? '' : `In-Reply-To: <${answers}>\r\nReferences: <${answers}>\r\n`;
   return `From: A Writer <${from}>\r\nTo: ${to}\r\nSubject: About the order\r\nMessage-ID: <${id}>\r\n${thread}Date: Sat, 21 Nov 2026 10:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHello,\r\n\r\n${'the parcel has not come yet. '.repeat(20)}\r\n`;
 }
 
 /** As the receiver stores them of mail that its author's domain has signed: others join no thread by headers alone (EMAIL-8). */
-const STORED_HEADERS = JSON.stringify({
+export const STORED_HEADERS = JSON.stringify({
   'mail-from': 'writer@out.example',
   'x-checked': JSON.stringify({
     client: null,
