@@ -11,7 +11,9 @@ export const MOVED_PER_BATCH = 200;
 export async function startMigrationSla(unit: Unit, migrationId: string): Promise<void> {
   await sql`
     insert into channel_migration_sla (migration_id, total)
-    select ${migrationId}, count(*) from channel_migration_conversation where migration_id = ${migrationId} and how in (${MOVED})
+    -- The walk has counted its own: the others are few.
+    select g.id, g.walked + (select count(*) from channel_migration_conversation m where m.migration_id = g.id and m.how <> 'WALKED' and m.how in (${MOVED}))
+    from channel_migration g where g.id = ${migrationId}
     on conflict do nothing`.execute(unit.tx);
   unit.wake({ kind: 'migration-sla', migrationId });
 }

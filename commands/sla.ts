@@ -40,11 +40,9 @@ const ASKING: ReadonlySet<EventKind> = new Set(['PRIORITY_CHANGED', 'PROPERTIES_
  */
 export async function settleSla(ledger: Ledger, events: readonly EventInput[], moved: readonly string[] = []): Promise<void> {
   const touched = new Map<string, Touched>(moved.map((ticketId) => [ticketId, { created: false, asked: false, said: [] }]));
-  for (const { kind, ticketId, conversationId, said, data } of events) {
+  for (const { kind, ticketId, conversationId, said } of events) {
     // A ticket without a conversation has no goals (SLA-11).
     if (ticketId == null || conversationId == null || (said === undefined && !TOUCHING.has(kind))) continue;
-    // What a move makes of it is no more than the move itself.
-    if (data?.['migrationId'] !== undefined) continue;
     const one = touched.get(ticketId) ?? { created: false, asked: false, said: [] };
     touched.set(ticketId, one);
     if (kind === 'TICKET_CREATED') one.created = true;

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { reply } from '#commands/conversations.ts';
+import { migrationSlaBatch } from '#commands/migration-sla.ts';
 import { assign } from '#commands/owners.ts';
 import { setAccessList } from '#commands/places.ts';
 import { deletePolicy } from '#commands/sla-policies.ts';
 import { close, setTicketPriority, setTicketStatus } from '#commands/tickets.ts';
 import { LIMITS } from '#api/limits.ts';
 import { inbound, makeChannel, plainPlugin, take, type MadeChannel } from '../support/fixtures.ts';
+import { begin, superAdmin, walkToTheEnd } from '../commands/migration-support.ts';
 import { age, goal, makePolicy, moment, run, type TestPolicy } from '../commands/sla-support.ts';
 import { globalId, openWorld, text, type Json, type Person, type World } from './support.ts';
 
@@ -69,7 +71,7 @@ const closes = (one: Arrived) => run(world.db, byAgent(), (unit) => close(unit, 
 const nodes = (connection: Json | undefined): Json[] => ((connection?.['edges'] ?? []) as unknown as Json[]).map((edge) => edge['node'] as Json);
 const list = (value: Json | undefined): Json[] => (value ?? []) as unknown as Json[];
 
-const GOALS = `slaPolicy { id name } nextSlaDeadline
+const GOALS = `slaPolicy { id name } nextSlaDeadline slaPending
   slaGoals { goal round state startedAt minutes usedMinutes remainingMinutes dueAt dueSoonAt overdueAt endedAt reason policy { id name } }`;
 
 async function read(one: Arrived, who: Person = agent): Promise<Json | undefined> {
@@ -145,7 +147,7 @@ describe('the goals of a ticket', () => {
     await run(db, { actor: 'SYSTEM' }, (unit) => deletePolicy(unit, { policyId: ownId }, 'NEW_TICKETS'));
     expect(await goalOf(other, 'CLOSE')).toMatchObject({ state: 'ACTIVE', minutes: 90, policy: { name: 'soon gone' } });
     const inbox = await arrives(await makeChannel(db, { place: 'INBOX', createTickets: true }));
-    expect(await read(inbox)).toEqual({ slaPolicy: null, nextSlaDeadline: null, slaGoals: [] });
+    expect(await read(inbox)).toEqual({ slaPolicy: null, nextSlaDeadline: null, slaPending: false, slaGoals: [] });
   });
 
   it('are shown up to a limit: those that run, and the newest of the others [API-7]', async () => {
@@ -173,6 +175,28 @@ describe('the goals of a ticket', () => {
     expect(shown.slice(0, 2).toSorted()).toEqual(['CLOSE 1', 'FIRST_REPLY 1']);
     expect([shown[2], shown.at(-1)]).toEqual([`NEXT_REPLY ${rounds - LIMITS.ticketGoals + 3}`, `NEXT_REPLY ${rounds}`]);
     await db.deleteFrom('sla_goal').where('ticket_id', '=', one.ticketId).where('kind', '=', 'NEXT_REPLY').execute();
+  });
+
+  it('are still to come where a move has just brought the ticket, and are there once it was measured [MIG-20]', async () => {
+    const { db } = world;
+    const inbox = await makeChannel(db, { place: 'INBOX', createTickets: true });
+    const [one, other] = [await arrives(inbox), await arrives(channel)];
+    const status = (category: 'OPEN' | 'CLOSED') =>
+      db
+        .selectFrom('ticket_status')
+        .innerJoin('channel', 'channel.default_pipeline_id', 'ticket_status.pipeline_id')
+        .select('ticket_status.id')
+        .where('channel.id', '=', inbox.id)
+        .where('category', '=', category)
+        .executeTakeFirstOrThrow();
+    const [openStatusId, closedStatusId] = [(await status('OPEN')).id, (await status('CLOSED')).id];
+    const migrationId = await begin(db, await superAdmin(db), { channelId: inbox.id, history: 'ALL', openStatusId, closedStatusId });
+    await walkToTheEnd(db, migrationId);
+    expect(await read(one)).toEqual({ slaPolicy: null, nextSlaDeadline: null, slaPending: true, slaGoals: [] });
+    expect(await read(other)).toMatchObject({ slaPending: false });
+    while (!(await migrationSlaBatch(db, migrationId)).value.done);
+    expect(await read(one)).toMatchObject({ slaPending: false, slaPolicy: { name: 'for all' } });
+    expect(await goalOf(one, 'CLOSE')).toMatchObject({ state: 'ACTIVE', minutes: 600 });
   });
 
   it('of many tickets are read with as many statements as of few [API-8]', async () => {

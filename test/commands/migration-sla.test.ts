@@ -97,7 +97,8 @@ async function begins(channel: MadeChannel, openStatusId = openId): Promise<stri
 async function walks(channel: MadeChannel, migrationId: string): Promise<void> {
   const { place_id: helpDeskId } = await db.selectFrom('channel').select('place_id').where('id', '=', channel.id).executeTakeFirstOrThrow();
   const move = { migrationId, channelId: channel.id, channelKey: channel.key, plugin: 'plain', helpDeskId };
-  await run(db, { actor: 'SYSTEM' }, ({ tx }) => moveNext(tx, move, nextOf(move, '00000000-0000-0000-0000-000000000000', 5_000)));
+  const { moved } = await run(db, { actor: 'SYSTEM' }, ({ tx }) => moveNext(tx, move, nextOf(move, '00000000-0000-0000-0000-000000000000', 5_000)));
+  await db.updateTable('channel_migration').set({ walked: moved }).where('id', '=', migrationId).execute();
 }
 
 async function ends(migrationId: string): Promise<void> {
