@@ -253,6 +253,15 @@ export const WithdrawnWhyEnum = words('MigrationWithdrawnWhy', 'Why a move that 
   NOT_SUPER_ADMIN: 'Who had set it was no super admin any more.',
   STARTED_ANOTHER: 'The channel was moved at once before its hour.',
 });
+export const LackEnum = words('HandOffLack', 'Why a hand-off or a rule reaches nobody in the help desk.', {
+  UNKNOWN: 'There is no such user or team.',
+  DEACTIVATED: 'The user is deactivated.',
+  NO_SEAT: 'The user has no paid seat.',
+  NO_ACCESS: 'The user can not be assigned anything in the help desk.',
+  NO_PRIMARY_MEMBER: 'The team has no primary member.',
+  NOBODY_NAMED: 'The hand-off names nobody.',
+  NO_STEP: 'The chatflow has no step that hands off.',
+});
 export const NoticeSurfaceEnum = words('NoticeSurface', 'Where a notice is to be shown.', {
   SETTINGS: 'Over the settings.',
   INBOX: 'Over the inbox and the help desk.',

@@ -28,6 +28,7 @@ import './skill.ts';
 import './ticket-import.ts';
 import './webhook.ts';
 import './migration.ts';
+import './migration-preflight.ts';
 import './calendar.ts';
 import './sla-policy.ts';
 import './sla-preview.ts';

@@ -1,5 +1,6 @@
 import type { MoveObstacle } from '#commands/migration-obstacles.ts';
 import { builder, isUuid } from '../builder.ts';
+import { LackEnum } from './enums.ts';
 import { ChatflowRef, TeamRef, UserRef } from './refs.ts';
 
 const ObstacleEnum = builder.enumType('MoveObstacleCode', {
@@ -12,19 +13,6 @@ const ObstacleEnum = builder.enumType('MoveObstacleCode', {
     PLUGIN_SAYS: { description: 'Its plugin says why not.' },
     BOT_WITHOUT_HAND_OFF: { description: 'A chatflow of steps hands off to nobody whom the help desk can give something.' },
     BOT_CREATES_TICKET: { description: 'A step of a chatflow makes a ticket, which the help desk does by itself.' },
-  } as const,
-});
-
-const LackEnum = builder.enumType('HandOffLack', {
-  description: 'Why a hand-off reaches nobody in the help desk.',
-  values: {
-    UNKNOWN: { description: 'There is no such user or team.' },
-    DEACTIVATED: { description: 'The user is deactivated.' },
-    NO_SEAT: { description: 'The user has no paid seat.' },
-    NO_ACCESS: { description: 'The user can not be assigned anything in the help desk.' },
-    NO_PRIMARY_MEMBER: { description: 'The team has no primary member.' },
-    NOBODY_NAMED: { description: 'The hand-off names nobody.' },
-    NO_STEP: { description: 'The chatflow has no step that hands off.' },
   } as const,
 });
 

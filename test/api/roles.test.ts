@@ -180,6 +180,8 @@ const EXAMPLES: Readonly<Record<string, (ground: Ground, whose: Person) => Reado
     targets: [{ goal: 'CLOSE', minutes: 60 }],
     applyTo: 'NEW_TICKETS',
   }),
+  channelMigrationPreflightProgress: ({ keys }) => ({ channelId: globalId('Channel', keys.elsewhere) }),
+  channelMigrationProgress: ({ gid }) => ({ id: gid('ChannelMigration') }),
   channelMigration: ({ gid }) => ({ id: gid('ChannelMigration') }),
   channelMigrationPreflight: ({ keys }) => ({ channelId: globalId('Channel', keys.elsewhere) }),
   startChannelMigration: ({ keys }) => ({ channelId: globalId('Channel', keys.elsewhere), history: 'NONE' }),
@@ -375,21 +377,26 @@ describe.each(ROLE_ORDER)('as %s', (role) => {
 });
 
 /** Streams that are no part of the feed: whoever may have one is given its first item at once. */
-const OF_NO_PLACE = new Set(['channelMigrationProgress', 'notices']);
+const OF_NO_PLACE = new Set(['channelMigrationPreflightProgress', 'channelMigrationProgress', 'notices']);
 
 describe.each(ROLE_ORDER)('as %s', (role) => {
   test('every stream of no place begins, or is not found, as the page says [API-6]', async () => {
     const ground = await makeGround(world.db, somebody);
-    const values = { id: ground.gid('ChannelMigration') };
     for (const { operation, cells } of tables.Subscription.filter((row) => OF_NO_PLACE.has(row.operation))) {
-      const takesId = fieldsOf('Subscription')[operation]?.args.some(({ name }) => name === 'id') === true;
-      const query = `subscription ${takesId ? '($id: ID!)' : ''} { ${operation}${takesId ? '(id: $id)' : ''} { __typename } }`;
-      for (const who of [inside[role], outside[role]]) {
-        const stream = who.listen(query, takesId ? values : {});
-        const type = (await stream.next())?.[operation]?.['__typename'];
+      const values = exampleOf(operation, 'Subscription', ground, somebody);
+      const given = (fieldsOf('Subscription')[operation]?.args ?? []).filter((argument) => argument.name in values);
+      const typed = given.length === 0 ? '' : `(${given.map((one) => `$${one.name}: ${String(one.type)}`).join(', ')})`;
+      const passed = given.length === 0 ? '' : `(${given.map((one) => `${one.name}: $${one.name}`).join(', ')})`;
+      for (const [who, at] of [
+        [inside[role], 'inside'],
+        [outside[role], 'outside'],
+      ] as const) {
+        const stream = who.listen(`subscription ${typed} { ${operation}${passed} { __typename } }`, values);
+        const type = String((await stream.next())?.[operation]?.['__typename']);
         stream.close();
-        if (cells[role] === 'no') expect(type, operation).toBe('NotFound');
-        else expect(['Notices', 'MigrationProgressItem'], operation).toContain(type);
+        const refused = operation === 'channelMigrationPreflightProgress' && at === 'inside' ? 'Forbidden' : 'NotFound';
+        if (cells[role] === 'no') expect(type, `${operation} ${at}`).toBe(refused);
+        else expect(['MigrationProgressItem', 'Notices', 'PreflightPartItem'], `${operation} ${at}`).toContain(type);
       }
     }
   });

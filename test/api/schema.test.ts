@@ -121,6 +121,16 @@ const SHORT_LISTS = new Set([
   'MigrationNotice.surfaces',
   // Of one channel’s chatflows, of each its hand-offs and whom they name.
   'ChannelNotMovable.obstacles',
+  'PreflightEligibility.obstacles',
+  // As many as are asked for, and how many there are; one of each kind there is; four weeks of hours.
+  'PreflightOwners.owners',
+  'PreflightAgents.users',
+  'PreflightRouting.lacks',
+  'ChannelMigrationPreflight.irreversible',
+  'ChannelMigrationPreflight.samples',
+  'PreflightVolume.hours',
+  // The account’s channels.
+  'ChannelMigrationPreflight.alsoMove',
   'NotAssignable.targets',
   'Query.nodes',
   'Query.plugins',
