@@ -32,6 +32,8 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
   let waiting = false;
   let begun = false;
   let noted = false;
+  /** Somebody woke it for what could not be moved: what it has just walked past itself was tried a moment ago. */
+  let tries = true;
   const woken = handleMessages({ status: () => doing, explain: () => explain(channelKey, view, waiting) });
 
   for (;;) {
@@ -58,6 +60,7 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
 
     if (seen?.state === 'RUNNING') {
       const { migrationId } = seen;
+      tries = false;
       if (!begun) {
         begun = true;
         await beginRun.executeWithOptions({ summary: `this run moves ${migrationId}` }, [migrationId, continues]);
@@ -75,13 +78,14 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
       continue;
     }
 
-    if (seen?.state === 'COMPLETED_WITH_REMAINDER' && !begun) {
+    if (seen?.state === 'COMPLETED_WITH_REMAINDER' && tries) {
       doing = 'tries again what could not be moved';
-      begun = true;
+      tries = false;
       await moveLeftOver.executeWithOptions({ summary: `tries ${seen.progress.leftOver} again that could not be moved` }, [seen.migrationId]);
       continue;
     }
     if (!woken.raised) break;
+    tries = true;
   }
   doing = view === null ? 'is done: there is no move of this channel' : `is done: ${view.state}`;
 }
