@@ -1,11 +1,9 @@
 import { sql } from 'kysely';
 import type { Db } from '#db/database.ts';
+import { TICKETS_PER_BATCH } from './sla-reevaluation.ts';
 import { fromHistory, oncePolicies, writeSla } from './sla.ts';
 import { MOVED, readSlaTickets } from './sla-rows.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
-
-/** Conversations looked at in one transaction: so few that live work beside it waits for milliseconds. */
-export const MOVED_PER_BATCH = 200;
 
 /** Begins to give the tickets of a move that has ended their goals; the workflow does it (MIG-20). Called twice it begins once. */
 export async function startMigrationSla(unit: Unit, migrationId: string): Promise<void> {
@@ -69,7 +67,7 @@ async function nextTickets(unit: Unit, migrationId: string, position: string): P
     select m.conversation_id, c.ticket_id from channel_migration_conversation m join conversation c on c.id = m.conversation_id
     where m.migration_id = ${migrationId} and m.conversation_id > ${position}::uuid and m.how in (${MOVED})
       and exists (select from sla_policy p where p.deleted_at is null)
-    order by m.conversation_id limit ${MOVED_PER_BATCH}`.execute(tx);
+    order by m.conversation_id limit ${TICKETS_PER_BATCH}`.execute(tx);
   const ids = rows.map((one) => one.conversation_id);
   await sql`select from conversation where id = any(${ids}::uuid[]) order by id for no key update`.execute(tx);
   // Whoever saves the first policy meanwhile waits, and finds these among those that were here before it.
@@ -80,5 +78,5 @@ async function nextTickets(unit: Unit, migrationId: string, position: string): P
   );
   const unmeasured = tickets.filter(({ stored }) => stored === null);
   if (unmeasured.length > 0) await writeSla(unit, await fromHistory(tx, unmeasured, policies), 'IN_BULK');
-  return { done: rows.length < MOVED_PER_BATCH, lookedAt: rows.length, position: ids.at(-1) ?? null };
+  return { done: rows.length < TICKETS_PER_BATCH, lookedAt: rows.length, position: ids.at(-1) ?? null };
 }
