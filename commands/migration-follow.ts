@@ -122,8 +122,9 @@ async function pull(ledger: Ledger, row: Row, { migrationId, joined }: { readonl
   const how: MovedHow = inIt ? (isJoined ? 'JOINED' : 'PULLED_FORWARD') : 'FOLLOWED';
   const outcome = await attempt(tx, () => moveThese(tx, move, how, theseOf([row.id])));
   if ('failed' in outcome) {
-    // After the end nobody waits for it: the next message tries again.
-    if (inIt) await leaveOver(tx, { migrationId, conversationId: row.id, reason: outcome.failed, joined: isJoined });
+    await leaveOver(tx, { migrationId, conversationId: row.id, reason: outcome.failed, joined: inIt ? isJoined : true });
+    // After the end it is tried again like what was left over then.
+    await sql`update channel_migration set state = 'COMPLETED_WITH_REMAINDER' where id = ${migrationId} and state = 'COMPLETED'`.execute(tx);
     return null;
   }
   await forget(tx, migrationId, row.id);

@@ -312,6 +312,50 @@ export const INVARIANTS: readonly Invariant[] = [
         join webhook w on w.id::text = a -> 'act' ->> 'webhookId' where p.deleted_at is null and w.deleted_at is not null)
       + (select count(*) from webhook_delivery d join webhook w on w.id = d.webhook_id where d.state in ('QUEUED', 'SENDING') and w.deleted_at is not null) as violations`,
   },
+  {
+    rule: 'MIG-3',
+    holds: 'one move runs at a time, and a channel is moved once',
+    count: `select (select greatest(count(*) - 1, 0) from channel_migration where state = 'RUNNING')
+      + (select count(*) from (select from channel_migration where started_at is not null group by channel_id having count(*) > 1) twice) as violations`,
+  },
+  {
+    rule: 'MIG-8',
+    holds: 'a channel whose move has started lives in the help desk',
+    count: `select count(*) as violations from channel_migration g join channel h on h.id = g.channel_id where g.started_at is not null and h.place <> 'HELP_DESK'`,
+  },
+  {
+    rule: 'MIG-13',
+    holds: 'once a move with history has ended nothing of its channel is in an inbox but what is listed',
+    count: `select count(*) as violations from channel_migration g join conversation c on c.channel_id = g.channel_id and c.place = 'INBOX'
+      where g.history = 'ALL' and g.ended_at is not null
+        and not exists (select from channel_migration_remainder r where r.migration_id = g.id and r.conversation_id = c.id)`,
+  },
+  {
+    rule: 'MIG-14',
+    holds: 'what a move lists as moved is in the help desk, and came there once',
+    count: `select count(*) as violations from channel_migration_conversation m join conversation c on c.id = m.conversation_id
+      where m.how in ('WALKED', 'PULLED_FORWARD', 'JOINED', 'FOLLOWED')
+        and (c.place <> 'HELP_DESK' or (select count(*) from event e where e.conversation_id = c.id and e.kind = 'PLACE_CHANGED') <> 1)`,
+  },
+  {
+    rule: 'MIG-21',
+    holds: 'a report adds up: what was found is moved or left over',
+    count: `select count(*) as violations from channel_migration g
+      cross join lateral (select count(*) filter (where m.how = 'JOINED') as joined, count(*) filter (where m.how = 'GONE') as gone,
+        count(*) filter (where m.how in ('WALKED', 'PULLED_FORWARD', 'JOINED')) as moved from channel_migration_conversation m where m.migration_id = g.id) m
+      cross join lateral (select count(*) as listed, count(*) filter (where r.joined) as joined from channel_migration_remainder r where r.migration_id = g.id) r
+      where g.ended_at is not null and g.found + m.joined + r.joined - m.gone <> m.moved + r.listed`,
+  },
+  {
+    rule: 'MIG-20',
+    holds: 'a move whose tickets were all looked at has left none without goals that a policy was there for',
+    // A policy is as old as the transaction that saved it, which is over within half a minute.
+    count: `select count(*) as violations from channel_migration_sla y
+      join channel_migration_conversation m on m.migration_id = y.migration_id and m.how in ('WALKED', 'PULLED_FORWARD', 'JOINED', 'FOLLOWED')
+      join ticket t on t.conversation_id = m.conversation_id left join sla_ticket s on s.ticket_id = t.id
+      where y.state = 'DONE' and s.ticket_id is null
+        and exists (select from sla_policy p where p.deleted_at is null and p.created_at < y.started_at - interval '1 min')`,
+  },
 ];
 
 export interface Finding {

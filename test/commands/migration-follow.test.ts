@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { comment, reply } from '#commands/conversations.ts';
 import { readReport } from '#commands/migration-report.ts';
+import { retryRemainder } from '#commands/migration-walk.ts';
 import { checkInvariants } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { inbound, makeChannel, makeUser, plainPlugin, take, type MadeChannel } from '../support/fixtures.ts';
@@ -129,6 +130,22 @@ describe('after a move', () => {
     expect(await rowOf(db, id)).toMatchObject({ place: 'HELP_DESK' });
     expect(await how(id)).toEqual(['FOLLOWED']);
     expect(await readReport(db, migrationId)).toMatchObject({ found: 0, followed: 1, movedWithNewTicket: 0 });
+  });
+
+  it('what follows and can not be moved is listed and tried again like the rest [MIG-16, MODEL-10]', async () => {
+    const { db } = database;
+    const id = await conversation(db, other);
+    const migrationId = await migrate();
+    await walkToTheEnd(db, migrationId);
+    await sql`alter table ticket add constraint made_bad check (name <> 'unmovable') not valid`.execute(db);
+    await db.updateTable('conversation').set({ subject: 'unmovable' }).where('id', '=', id).execute();
+    await answer(id, moving, admin);
+    expect((await rowOf(db, id)).place).toBe('INBOX');
+    expect(await readReport(db, migrationId)).toMatchObject({ found: 1, leftOver: 1 });
+    await db.updateTable('conversation').set({ subject: 'movable' }).where('id', '=', id).execute();
+    expect((await retryRemainder(db, migrationId)).value).toEqual({ tried: 1, moved: 1 });
+    expect((await rowOf(db, id)).place).toBe('HELP_DESK');
+    expect(await db.selectFrom('channel_migration').select('state').execute()).toEqual([{ state: 'COMPLETED' }]);
   });
 
   it('a mail to the old thread lands on the moved ticket [MIG-22]', async () => {

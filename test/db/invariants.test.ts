@@ -113,6 +113,37 @@ const BREAKS: readonly (readonly string[])[] = [
     `with made as (insert into webhook (name, url, secret, deleted_at) values ('removed', '', '', now()) returning id)
      insert into webhook_delivery (webhook_id, payload) select id, '{}' from made`,
   ],
+  [
+    `drop index channel_migration_one_running`,
+    `insert into channel_migration (channel_id, state, history, asked_by, started_at) select h.id, 'RUNNING', 'NONE', u.id, now() from channel h, app_user u`,
+  ],
+  [
+    `insert into channel_migration (channel_id, state, history, asked_by, started_at, ended_at)
+       select h.id, 'COMPLETED', 'NONE', u.id, now(), now() from channel h, app_user u where h.place = 'INBOX' limit 1`,
+  ],
+  [
+    `insert into channel_migration (channel_id, state, history, pipeline_id, open_status_id, closed_status_id, asked_by, started_at, ended_at)
+       select h.id, 'COMPLETED', 'ALL', s.pipeline_id, s.id, s.id, u.id, now(), now() from channel h, app_user u, ticket_status s where h.place = 'INBOX' limit 1`,
+  ],
+  [
+    `with move as (insert into channel_migration (channel_id, state, history, asked_by, started_at, ended_at)
+       select h.id, 'COMPLETED', 'NONE', u.id, now(), now() from channel h, app_user u where h.place = 'HELP_DESK' limit 1 returning id)
+     insert into channel_migration_conversation (migration_id, conversation_id, how, new_ticket, unassigned, from_place_id)
+       select move.id, c.id, 'WALKED', false, false, c.place_id from move, conversation c`,
+  ],
+  [
+    `insert into channel_migration (channel_id, state, history, asked_by, started_at, ended_at, found)
+       select h.id, 'COMPLETED', 'NONE', u.id, now(), now(), 1 from channel h, app_user u where h.place = 'HELP_DESK' limit 1`,
+  ],
+  [
+    `update sla_policy set created_at = now() - interval '1 hour'`,
+    `delete from sla_ticket`,
+    `with move as (insert into channel_migration (channel_id, state, history, asked_by, started_at, ended_at)
+       select h.id, 'COMPLETED', 'NONE', u.id, now(), now() from channel h, app_user u limit 1 returning id
+     ), pass as (insert into channel_migration_sla (migration_id, state, total, ended_at) select id, 'DONE', 1, now() from move)
+     insert into channel_migration_conversation (migration_id, conversation_id, how, new_ticket, unassigned, from_place_id)
+       select move.id, c.id, 'WALKED', false, false, c.place_id from move, conversation c where c.place = 'HELP_DESK'`,
+  ],
 ];
 
 describe('the doctor', () => {
