@@ -55,7 +55,7 @@ const WRITTEN = [
 /**
  * Moves the newest thousand of the channel, or as many copies of fewer, with the very statement of the walk, in temporary tables that hide the real ones: the same
  * columns, checks, indexes and rows. All of it is rolled back; no number of a ticket or an event is used up, for the temporary ones count for themselves.
- * Temporary tables write no log and ask no foreign keys: the real ones take longer.
+ * Temporary tables write no log and ask no foreign keys: the real ones take up to twice as long.
  */
 async function measure(db: Db, move: Omit<Move, 'migrationId'>, count: number): Promise<number> {
   const tx = await db.startTransaction().execute();
@@ -101,4 +101,6 @@ async function prepare(tx: Tx, { channelId }: Omit<Move, 'migrationId'>, count: 
   await sql`insert into pg_temp.conversation select r.* from measured m cross join lateral jsonb_populate_record(null::pg_temp.conversation, m.conversation) r`.execute(
     tx,
   );
+  // What is not known to be a thousand rows is joined as if it were a few.
+  await sql`analyze pg_temp.conversation, pg_temp.ticket`.execute(tx);
 }

@@ -246,17 +246,11 @@ async function readAlsoMove(tx: Tx, { plugins }: MigrationContext, channelId: st
 
 async function readVolume(tx: Tx, channelId: string, estimatedMs: number): Promise<InboundVolume> {
   const { now } = await tx.selectNoFrom(sql<Date>`now()`.as('now')).executeTakeFirstOrThrow();
-  const until = Math.floor(now.getTime() / HOUR_MS) * HOUR_MS;
-  const from = until - VOLUME_HOURS * HOUR_MS;
-  const { rows } = await sql<{ at: Date; count: number }>`
-    select date_bin('1 hour', m.received_at, timestamptz 'epoch') as at, count(*) from message m
-    where m.channel_id = ${channelId} and m.direction = 'INBOUND' and m.received_at >= ${new Date(from)} and m.received_at < ${new Date(until)} group by 1`.execute(
-    tx,
-  );
-  const counts = new Map(rows.map(({ at, count }) => [at.getTime(), count]));
-  const hours = Array.from({ length: VOLUME_HOURS }, (_, index) => {
-    const at = from + index * HOUR_MS;
-    return { at: new Date(at), count: counts.get(at) ?? 0 };
-  });
+  const from = (Math.floor(now.getTime() / HOUR_MS) - VOLUME_HOURS) * HOUR_MS;
+  // Each hour is a stretch of the index: sorting a million messages into hours takes twice as long.
+  const { rows: hours } = await sql<HourCount>`
+    select h.at, (select count(*) from message m where m.channel_id = ${channelId} and m.direction = 'INBOUND'
+      and m.received_at >= h.at and m.received_at < h.at + interval '1 hour') as count
+    from (select to_timestamp(${from / 1000} + n * 3600) as at from generate_series(0, ${VOLUME_HOURS - 1}::int) as n) h order by h.at`.execute(tx);
   return { hours, quiet: quietWindow(hours, estimatedMs, now) };
 }

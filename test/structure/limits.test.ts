@@ -11,6 +11,8 @@ import { TYPING_FRESH_SECONDS } from '#commands/contact-typing.ts';
 import { INTAKE_AHEAD_SECONDS, MAX_TRIES } from '#commands/intake.ts';
 import { HISTORY_AFTER_HOURS } from '#commands/intake-batch.ts';
 import { GONE_AFTER_SECONDS } from '#commands/presence.ts';
+import { NAMED_OF_TEAM } from '#commands/migration-obstacles.ts';
+import { PREFLIGHT_STATEMENT_MS } from '#commands/migration-preflight.ts';
 import { HTML_LIMITS } from '#commands/safe-html.ts';
 import { CHATFLOWS_PER_CHANNEL } from '#commands/chatflows.ts';
 import { HELD_SECONDS, TELL_SECONDS } from '#commands/provider-calls.ts';
@@ -64,6 +66,8 @@ const constants = new Map<string, number>([
   ...named('domain.SLA_LIMITS', SLA_LIMITS),
   ...named('commands.REPORT_LIMITS', REPORT_LIMITS),
   ['commands.TICKETS_PER_BATCH', TICKETS_PER_BATCH],
+  ['commands.PREFLIGHT_STATEMENT_MS', PREFLIGHT_STATEMENT_MS],
+  ['commands.NAMED_OF_TEAM', NAMED_OF_TEAM],
   ['commands.HORIZON_HOURS', HORIZON_HOURS],
   ['commands.MOST_CAPACITY', MOST_CAPACITY],
   ['commands.HISTORY_AFTER_HOURS', HISTORY_AFTER_HOURS],
