@@ -1,24 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { createIntakeWake } from '#api/doors/intake-wake.ts';
+import { connectChannel } from '#commands/channels.ts';
 import { storeDelivery } from '#commands/intake.ts';
-import { readReport } from '#commands/migration-report.ts';
+import { readProgress, readReport } from '#commands/migration-report.ts';
+import { transact } from '#commands/unit.ts';
 import type { Db } from '#db/database.ts';
 import { channelMigrationWorkflowId } from '#workflows/contract.ts';
 import { mail, STORED_HEADERS } from './intake.ts';
 import { onCopy, startMove } from './migration-alone.ts';
 import type { MigrationGround, Order } from './migration-ground.ts';
+import { percentile } from './statistics.ts';
 
 const PER_SECOND = 20;
 const WARM_UP_S = 15;
 const ALONE_S = 60;
 /** How often it is looked which mails are in a conversation by now. */
 const LOOK_MS = 20;
-/** Old threads that are answered: each twice at the most, in a long move. */
+const TELL_MS = 10_000;
+const ADDRESS = 'live@acme.example';
+/** Old threads that are answered, one after the other. */
 const THREADS = 10_000;
-const LOST_MS = 120_000;
+const LOST_MS = 300_000;
+/** What a move beside them may take: five minutes, and a second more for so many conversations. */
+const LEAST_MS = 300_000;
+const LEAST_PER_SECOND = 500;
 
-/** A move beside twenty mails a second: half of them answer old threads of the channel, half begin new ones. */
+/** A move beside twenty mails a second: ten to another channel, which lives in the help desk; of the others eight answer old threads of the channel that moves. */
 export interface Live {
   /** Milliseconds from a mail's receipt until it is in a conversation: before the move, beside it, after it. */
   readonly before: readonly number[];
@@ -26,6 +34,8 @@ export interface Live {
   readonly after: readonly number[];
   readonly perSecond: number;
   readonly seconds: number;
+  /** False: it was not over when its time was. */
+  readonly over: boolean;
   readonly waitedMs: number;
   readonly pulledForward: number;
   readonly arrived: number;
@@ -34,26 +44,59 @@ export interface Live {
 /** Mails are offered before, beside and after it at the same pace; one that does not come throws. */
 export async function moveBesideLive(ground: MigrationGround): Promise<Live> {
   const { client, order } = ground;
-  return onCopy(ground, async ({ db, ...copy }) => {
-    const worker = await ground.startWorker({ db, ...copy });
-    const mails = await offerMails(ground, db, order);
+  return onCopy(ground, async (copy) => {
+    const { db } = copy;
+    const other = await helpDeskChannel(ground, db);
+    const worker = await ground.startWorker(copy);
+    const mails = await offerMails(ground, db, [order, other]);
     try {
       await mails.during(sleep(WARM_UP_S * 1000));
       const before = await mails.during(sleep(ALONE_S * 1000));
+      console.log(`live mails before the move, p99: ${Math.round(percentile(before, 0.99))} ms`);
       const started = performance.now();
       const migrationId = await startMove(ground, db);
-      const beside = await mails.during(client.workflow.getHandle(channelMigrationWorkflowId(order.channelKey)).result());
-      const seconds = (performance.now() - started) / 1000;
-      const after = await mails.during(sleep((ALONE_S / 2) * 1000));
-      const report = await readReport(db, migrationId);
-      const { waitedMs, pulledForward, arrived } = report;
-      return { before, beside, after, perSecond: (report.movedWithTicket + report.movedWithNewTicket) / seconds, seconds, waitedMs, pulledForward, arrived };
+      const calledOff = new AbortController();
+      const late = sleep(LEAST_MS + (order.conversations / LEAST_PER_SECOND) * 1000, false, { signal: calledOff.signal }).catch(() => false);
+      const telling = setInterval(() => void tell(db, migrationId), TELL_MS);
+      let over = false;
+      let seconds = 0;
+      const ended = client.workflow.getHandle(channelMigrationWorkflowId(order.channelKey)).result();
+      const beside = await mails
+        .during(
+          Promise.race([ended.then(() => true), late]).then((value) => {
+            over = value;
+            seconds = (performance.now() - started) / 1000;
+          }),
+        )
+        .finally(() => {
+          clearInterval(telling);
+          calledOff.abort();
+        });
+      const after = over ? await mails.during(sleep((ALONE_S / 2) * 1000)) : [];
+      const { movedWithTicket, movedWithNewTicket, waitedMs, pulledForward, arrived } = await readReport(db, migrationId);
+      return { before, beside, after, perSecond: (movedWithTicket + movedWithNewTicket) / seconds, seconds, over, waitedMs, pulledForward, arrived };
     } finally {
       await mails.stop();
       await worker.stop();
     }
   });
 }
+
+async function tell(db: Db, migrationId: string): Promise<void> {
+  const { moved, found, waitedMs } = await readProgress(db, migrationId).catch(() => ({ moved: 0, found: 0, waitedMs: 0 }));
+  console.log(`${moved} of ${found} moved, ${Math.round(waitedMs / 1000)} s of waiting for live mails`);
+}
+
+/** A channel as the moving one, where people work already: what comes there makes tickets, before the move as beside it. */
+async function helpDeskChannel({ order, context }: MigrationGround, db: Db): Promise<LiveChannel> {
+  const settings = { kind: 'other', address: ADDRESS, companyName: 'Acme', smtp: { host: '127.0.0.1', port: 1025, secure: 'none' } };
+  const { value } = await transact(db, { actor: 'SYSTEM' }, (unit) =>
+    connectChannel(unit, context, { plugin: order.plugin, name: 'Live', placeId: order.helpDeskId, settings }),
+  );
+  return { channelId: value.channelId, channelKey: value.key, plugin: order.plugin, address: ADDRESS };
+}
+
+type LiveChannel = Pick<Order, 'channelId' | 'channelKey' | 'plugin' | 'address'>;
 
 interface Mails {
   /** Milliseconds of each mail that was offered while that lasted; resolves when the last of them is in a conversation. */
@@ -62,10 +105,10 @@ interface Mails {
 }
 
 /** Twenty a second without a pause, stored and told of as a door does it. */
-async function offerMails({ waker }: MigrationGround, db: Db, order: Order): Promise<Mails> {
+async function offerMails({ waker }: MigrationGround, db: Db, [moving, other]: readonly [LiveChannel, LiveChannel]): Promise<Mails> {
   const { rows: threads } = await sql<{ key: string; address: string }>`
     select k.key, p.value as address from (
-      select key, conversation_id from thread_key where channel_id = ${order.channelId} order by hashtext(key) limit ${THREADS}
+      select key, conversation_id from thread_key where channel_id = ${moving.channelId} order by hashtext(key) limit ${THREADS}
     ) k join participant p on p.conversation_id = k.conversation_id and p.kind = 'email-address' order by hashtext(k.key)`.execute(db);
   const wake = createIntakeWake({ db, waker, log: () => undefined });
   const headers = JSON.parse(STORED_HEADERS) as Record<string, string>;
@@ -77,19 +120,15 @@ async function offerMails({ waker }: MigrationGround, db: Db, order: Order): Pro
 
   async function offer(number: number): Promise<void> {
     const id = `live.${number}@post.example`;
-    const thread = number % 2 === 0 ? threads[(number / 2) % threads.length] : undefined;
-    const answers = thread?.key.replace(/^<|>$/g, '');
-    const body = mail(order.address, thread?.address ?? `newcomer${number}@example.com`, id, answers);
+    // Every second one to the other channel; of the rest four of five answer what was written before.
+    const { channelId, channelKey, plugin, address } = number % 2 === 0 ? other : moving;
+    const thread = number % 2 === 0 || number % 10 === 9 ? undefined : threads[((number - 1) / 2) % threads.length];
+    const body = mail(address, thread?.address ?? `newcomer${number}@example.com`, id, thread?.key.replace(/^<|>$/g, ''));
     const receivedAt = new Date();
     waiting.set(`<${id}>`, receivedAt.getTime());
-    const { deliveryId, intakeRunning } = await storeDelivery(db, order.channelId, {
-      method: 'SMTP',
-      url: '',
-      headers,
-      body: Buffer.from(body),
-      receivedAt: receivedAt.toISOString(),
-    });
-    wake.stored({ channelId: order.channelId, channelKey: order.channelKey, plugin: order.plugin, deliveryId, intakeRunning });
+    const raw = { method: 'SMTP', url: '', headers, body: Buffer.from(body), receivedAt: receivedAt.toISOString() };
+    const { deliveryId, intakeRunning } = await storeDelivery(db, channelId, raw);
+    wake.stored({ channelId, channelKey, plugin, deliveryId, intakeRunning });
   }
 
   async function offerAll(): Promise<void> {
@@ -109,7 +148,7 @@ async function offerMails({ waker }: MigrationGround, db: Db, order: Order): Pro
       await sleep(LOOK_MS);
       if (waiting.size === 0) continue;
       const { rows } = await sql<{ id: string }>`
-        select m.provider_message_id as id from message m where m.channel_id = ${order.channelId} and m.provider_message_id = any(${[...waiting.keys()]}::text[])`.execute(
+        select m.provider_message_id as id from message m where m.channel_id in (${moving.channelId}, ${other.channelId}) and m.provider_message_id = any(${[...waiting.keys()]}::text[])`.execute(
         db,
       );
       const now = Date.now();
