@@ -16,6 +16,8 @@ export type { DueOutcome } from '#commands/migrations.ts';
 const LOOK_MS = 500;
 const TELL_MS = 1_000;
 const HELD_MS = 200;
+/** Seconds back in which live work is measured. */
+const LIVE_SECONDS = 10;
 
 export function createMigrationActivities(engine: Engine) {
   return {
@@ -49,46 +51,9 @@ export function createMigrationActivities(engine: Engine) {
      * Moves conversations, transaction by transaction, until all are in the help desk or ten seconds are over. Live work comes first: while it is slow, a transaction every
      * five seconds (MIG-19). Returns whether the move has ended.
      */
-    async moveConversations(migrationId: string): Promise<{ readonly ended: boolean; readonly waiting: boolean }> {
+    async moveConversations(migrationId: string): Promise<MovedOn> {
       const context = Context.current();
-      const end = performance.now() + LIMITS.drainMs;
-      const { live_before_ms: before } = await engine.db
-        .selectFrom('channel_migration')
-        .select('live_before_ms')
-        .where('id', '=', migrationId)
-        .executeTakeFirstOrThrow();
-      let lookedAt = Number.NEGATIVE_INFINITY;
-      let toldAt = Number.NEGATIVE_INFINITY;
-      let waitingSince: number | null = null;
-      let movedAt = performance.now();
-      let waitedMs = 0;
-      for (;;) {
-        const now = performance.now();
-        context.heartbeat();
-        if (now >= end || context.cancellationSignal.aborted) return { ended: false, waiting: waitingSince !== null };
-        if (now - lookedAt >= LOOK_MS) {
-          lookedAt = now;
-          const slow = mustWait(await readLivePace(engine.db, 10), before);
-          waitingSince = slow ? (waitingSince ?? now) : null;
-        }
-        if (waitingSince !== null && now - movedAt < LONGEST_WAIT_MS) {
-          await sleep(HELD_MS);
-          waitedMs += performance.now() - now;
-          continue;
-        }
-        const tell = now - toldAt >= TELL_MS;
-        if (tell) toldAt = now;
-        const { value, wakes } = await walkOn(engine.db, migrationId, { waitedMs, tell });
-        movedAt = performance.now();
-        waitedMs = 0;
-        await wake(engine, wakes);
-        if (value.state === 'OVER') return { ended: true, waiting: false };
-        if (value.state === 'GOES_ON') continue;
-        const ending = await endMove(engine.db, migrationId);
-        await wake(engine, ending.wakes);
-        if (ending.value) return { ended: true, waiting: false };
-        await sleep(HELD_MS);
-      }
+      return moveOn(engine, migrationId, { beat: () => context.heartbeat(), stopped: () => context.cancellationSignal.aborted });
     },
 
     /** Tries once more what could not be moved (MIG-16). */
@@ -102,4 +67,59 @@ export function createMigrationActivities(engine: Engine) {
 
 function runId(): string {
   return Context.current().info.workflowExecution?.runId ?? '';
+}
+
+/** The pace of one call, and how it says that it lives. */
+export interface MovingOn {
+  beat(): void;
+  stopped(): boolean;
+  /** Milliseconds it goes on. */
+  readonly forMs?: number;
+}
+
+export interface MovedOn {
+  /** Whether the move has ended. */
+  readonly ended: boolean;
+  /** Whether it lets live work go first just now. */
+  readonly waiting: boolean;
+}
+
+/** One call of the walk, also outside Temporal (tests). */
+export async function moveOn(
+  engine: Pick<Engine, 'db' | 'waker' | 'log'>,
+  migrationId: string,
+  { beat, stopped, forMs = LIMITS.drainMs }: MovingOn,
+): Promise<MovedOn> {
+  const end = performance.now() + forMs;
+  const row = await engine.db.selectFrom('channel_migration').select('live_before_ms').where('id', '=', migrationId).executeTakeFirstOrThrow();
+  let [lookedAt, toldAt] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  let movedAt = performance.now();
+  let waiting = false;
+  let waitedMs = 0;
+  for (;;) {
+    const now = performance.now();
+    beat();
+    if (now >= end || stopped()) return { ended: false, waiting };
+    if (now - lookedAt >= LOOK_MS) {
+      lookedAt = now;
+      waiting = mustWait(await readLivePace(engine.db, LIVE_SECONDS), row.live_before_ms);
+    }
+    if (waiting && now - movedAt < LONGEST_WAIT_MS) {
+      await sleep(HELD_MS);
+      waitedMs += performance.now() - now;
+      continue;
+    }
+    const tell = now - toldAt >= TELL_MS;
+    if (tell) toldAt = now;
+    const { value, wakes } = await walkOn(engine.db, migrationId, { waitedMs, tell });
+    movedAt = performance.now();
+    waitedMs = 0;
+    await wake(engine, wakes);
+    if (value.state === 'OVER') return { ended: true, waiting: false };
+    if (value.state === 'GOES_ON') continue;
+    const ending = await endMove(engine.db, migrationId);
+    await wake(engine, ending.wakes);
+    if (ending.value) return { ended: true, waiting: false };
+    await sleep(HELD_MS);
+  }
 }
