@@ -68,7 +68,7 @@ export interface MoveSample {
 }
 
 /** Conversations that are shown as samples. */
-export const SAMPLES = 20;
+const SAMPLES = 20;
 /** The newest are looked at besides the examples of the census. */
 const NEWEST = 200;
 /** Of the census, per case. */

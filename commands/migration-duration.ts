@@ -17,7 +17,7 @@ export interface MoveDuration {
 }
 
 /** Rows a rate is measured on. */
-export const MEASURED_ROWS = 1_000;
+const MEASURED_ROWS = 1_000;
 
 /** The count by the rate (MIG-6). What it does for that is rolled back. */
 export async function foretellDuration(db: Db, move: Omit<Move, 'migrationId'>, count: number): Promise<MoveDuration> {
