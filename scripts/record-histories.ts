@@ -3,6 +3,7 @@ import { ChannelFailure } from '@trunkline/channel-sdk';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { storeBlob } from '#commands/blobs.ts';
 import { saveChatflow } from '#commands/chatflows.ts';
+import { startMigration } from '#commands/migrations.ts';
 import { assign } from '#commands/owners.ts';
 import { savePolicy } from '#commands/sla-policies.ts';
 import { testSystemSender } from '#commands/system-mail.ts';
@@ -18,9 +19,11 @@ import {
   catchUpWorkflowId,
   CHANNEL_CHECK_SCHEDULE,
   CHANNEL_RENEWALS_SCHEDULE,
+  channelMigrationWorkflowId,
   chatflowWorkflowId,
   GUARDIAN_SCHEDULE,
   intakeWorkflowId,
+  migrationSlaWorkflowId,
   outboxWorkflowId,
   ROUTING_RETRY_WORKFLOW,
   SLA_HORIZON_SCHEDULE,
@@ -32,6 +35,7 @@ import {
 } from '#workflows/contract.ts';
 import { keepChannelCheckSchedule, keepChannelRenewalsSchedule, keepGuardianSchedule, keepSlaHorizonSchedule } from '#worker/schedule.ts';
 import { writeHistory } from '#test/workflows/histories.ts';
+import scripted from '#test/workflows/scripted-config.ts';
 import { flowingPlugin, provided } from '#test/workflows/scripted-plugin.ts';
 import { openWorld, until, type World } from '#test/workflows/world.ts';
 import held, { configUrl } from '#test/support/held-config.ts';
@@ -104,6 +108,9 @@ async function record(world: World): Promise<void> {
   await save('webhooks', await recordWebhooks(world));
   await save('ticketImport', await recordImport(world));
   await save('routingRetry', await recordRetry(world));
+  const move = await recordMove(world);
+  await save('channelMigration', move.channelMigration);
+  await save('migrationSla', move.migrationSla);
 }
 
 /** The id of a workflow of this type that its schedule has begun and that has ended. */
@@ -237,6 +244,33 @@ async function recordSla(on: World): Promise<{ readonly ticket: string; readonly
   await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED');
   const { id } = await on.db.selectFrom('sla_reevaluation').select('id').executeTakeFirstOrThrow();
   return { ticket: workflowId, reevaluation: slaReevaluationWorkflowId(id) };
+}
+
+/** A channel with a few conversations goes to the help desk, and their tickets get the goals of the policy that is there. */
+async function recordMove(on: World): Promise<{ readonly channelMigration: string; readonly migrationSla: string }> {
+  const channel = await on.connect('INBOX');
+  for (let index = 0; index < 5; index += 1) {
+    await on.deliver(channel, { do: 'message', id: `moved-${index}`, from: `visitor-moved-${index}`, text: 'hello' });
+  }
+  const there = () => on.db.selectFrom('conversation').select('id').where('channel_id', '=', channel.id).execute();
+  await until('all are taken in', async () => (await there()).length === 5);
+  const { default_pipeline_id: pipelineId } = await on.db
+    .selectFrom('channel')
+    .select('default_pipeline_id')
+    .where('id', '=', channel.id)
+    .executeTakeFirstOrThrow();
+  const status = async (category: 'OPEN' | 'CLOSED') =>
+    (await on.db.selectFrom('ticket_status').select('id').where('pipeline_id', '=', pipelineId).where('category', '=', category).executeTakeFirstOrThrow()).id;
+  const input = { channelId: channel.id, history: 'ALL', openStatusId: await status('OPEN'), closedStatusId: await status('CLOSED') } as const;
+  const committed = await transact(on.db, { actor: 'USER', userId: on.userId }, (unit) =>
+    startMigration(unit, { plugins: scripted.plugins, keys: on.keys }, input),
+  );
+  const { migrationId } = await on.commit(committed);
+  const ids = { channelMigration: channelMigrationWorkflowId(channel.key), migrationSla: migrationSlaWorkflowId(migrationId) };
+  const ended = async (id: string) => (await on.client.workflow.getHandle(id).describe()).status.name === 'COMPLETED';
+  await until('the move completes', () => ended(ids.channelMigration), 60);
+  await until('the goals are there', () => ended(ids.migrationSla), 60);
+  return ids;
 }
 
 /** A file that is had at the second try, after a wait. */

@@ -28,6 +28,7 @@ test('there is a recorded history of every workflow [OPS-8]', async () => {
     'channelRenewals',
     'chatflow',
     'guardian',
+    'migrationSla',
     'outbox',
     'routingRetry',
     'slaHorizon',
