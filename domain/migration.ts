@@ -24,7 +24,9 @@ export function becomes({ hasTicket, open, ownerId, ownerHasAccess, openStatusId
   if (hasTicket) return { ticket: 'KEPT', ownerId, statusId: null, why: 'TICKET_KEPT' };
   const statusId = open ? openStatusId : closedStatusId;
   if (ownerId === null) return { ticket: 'NEW', ownerId, statusId, why: 'NOBODY_HAD_IT' };
-  return ownerHasAccess ? { ticket: 'NEW', ownerId, statusId, why: 'OWNER_HAS_ACCESS' } : { ticket: 'NEW', ownerId: null, statusId, why: 'OWNER_WITHOUT_ACCESS' };
+  return ownerHasAccess
+    ? { ticket: 'NEW', ownerId, statusId, why: 'OWNER_HAS_ACCESS' }
+    : { ticket: 'NEW', ownerId: null, statusId, why: 'OWNER_WITHOUT_ACCESS' };
 }
 
 /** Milliseconds that one transaction of the walk may take: what waits for its locks beside it waits no longer. */
