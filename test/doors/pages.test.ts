@@ -266,7 +266,7 @@ describe('what strangers send to public pages is held in memory', () => {
 
   it('for so long: one that does not come to its end in time is refused, and no longer held [API-7, FORM-2]', async () => {
     const { key } = await connect();
-    const doors = open({}, { bodySeconds: 0.2, heldBytes: 700 });
+    const doors = open({}, { bodySeconds: 3, heldBytes: 700 });
     const url = `${(await listen(doors)).url}/pages/board/${key}/`;
     const { body, end } = unfinished(600);
     expect((await post(url, '192.0.2.31', body)).status).toBe(408);
