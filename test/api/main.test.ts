@@ -49,7 +49,7 @@ async function start(url: string, more: NodeJS.ProcessEnv = {}): Promise<{ reado
           () => 0,
         );
       },
-      { timeout: 50_000 },
+      { timeout: 200_000 },
     )
     .toBe(200);
   return { base, output: () => output };
@@ -66,7 +66,7 @@ test('with Temporal away the API starts, is ready and does its work; it names th
     body: JSON.stringify({ query: 'mutation { createTicket(input: {name: "Words nobody may log"}) { ... on Ticket { number } } }' }),
   });
   expect(await response.json()).toEqual({ data: { createTicket: { number: 1001 } } });
-  await expect.poll(output, { timeout: 50_000 }).toContain('ticket/1001');
+  await expect.poll(output, { timeout: 200_000 }).toContain('ticket/1001');
   expect(output()).not.toContain('Words nobody may log');
   expect(output()).not.toContain(token);
   // Production unless it is said to be development.

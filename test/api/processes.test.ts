@@ -53,10 +53,13 @@ async function start(): Promise<Running> {
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const base = `http://127.0.0.1:${port}`;
-  await eventually(async () => {
-    if (child.exitCode !== null) throw new Error(`ended at start:\n${output}`);
-    expect((await fetch(`${base}/healthz`)).status).toBe(200);
-  });
+  await eventually(
+    async () => {
+      if (child.exitCode !== null) throw new Error(`ended at start:\n${output}`);
+      expect((await fetch(`${base}/healthz`)).status).toBe(200);
+    },
+    { timeoutMs: 200_000 },
+  );
   return { child, base, endpoint: `${base}/graphql` };
 }
 

@@ -45,8 +45,8 @@ const status = async (path: string): Promise<number | null> => {
 };
 
 test("a worker says that it lives and when it is ready, sees to the guardian's schedule, and stops cleanly [OPS-7]", async () => {
-  await until('it lives', async () => (await status('/healthz')) === 200);
-  await until('it is ready', async () => (await status('/readyz')) === 200);
+  await until('it lives', async () => (await status('/healthz')) === 200, 200);
+  await until('it is ready', async () => (await status('/readyz')) === 200, 200);
   expect(await status('/elsewhere')).toBe(404);
   await until(
     'the schedule is there',
