@@ -12,8 +12,8 @@ export default defineConfig({
     // PostgreSQL and Temporal share the machine with the tests.
     maxWorkers: 2,
     // No test asserts speed; these only end what hangs.
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     teardownTimeout: 60_000,
   },
 });

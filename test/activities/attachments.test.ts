@@ -10,8 +10,6 @@ import { FETCH_TRIES } from '#domain/attachments.ts';
 import { asked, provided, type ScriptedFile } from '../workflows/scripted-plugin.ts';
 import { openWorld, type Channel, type World } from '../workflows/world.ts';
 
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
-
 let world: World;
 /** Its deliveries carry their files. */
 let carrying: Channel;
@@ -158,7 +156,7 @@ test('a fetch that never answers is given up after its time and tried again [CH-
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   try {
     const fetching = fetch(keeping);
-    await vi.waitFor(() => expect(asked.get(file)).toBe(1));
+    await vi.waitFor(() => expect(asked.get(file)).toBe(1), { timeout: 20_000 });
     await vi.advanceTimersByTimeAsync(LIMITS.fetchSeconds * 1000);
     await fetching;
   } finally {

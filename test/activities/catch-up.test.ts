@@ -224,8 +224,8 @@ it('waits as the provider wants, says what holds it, and goes on from the same p
   hold(1);
   const channel = await connect();
   for (const [answer, code, least] of [
-    ['rate-limited', 'RateLimited', 1_000],
-    ['unavailable', 'Unavailable', 14_000],
+    ['rate-limited', 'RateLimited', 30_000],
+    ['unavailable', 'Unavailable', 8_000],
   ] as const) {
     provider.script(answer);
     const waits = await goOn(channel);

@@ -1,14 +1,12 @@
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import { cleanText } from '#activities/clean-text.ts';
 import { checkEvents } from '#activities/inbound-schema.ts';
 import { LIMITS } from '#activities/limits.ts';
 import { createParsePool } from '#activities/parse-pool.ts';
 import type { Delivery } from '../workflows/scripted-plugin.ts';
 
-vi.setConfig({ testTimeout: 30_000 });
-
 const configUrl = new URL('../workflows/scripted-config.ts', import.meta.url).href;
-const pool = createParsePool(configUrl, () => new Uint8Array(32), { ...LIMITS, parseMs: 3_000, parseMegabytes: 32, parseThreads: 2 });
+const pool = createParsePool(configUrl, () => new Uint8Array(32), { ...LIMITS, parseMs: 10_000, parseMegabytes: 32, parseThreads: 2 });
 afterAll(() => pool.close());
 
 const message: Delivery = { do: 'message', id: 'm', from: 'ada', text: 'hello' };

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ChannelFailure, definePlugin, type Failure } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import { checkDue } from '#activities/channel-check.ts';
@@ -12,6 +12,7 @@ import type { StartRequest } from '#workflows/contract.ts';
 import { fakeTemporal, keys, PUBLIC_URL, testDoors } from '../doors/support.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeChannel, makeUser, plainCapabilities, plainPlugin, type MadeChannel } from '../support/fixtures.ts';
+import { eventually } from '../support/wait.ts';
 
 const answers = new Map<string, Failure | Error>();
 const renewed: { readonly key: string; readonly webhookUrl: string | undefined; readonly times: unknown }[] = [];
@@ -160,7 +161,7 @@ it('a delivery that can not be judged for want of a key has it renewed, once, an
     const post = async () => doors.app.request(`${PUBLIC_URL}/hooks/plain/${channel.key}`, { method: 'POST', body: '[]' });
     const refused = await Promise.all(Array.from({ length: 10 }, post));
     expect(refused.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 503));
-    await vi.waitFor(() => expect(temporal.woken).toEqual([`channel-renewal/${channel.key}`]));
+    await eventually(() => expect(temporal.woken).toEqual([`channel-renewal/${channel.key}`]));
     // The wake was lost: the guardian finds it by the row.
     const found = async () => (await findStuck(db, 100)).stuck.filter(({ wake }) => wake.kind === 'renewal').length;
     expect(await found()).toBe(0);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { ChannelFailure } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Engine } from '#activities/dependencies.ts';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { drain } from '#activities/intake.ts';
@@ -9,8 +9,6 @@ import { sendFirst } from '#activities/outbox.ts';
 import { tryLockIntake } from '#db/locks.ts';
 import { tries, unanswered } from '../workflows/scripted-plugin.ts';
 import { openWorld, until, type Channel, type World } from '../workflows/world.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let world: World;
 let engine: Engine;
@@ -124,7 +122,7 @@ test('an intake shows that it lives while it waits for a thread or a plugin [PLU
   let during = 0;
   const parse: Engine['pool']['parse'] = async (...args) => {
     const before = beats;
-    await new Promise((resolve) => setTimeout(resolve, 9_000));
+    await until('it beats twice', async () => beats >= before + 2, 40);
     during = beats - before;
     return engine.pool.parse(...args);
   };
@@ -149,7 +147,7 @@ test('an intake that waits for a lock shows that it lives, stops when it is stop
   const before = beats;
   await until('it beats', async () => beats > before);
   stopped = true;
-  await expect(Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 3_000, 'still at it'))])).resolves.toMatchObject({ processed: 0 });
+  await expect(Promise.race([drained, new Promise((resolve) => setTimeout(resolve, 30_000, 'still at it'))])).resolves.toMatchObject({ processed: 0 });
   expect(await raw(delivery)).toEqual({ state: 'WAITING', tries: 0 });
   release.resolve();
   await holder;

@@ -183,7 +183,7 @@ it('one that hangs keeps no other waiting, has few calls at once, and is called 
   for (let index = 1; index <= 10; index += 1) await queue(quick.webhookId, index);
   await eventually(() => fine.calls.length === 10);
   expect(hanging.open.now).toBe(WEBHOOK_LIMITS.callsEach);
-  await eventually(async () => (await rows(slow.webhookId)).some(({ failure }) => failure === 'TIME_OUT'), { timeoutMs: 40_000 });
+  await eventually(async () => (await rows(slow.webhookId)).some(({ failure }) => failure === 'TIME_OUT'));
   await run((unit) => deleteWebhook(unit, { webhookId: slow.webhookId }));
   await hanging.close();
   expect(await running).toMatchObject({ sent: 10, remaining: 0 });

@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ensureDevelopmentAccount } from '#commands/development.ts';
 import { globalId } from '#api/builder.ts';
+import { portFinder } from '#scripts/servers/ports.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/wait.ts';
 import { as, text, type Json, type Person, type Stream } from './support.ts';
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const { token, userId } = await ensureDevelopmentAccount(database.db);
   admin = { id: userId, token };
   [one, two] = await Promise.all([start(), start()]);
-}, 60_000);
+});
 afterAll(async () => {
   for (const running of [one, two]) {
     if (running === undefined || running.child.exitCode !== null) continue;
@@ -35,24 +35,14 @@ afterAll(async () => {
   await database?.drop();
 });
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** A real api process as an operator starts it, in production mode; nothing answers where it looks for Temporal. */
 async function start(): Promise<Running> {
-  const port = await freePort();
+  const port = await portFinder().any();
   const child = spawn(process.execPath, [fileURLToPath(new URL('../../api/main.ts', import.meta.url))], {
     env: {
       PATH: process.env['PATH'],
       DATABASE_URL: database.url,
-      TEMPORAL_ADDRESS: `127.0.0.1:${await freePort()}`,
+      TEMPORAL_ADDRESS: `127.0.0.1:${await portFinder().any()}`,
       PORT: String(port),
       SMTP_PORT: '0',
       TRUNKLINE_SECRET: 'cd'.repeat(32),
@@ -68,7 +58,7 @@ async function start(): Promise<Running> {
       if (child.exitCode !== null) throw new Error(`ended at start:\n${output}`);
       expect((await fetch(`${base}/healthz`)).status).toBe(200);
     },
-    { timeoutMs: 50_000 },
+    { timeoutMs: 200_000 },
   );
   return { child, base, endpoint: `${base}/graphql` };
 }

@@ -25,7 +25,7 @@ beforeAll(async () => {
   database = await testDatabase();
   helpDesk = await placeId(database.db, 'HELP_DESK');
   inbox = await placeId(database.db, 'INBOX');
-}, 60_000);
+});
 afterAll(() => database.drop());
 
 async function run<T>(work: (unit: Unit) => Promise<T>, actor = SYSTEM): Promise<T> {

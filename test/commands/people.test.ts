@@ -9,7 +9,7 @@ import { connectEmailChannel } from '../support/email-channel.ts';
 
 const keys = keysFrom('cd'.repeat(32));
 let database: TestDatabase;
-beforeAll(async () => void (database = await testDatabase()), 60_000);
+beforeAll(async () => void (database = await testDatabase()));
 afterAll(() => database.drop());
 
 async function run<T>(work: (unit: Unit) => Promise<T>): Promise<T> {

@@ -6,7 +6,7 @@ import { transact, type Unit } from '#commands/unit.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
-beforeAll(async () => void (database = await testDatabase()), 60_000);
+beforeAll(async () => void (database = await testDatabase()));
 afterAll(() => database.drop());
 
 async function run<T>(work: (unit: Unit) => Promise<T>): Promise<T> {

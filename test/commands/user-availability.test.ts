@@ -59,16 +59,14 @@ describe('the state that is stored', () => {
     const userId = await makeUser(db);
     // Somewhere it is between noon and half past two in the afternoon, on the other side of the world it is not.
     const { rows } = await sql<{ hour: number }>`select extract(hour from clock_timestamp() at time zone 'UTC')::int as hour`.execute(db);
-    const offset = 13 - (rows[0]?.hour ?? 0);
+    const ahead = 13 - (rows[0]?.hour ?? 0);
+    const offset = ahead > 12 ? -12 : ahead;
     // The signs of these names are the other way round.
-    const zone = offset > 12 ? 'Etc/GMT+12' : offset < -12 ? 'Etc/GMT+12' : `Etc/GMT${offset > 0 ? '-' : '+'}${Math.abs(offset)}`;
-    const local = (zoneName: string) => sql<{ hour: number }>`select extract(hour from clock_timestamp() at time zone ${zoneName})::int as hour`.execute(db);
-    const hour = (await local(zone)).rows[0]?.hour ?? 0;
-    const clock = (value: number) => `${String(value).padStart(2, '0')}:00`;
-    await run((unit) => setWorkingHours(unit, { userId, periods: everyDay(clock(hour), clock(hour + 1)), timeZone: zone }));
+    const named = (hours: number) => (hours === 0 ? 'Etc/UTC' : `Etc/GMT${hours > 0 ? '-' : '+'}${Math.abs(hours)}`);
+    const [zone, other] = [named(offset), named(offset > 0 ? offset - 12 : offset + 12)];
+    // From noon to three: also where the hour ends meanwhile.
+    await run((unit) => setWorkingHours(unit, { userId, periods: everyDay('12:00', '15:00'), timeZone: zone }));
     expect(await rowOf(userId)).toMatchObject({ availability: 'AVAILABLE', time_zone: zone, availability_until: expect.any(Date) });
-    const elsewhere = zone === 'Etc/GMT+6' ? 'Etc/GMT-6' : 'Etc/GMT+6';
-    const other = (await local(elsewhere)).rows[0]?.hour === hour ? 'Etc/GMT-8' : elsewhere;
     await run((unit) => updateUser(unit, { userId, timeZone: other }));
     expect(await rowOf(userId)).toMatchObject({ availability: 'AWAY', time_zone: other });
     expect(await changesOf(userId)).toEqual(['WORKING_HOURS', 'USER_CHANGED', 'AWAY']);
@@ -186,8 +184,8 @@ it('says by hand what holds already without an event, and follows nothing for wh
 describe('the moment of a change', () => {
   it('brings the state up to date once, however many look at it at once [ROUTE-12]', async () => {
     const userId = await makeUser(db);
-    await away(userId, 1, 3600);
-    await pastFor(userId);
+    await away(userId, 600, 3600);
+    await pass(601, userId);
     await Promise.all(Array.from({ length: 20 }, () => flipDueNow(db)));
     expect(await rowOf(userId)).toMatchObject({ availability: 'AWAY' });
     expect(await changesOf(userId)).toEqual(['OUT_OF_OFFICE', 'AWAY']);
@@ -195,14 +193,13 @@ describe('the moment of a change', () => {
 
   it('is seen by the very next decision: nobody is chosen on a state that is past, and nothing is taken from who goes away [ROUTE-12, ROUTE-5]', async () => {
     const [back, leaving] = [await makeUser(db), await makeUser(db)];
-    await away(back, -60, 2);
-    await away(leaving, 2, 3600);
+    await away(back, -60, 600);
+    await away(leaving, 600, 3600);
     const channel = await ruled(db, { users: [back, leaving] });
     const [first = '', second = ''] = await arriving(db, channel, 2);
     const { value: before } = await decide(db, { conversationId: first }, Math.random);
     expect(before.ownerId).toBe(leaving);
-    await pastFor(back);
-    await pastFor(leaving);
+    await pass(601, back, leaving);
     // Nobody has looked meanwhile: the rows still say what was.
     expect([(await rowOf(back)).availability, (await rowOf(leaving)).availability]).toEqual(['AWAY', 'AVAILABLE']);
     const { value: after } = await decide(db, { conversationId: second }, Math.random);
@@ -230,15 +227,15 @@ describe('the moment of a change', () => {
 
   it('comes for somebody who is just being chosen: neither waits for the other for ever [ROUTE-15, ROUTE-12]', async () => {
     const [chosen = '', due = ''] = [await makeUser(db), await makeUser(db)].toSorted();
-    await away(due, -60, 1);
-    await pastFor(due);
+    await away(due, -60, 600);
+    await pass(601, due);
     let other: Promise<number> | undefined;
     // As a decision does it: those that are due, and then whoever was chosen.
     await run(async (unit) => {
       await lockRouting(unit.tx);
       await flipDue(unit);
-      await away(chosen, 0.1, 2);
-      await pastFor(chosen);
+      await away(chosen, 600, 3600);
+      await pass(601, chosen);
       other = flipDueNow(db);
       await eventually(async () => {
         const { rows } = await sql<{ n: number }>`
@@ -256,22 +253,21 @@ describe('the moment of a change', () => {
     const channel = await ruled(db, { users: [userId] });
     const teamId = await makeTeam(db, { primary: [userId] });
     const [conversationId = ''] = await arriving(db, channel, 1);
-    await away(userId, -60, 2);
+    await away(userId, -60, 600);
     expect(await ruleAvailable(db, channel.id)).toBe(false);
-    await pastFor(userId);
+    await pass(601, userId);
     expect(await run((unit) => assign(unit, { conversationId }, { teamId }))).toEqual({ ownerId: userId, teamId });
-    await away(userId, 1, 2);
-    await pastFor(userId);
+    await away(userId, 600, 1200);
+    await pass(601, userId);
     expect((await previewRouting(db, [], { channelId: channel.id, contactId: null })).ownerId).toBeNull();
-    await pastFor(userId);
+    await pass(600, userId);
     expect(await ruleAvailable(db, channel.id)).toBe(true);
   });
 });
 
-/** Until the moment of that user is past, by PostgreSQL's clock. */
-async function pastFor(userId: string): Promise<void> {
-  await eventually(async () => {
-    const { rows } = await sql<{ past: boolean }>`select availability_until <= clock_timestamp() as past from app_user where id = ${userId}`.execute(db);
-    return rows[0]?.past === true;
-  });
+/** As if so many seconds had passed for these users, and nobody had looked. */
+async function pass(seconds: number, ...userIds: string[]): Promise<void> {
+  await sql`update out_of_office set from_at = from_at - make_interval(secs => ${seconds}), to_at = to_at - make_interval(secs => ${seconds})
+    where user_id = any(${userIds}::uuid[])`.execute(db);
+  await sql`update app_user set availability_until = availability_until - make_interval(secs => ${seconds}) where id = any(${userIds}::uuid[])`.execute(db);
 }

@@ -224,7 +224,7 @@ it('what nobody sends any more is tried again, as often as anything else [SLA-12
   const { webhookId } = await make();
   await queue(webhookId, 2);
   await claimWebhookDeliveries(db, 2);
-  await sql`update webhook_delivery set tried_at = now() - interval '59 s'`.execute(db);
+  await sql`update webhook_delivery set tried_at = now() - interval '45 s'`.execute(db);
   expect(await claimWebhookDeliveries(db, 5)).toEqual([]);
   const [last, other] = await deliveries(webhookId);
   await sql`update webhook_delivery set tried_at = now() - interval '61 s'`.execute(db);

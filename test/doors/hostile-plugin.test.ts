@@ -43,7 +43,7 @@ beforeAll(async () => {
   database = await testDatabase();
   const log = (message: string, fields: object): void => void lines.push(`${message} ${JSON.stringify(fields)}`);
   const env = { publicUrl: PUBLIC_URL, listen: { host: '127.0.0.1', ports: new Map() } };
-  doors = createDoors({ db: database.db, keys, plugins, waker: fakeTemporal(), resolveDns: noDns, bodies: createBodies(), log, env, verifyMs: 200 });
+  doors = createDoors({ db: database.db, keys, plugins, waker: fakeTemporal(), resolveDns: noDns, bodies: createBodies(), log, env, verifyMs: 3_000 });
   const connect = async (plugin: string): Promise<Connected> => {
     const input = { plugin, name: plugin, placeId: await placeId(database.db, 'HELP_DESK'), settings: { page: plugin } };
     return (await transact(database.db, { actor: 'SYSTEM' }, (unit) => connectChannel(unit, { plugins, keys }, input))).value;

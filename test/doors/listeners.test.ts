@@ -1,15 +1,16 @@
 import { createTransport } from 'nodemailer';
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { disconnectChannel } from '#commands/channels.ts';
 import { transact } from '#commands/unit.ts';
 import { openDatabase } from '#db/database.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { connectEmailChannel } from '../support/email-channel.ts';
+import { eventually } from '../support/wait.ts';
 import { deliveries, fakeTemporal, keys, testDoors, type TestDoors } from './support.ts';
 
 let database: TestDatabase;
 let doors: TestDoors | undefined;
-beforeAll(async () => void (database = await testDatabase()), 60_000);
+beforeAll(async () => void (database = await testDatabase()));
 afterEach(() => doors?.close());
 afterAll(() => database.drop());
 
@@ -39,7 +40,7 @@ it('takes mail in for a connected address and for the channel’s own forwarding
   expect(await sendMail(port, `${key}@in.desk.example`)).toEqual({ rejected: [] });
   expect(await sendMail(port, 'nobody@acme.example')).toEqual({ code: 550 });
   expect(await deliveries(database.db, channelId)).toHaveLength(2);
-  await vi.waitFor(() => expect(new Set(temporal.woken)).toEqual(new Set([`channel-intake/${key}`])));
+  await eventually(() => expect(new Set(temporal.woken)).toEqual(new Set([`channel-intake/${key}`])));
   await transact(database.db, { actor: 'SYSTEM' }, (unit) => disconnectChannel(unit, { channelId }));
   expect(await sendMail(port, 'help@acme.example')).toEqual({ code: 550 });
 });

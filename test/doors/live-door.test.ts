@@ -161,7 +161,7 @@ describe('a stream', () => {
       const pages = await Promise.all(Array.from({ length: 20 }, (_, n) => openPage(process.page(key), `goes-${n}`, { deaf, from: `192.0.3.${n}` })));
       expect(process.live.size).toBe(20);
       for (const page of pages) page.cut();
-      await eventually(() => process.live.size === 0, { timeoutMs: 5_000 });
+      await eventually(() => process.live.size === 0);
     }
     expect(process.problems).toEqual([]);
   });

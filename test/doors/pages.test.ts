@@ -1,6 +1,6 @@
 import { ChannelFailure, CONTRACT_VERSION, definePlugin, type PageContext, type Plugin } from '@trunkline/channel-sdk';
 import { serve, type ServerType } from '@hono/node-server';
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { createClientAddress } from '#api/client-address.ts';
 import { createBodies } from '#api/doors/bodies.ts';
@@ -14,6 +14,7 @@ import { noDns } from '#runtime/dns.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { placeId } from '../support/email-channel.ts';
 import { makeUser, plainCapabilities } from '../support/fixtures.ts';
+import { eventually } from '../support/wait.ts';
 import { deliveries, fakeTemporal, keys, PUBLIC_URL } from './support.ts';
 
 let database: TestDatabase;
@@ -236,7 +237,7 @@ describe('what strangers send to public pages is held in memory', () => {
     const url = `${(await listen(doors)).url}/pages/board/${key}/`;
     const first = unfinished(600);
     const answer = post(url, '192.0.2.11', first.body);
-    await vi.waitFor(async () => expect(await status(url, '192.0.2.12', 500)).toBe(503));
+    await eventually(async () => expect(await status(url, '192.0.2.12', 500)).toBe(503));
     const refused = await post(url, '192.0.2.13', 'x'.repeat(401));
     expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '5']);
     expect(await status(url, '192.0.2.13', 400)).toBe(200);
@@ -253,7 +254,7 @@ describe('what strangers send to public pages is held in memory', () => {
       const answers = begun.map(async ({ body }) => (await post(url, '192.0.2.21', body)).status);
       let refused = 0;
       for (const answer of answers) void answer.then((one) => (refused += one === 429 ? 1 : 0));
-      await vi.waitFor(() => expect(refused).toBe(38));
+      await eventually(() => expect(refused).toBe(38));
       expect(await status(url, '192.0.2.22', 300)).toBe(200);
       for (const { end } of begun) end();
       expect((await Promise.all(answers)).filter((one) => one === 200)).toHaveLength(2);
@@ -265,7 +266,7 @@ describe('what strangers send to public pages is held in memory', () => {
 
   it('for so long: one that does not come to its end in time is refused, and no longer held [API-7, FORM-2]', async () => {
     const { key } = await connect();
-    const doors = open({}, { bodySeconds: 0.2, heldBytes: 700 });
+    const doors = open({}, { bodySeconds: 3, heldBytes: 700 });
     const url = `${(await listen(doors)).url}/pages/board/${key}/`;
     const { body, end } = unfinished(600);
     expect((await post(url, '192.0.2.31', body)).status).toBe(408);

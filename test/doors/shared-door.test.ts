@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { ChannelFailure, definePlugin, type RawDelivery } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import { z } from 'zod';
@@ -9,6 +9,7 @@ import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { placeId } from '../support/email-channel.ts';
 import { plainCapabilities } from '../support/fixtures.ts';
 import testhook from '../support/test-plugin.ts';
+import { eventually } from '../support/wait.ts';
 import { deliveries, fakeTemporal, keys, PUBLIC_URL, testDoors, type FakeTemporal, type TestDoors } from './support.ts';
 
 /** One webhook for all pages of an app; the pages of another app have another secret. */
@@ -89,7 +90,7 @@ it('stores a delivery for each channel it speaks of, as it came, and wakes each 
     expect(stored[0]?.body.toString()).toBe(body);
   }
   expect(await deliveries(db, silent.channelId)).toEqual([]);
-  await vi.waitFor(() => expect(temporal.woken.toSorted()).toEqual([`channel-intake/${first.key}`, `channel-intake/${second.key}`].toSorted()));
+  await eventually(() => expect(temporal.woken.toSorted()).toEqual([`channel-intake/${first.key}`, `channel-intake/${second.key}`].toSorted()));
 });
 
 it('stores it only for those whose secret it is signed with; where that is nobody it is refused [PLUG-4]', async () => {

@@ -64,7 +64,7 @@ beforeAll(async () => {
     },
   );
   await ground.stack.startWorker();
-}, 120_000);
+});
 afterAll(() => ground?.close(), 60_000);
 
 it.each(NAMES)(
@@ -109,17 +109,14 @@ it.each(NAMES)(
 );
 
 it('after all of it every rule holds, and the next change of a cancelled ticket starts its workflow again [OPS-11]', async () => {
-  await eventually(
-    async () => {
-      const { rows } = await sql<{
-        waiting: number;
-      }>`select (select count(*) from raw_delivery where state = 'WAITING')::int + (select count(*) from ticket where route_pending_since is not null)::int as waiting`.execute(
-        ground.db,
-      );
-      return rows[0]?.waiting === 0;
-    },
-    { timeoutMs: 60_000 },
-  );
+  await eventually(async () => {
+    const { rows } = await sql<{
+      waiting: number;
+    }>`select (select count(*) from raw_delivery where state = 'WAITING')::int + (select count(*) from ticket where route_pending_since is not null)::int as waiting`.execute(
+      ground.db,
+    );
+    return rows[0]?.waiting === 0;
+  });
   expect(await ground.broken()).toEqual([]);
   const id = `ticket/${numbers.get('cancel')}`;
   const status = (): Promise<string> => ground.temporal('workflow', 'describe', '--workflow-id', id, '--output', 'json');
@@ -135,7 +132,7 @@ it('after all of it every rule holds, and the next change of a cancelled ticket 
   await ground.admin.do('assign', '... on Assignment { ticket { id } }', { subjectId: found.ticketByNumber.id });
   await eventually(async () => (await status()).includes('_RUNNING'));
   expect((await ground.db.selectFrom('ticket').select('owner_id').where('id', '=', ticketId).executeTakeFirstOrThrow()).owner_id).toBeNull();
-}, 100_000);
+});
 
 async function writeInOrder(index: number): Promise<void> {
   for (let mail = 0; mail < MAILS; mail += 1) {

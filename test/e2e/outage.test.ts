@@ -35,11 +35,11 @@ beforeAll(async () => {
   refusing = await openRefusing(550, MARKER);
   await ground.connect({ name: `Support ${MARKER}`, address: `support.${MARKER}@acme.example`, userIds: [ada.id] });
   await ground.connect({ name: `Refused ${MARKER}`, address: `refused.${MARKER}@acme.example`, userIds: [ada.id], smtpPort: refusing.port });
-}, 120_000);
+});
 afterAll(async () => {
   await ground?.close();
   await refusing?.close();
-}, 60_000);
+});
 
 it('with Temporal down mails are taken and agents answer; back again all is processed in order, and each reply is sent once [OPS-10]', async () => {
   const before = ours();
@@ -83,7 +83,7 @@ it('with Temporal down mails are taken and agents answer; back again all is proc
   expect(ground.outside.received(CARLA).map((mail) => replies.find((text) => mail.text?.includes(text)))).toEqual(replies);
   expect(await ground.broken()).toEqual([]);
   expect(ours()).toEqual(before);
-}, 120_000);
+});
 
 it('with PostgreSQL killed in the middle a mail is put off and not confirmed, what was confirmed is there once, and api and worker live on [OPS-10]', async () => {
   const before = ours();
@@ -115,7 +115,7 @@ it('with PostgreSQL killed in the middle a mail is put off and not confirmed, wh
   expect(confirmed.map(bare).filter((id) => there.filter((one) => one === id).length !== 1)).toEqual([]);
   expect(await ground.broken()).toEqual([]);
   expect(ours()).toEqual(before);
-}, 120_000);
+});
 
 it('a second stack that prefers the same ports takes the next ones [OPS-1]', async () => {
   const taken = [
@@ -137,7 +137,7 @@ it('a second stack that prefers the same ports takes the next ones [OPS-1]', asy
   } finally {
     await second.stop();
   }
-}, 120_000);
+});
 
 it('what the start writes down is for its owner alone [OPS-1]', () => {
   expect(statSync(join(ground.stack.dataDirectory, 'dev.json')).mode & 0o777).toBe(0o600);
@@ -146,9 +146,7 @@ it('what the start writes down is for its owner alone [OPS-1]', () => {
 it('on SIGTERM api and worker end what they are at and exit with 0, and their logs hold no name, address or text [OPS-7]', async () => {
   await ground.outside.send({ from: CARLA, name: `Carla ${MARKER}`, to: `refused.${MARKER}@acme.example`, subject: `Refused ${MARKER}`, text: MARKER });
   await agent.do('reply', '... on Message { id }', { conversationId: await owned(`Refused ${MARKER}`), text: `Refused ${MARKER}` });
-  await eventually(async () => (await ground.db.selectFrom('outbound').select('message_id').where('state', '=', 'FAILED').execute()).length === 1, {
-    timeoutMs: 30_000,
-  });
+  await eventually(async () => (await ground.db.selectFrom('outbound').select('message_id').where('state', '=', 'FAILED').execute()).length === 1);
   await expect(ground.outside.send({ from: CARLA, name: 'Carla', to: `nobody.${MARKER}@acme.example`, subject: MARKER, text: MARKER })).rejects.toThrow(/550/);
   await expect(agent.run(`{ ticketByNumber(number: "${MARKER}") { id } }`)).rejects.toThrow();
 
@@ -170,7 +168,7 @@ it('on SIGTERM api and worker end what they are at and exit with 0, and their lo
     for (const line of lines) expect(() => JSON.parse(line) as unknown, `${name}: ${line}`).not.toThrow();
     expect(existsSync(join(ground.stack.dataDirectory, `${name}.1`)), 'it was started once').toBe(false);
   }
-}, 120_000);
+});
 
 const bare = (id: string): string => id.replaceAll(/^<|>$/g, '');
 
@@ -208,27 +206,24 @@ async function settled(): Promise<void> {
 /** As a mail server does: the same mail again until it is taken. Notes what it was answered meanwhile. */
 async function sendUntilTaken(messageId: string, customer: number, codes: Set<number>): Promise<string> {
   const [host, port] = ground.stack.addresses.smtp.split(':');
-  return eventually(
-    async () => {
-      const transport = createTransport({ host: host ?? '', port: Number(port), ignoreTLS: true });
-      try {
-        await transport.sendMail({
-          from: `customer${customer}.${MARKER}@home.example`,
-          to: `support.${MARKER}@acme.example`,
-          subject: `Mail ${MARKER}`,
-          text: MARKER,
-          messageId,
-        });
-        return messageId;
-      } catch (error) {
-        const code: unknown = error instanceof Error ? Reflect.get(error, 'responseCode') : undefined;
-        if (typeof code !== 'number') throw error;
-        codes.add(code);
-        return false;
-      } finally {
-        transport.close();
-      }
-    },
-    { timeoutMs: 60_000 },
-  );
+  return eventually(async () => {
+    const transport = createTransport({ host: host ?? '', port: Number(port), ignoreTLS: true });
+    try {
+      await transport.sendMail({
+        from: `customer${customer}.${MARKER}@home.example`,
+        to: `support.${MARKER}@acme.example`,
+        subject: `Mail ${MARKER}`,
+        text: MARKER,
+        messageId,
+      });
+      return messageId;
+    } catch (error) {
+      const code: unknown = error instanceof Error ? Reflect.get(error, 'responseCode') : undefined;
+      if (typeof code !== 'number') throw error;
+      codes.add(code);
+      return false;
+    } finally {
+      transport.close();
+    }
+  });
 }

@@ -54,7 +54,7 @@ beforeAll(async () => {
   // Packages of a stranger are found from where the processes are started.
   process.chdir(project);
   ground = await openGround({ environment: { TRUNKLINE_PLUGINS: PACKAGE } });
-}, 180_000);
+});
 
 afterAll(async () => {
   await ground?.close();

@@ -53,11 +53,12 @@ async function startWorker(temporal: string): Promise<{ readonly running: ChildP
 
 test('a worker whose Temporal is too old says so once and ends with 1 [OPS-2]', async () => {
   const { running, out, err } = await startWorker(await temporalOf('1.20.3'));
-  const [code] = await once(running, 'exit');
+  // Not its exit: what it said may come after that.
+  const [code] = await once(running, 'close');
   expect(code).toBe(1);
   expect(err().trim().split('\n')).toEqual([expect.stringContaining(`is version 1.20.3; at least ${MINIMUM_SERVER} is needed`)]);
   expect(out()).not.toContain('"level":"warn"');
-}, 60_000);
+});
 
 test('a worker whose Temporal can not be reached tries on, and its log says what kind of error it was [OPS-7] [OPS-10]', async () => {
   // Nothing listens on port 1.
@@ -66,7 +67,7 @@ test('a worker whose Temporal can not be reached tries on, and its log says what
     out()
       .split('\n')
       .filter((line) => line.includes('"level":"warn"'));
-  await expect.poll(() => warnings().length, { timeout: 50_000, interval: 200 }).toBeGreaterThanOrEqual(1);
+  await expect.poll(() => warnings().length, { timeout: 200_000, interval: 200 }).toBeGreaterThanOrEqual(1);
   expect(running.exitCode).toBeNull();
   expect(JSON.parse(warnings()[0] ?? '')).toMatchObject({ err: { type: 'TemporalUnavailable', cause: { type: expect.any(String) } } });
-}, 60_000);
+});

@@ -20,7 +20,8 @@ async function run(...given: readonly string[]): Promise<{ readonly code: number
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const [code] = (await once(child, 'exit')) as [number];
+  // Not its exit: what it said may come after that.
+  const [code] = (await once(child, 'close')) as [number];
   return { code, output };
 }
 

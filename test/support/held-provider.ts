@@ -39,7 +39,7 @@ export async function heldProvider(): Promise<HeldProvider> {
       const answer = script.shift();
       if (typeof answer === 'object') await answer.first();
       else if (answer === 'unavailable') return response.writeHead(503).end();
-      else if (answer === 'rate-limited') return response.writeHead(429, { 'retry-after': '2' }).end();
+      else if (answer === 'rate-limited') return response.writeHead(429, { 'retry-after': '60' }).end();
       else if (answer === 'revoked') return response.writeHead(401).end();
       else if (answer !== undefined) return response.end(JSON.stringify({ broken: answer }));
       const start = Number(after === '' ? 0 : after);

@@ -8,7 +8,7 @@ let provider: FakeProvider;
 let context: PluginContext<unknown>;
 beforeEach(async () => {
   provider = await fakeProvider();
-  const settings = { page: 'p', provider: provider.url, appSecret: 'a-long-secret', sendTimeoutMs: 100 };
+  const settings = { page: 'p', provider: provider.url, appSecret: 'a-long-secret', sendTimeoutMs: 3_000 };
   context = createPluginContext({ key: 'testhook-1', address: 'p', name: 'P', enabled: true, settings }, { sign: (text) => text, log: () => undefined });
 });
 afterEach(() => provider.close());

@@ -167,8 +167,10 @@ function misbehave(how: 'throw' | 'loop' | 'allocate' | undefined): void {
   if (how === 'throw') throw new Error('a plugin with a mistake');
   if (how === 'loop') for (;;) Math.random();
   if (how !== 'allocate') return;
+  const piece = Array.from({ length: 1_000_000 }, () => 0.5);
   const held: unknown[] = [];
-  for (;;) held.push(Array.from({ length: 100_000 }, (_, index) => ({ index })));
+  // In large pieces: it is to reach the limit of memory long before that of time.
+  for (;;) held.push(piece.slice());
 }
 
 async function send(message: OutboundMessage, context: PluginContext<TestSettings>): Promise<SendReceipt> {

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { ChannelFailure } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { EXPLAIN_QUERY, STATUS_QUERY, attachmentsWorkflowId } from '#workflows/contract.ts';
 import { everyString } from './every-string.ts';
 import { asked, provided, type ScriptedFile } from './scripted-plugin.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 beforeAll(async () => {
@@ -91,7 +89,7 @@ test('a wake that was lost, and a workflow that was terminated, are delays: the 
   const file = `held ${name()}`;
   provided.set(file, new ChannelFailure({ code: 'Unavailable', reason: 'not yet' }));
   const id = await deliver(channel, [{ name: 'x.txt', text: file }]);
-  await until('it was tried', async () => asked.get(file) === 1);
+  await until('it was tried', async () => (asked.get(file) ?? 0) >= 1);
   await until('it waits', async () => (await workflow(channel).query<string>(STATUS_QUERY)).startsWith('waits until'));
   await workflow(channel).terminate('somebody');
   provided.set(file, Buffer.from('here'));

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { connectChannel } from '#commands/channels.ts';
 import { transact } from '#commands/unit.ts';
@@ -9,8 +9,6 @@ import held, { configUrl } from '../support/held-config.ts';
 import { heldProvider, type HeldProvider } from '../support/held-provider.ts';
 import { everyString } from './every-string.ts';
 import { openWorld, until, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 let provider: HeldProvider;

@@ -1,11 +1,9 @@
 import { sql } from 'kysely';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { GUARDIAN_SCHEDULE, intakeWorkflowId, outboxWorkflowId, ticketWorkflowId } from '#workflows/contract.ts';
 import { keepGuardianSchedule } from '#worker/schedule.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 let channel: Channel;

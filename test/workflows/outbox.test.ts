@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { outboxWorkflowId } from '#workflows/contract.ts';
 import { known, sent, tries } from './scripted-plugin.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 let channel: Channel;
@@ -119,6 +117,6 @@ test('a wake that comes while the outbox completes is not lost', async () => {
   for (let index = 0; index < 25; index += 1) {
     // The next is written as soon as the last is seen: about when the workflow ends. Nobody else would wake it.
     const message = await world.reply(id, `again ${index} ${id}`);
-    await until(`${index} is sent`, async () => (await outbound(message)).state === 'SENT', 8);
+    await until(`${index} is sent`, async () => (await outbound(message)).state === 'SENT');
   }
 });

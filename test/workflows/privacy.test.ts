@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { globalId } from '#api/builder.ts';
 import { createDoors } from '#api/doors/index.ts';
 import { createFeed } from '#api/feed.ts';
@@ -17,8 +17,6 @@ import { everyString } from './every-string.ts';
 import config from './privacy-config.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
 import { noDns } from '#runtime/dns.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 /** In every name, address and text that is planted. */
 const MARK = 'xmarkedx';

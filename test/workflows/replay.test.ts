@@ -1,11 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { bundleWorkflows } from '#worker/bundle.ts';
 import { readHistory } from './histories.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 const folder = new URL('../histories/', import.meta.url);
 const files = readdirSync(folder).filter((file) => file.endsWith('.json'));

@@ -102,8 +102,10 @@ function parse(delivery: Delivery): readonly InboundEvent[] {
     case 'crash':
       process.exit(1);
     case 'swell': {
+      const piece = Array.from({ length: 1_000_000 }, () => 0.5);
       const kept: number[][] = [];
-      for (;;) kept.push(Array.from({ length: 10_000 }, () => Math.random()));
+      // In large pieces: it is to reach the limit of memory long before that of time.
+      for (;;) kept.push(piece.slice());
     }
     case 'swell-outside': {
       const kept: Buffer[] = [];
@@ -155,7 +157,7 @@ async function send({ id, text, to }: { readonly id: string; readonly text: stri
   tries.set(text, tried);
   const [code, when] = text.split(' ');
   if (when === undefined || when === 'always' || tried === 1) {
-    if (code === 'RateLimited') throw new ChannelFailure({ code, retryAfterSeconds: 2 });
+    if (code === 'RateLimited') throw new ChannelFailure({ code, retryAfterSeconds: 6 });
     if (code === 'Unavailable' || code === 'Rejected' || code === 'Disconnected' || code === 'MaybeSent')
       throw new ChannelFailure({ code, reason: 'scripted' });
     if (code === 'OutsideWindow') throw new ChannelFailure({ code, closedAt: '2026-01-01T00:00:00Z' });

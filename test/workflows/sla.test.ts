@@ -10,7 +10,7 @@ import { inbound, take } from '../support/fixtures.ts';
 import { everyString } from './every-string.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
 
-vi.setConfig({ testTimeout: 400_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 400_000 });
 
 let world: World;
 let channel: Channel;

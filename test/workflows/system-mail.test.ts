@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { queueSystemMail } from '#commands/system-mail.ts';
 import { setSystemSender } from '#commands/system-sender.ts';
 import { transact, type Unit } from '#commands/unit.ts';
@@ -8,8 +8,6 @@ import { fakeSmtp, refusal, type FakeSmtp } from '../support/smtp-fake.ts';
 import { everyString } from './every-string.ts';
 import scripted from './scripted-config.ts';
 import { openWorld, until, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 let smtp: FakeSmtp;

@@ -1,13 +1,11 @@
 import { sql } from 'kysely';
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { runGuardianOnce } from '#activities/guardian.ts';
 import { storeBlob } from '#commands/blobs.ts';
 import { importBatch, startTicketImport } from '#commands/ticket-import.ts';
 import { transact } from '#commands/unit.ts';
 import { BULK_TASK_QUEUE, EXPLAIN_QUERY, ticketImportWorkflowId } from '#workflows/contract.ts';
 import { openWorld, until, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 beforeAll(async () => {

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { close } from '#commands/tickets.ts';
 import { assign } from '#commands/owners.ts';
 import { transact } from '#commands/unit.ts';
 import { ticketWorkflowId } from '#workflows/contract.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
-
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
 
 let world: World;
 let channel: Channel;

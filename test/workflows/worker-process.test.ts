@@ -1,13 +1,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { portFinder } from '#scripts/servers/ports.ts';
 import { GUARDIAN_SCHEDULE } from '#workflows/contract.ts';
 import { freshDatabase, freshNamespace, servers, type Namespace, type Servers } from './servers.ts';
 import { until } from './world.ts';
-
-vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let running: Servers;
 let temporal: Namespace;
@@ -17,7 +15,7 @@ let said = '';
 beforeAll(async () => {
   running = await servers();
   temporal = await freshNamespace(running);
-  port = await freePort();
+  port = await portFinder().any();
   worker = spawn(process.execPath, [fileURLToPath(new URL('../../worker/main.ts', import.meta.url))], {
     env: {
       ...process.env,
@@ -47,8 +45,8 @@ const status = async (path: string): Promise<number | null> => {
 };
 
 test("a worker says that it lives and when it is ready, sees to the guardian's schedule, and stops cleanly [OPS-7]", async () => {
-  await until('it lives', async () => (await status('/healthz')) === 200);
-  await until('it is ready', async () => (await status('/readyz')) === 200);
+  await until('it lives', async () => (await status('/healthz')) === 200, 200);
+  await until('it is ready', async () => (await status('/readyz')) === 200, 200);
   expect(await status('/elsewhere')).toBe(404);
   await until(
     'the schedule is there',
@@ -58,18 +56,10 @@ test("a worker says that it lives and when it is ready, sees to the guardian's s
         .describe()
         .catch(() => undefined)) !== undefined,
   );
-  const exited = once(worker, 'exit');
+  // Not its exit: what it said may come after that.
+  const exited = once(worker, 'close');
   worker.kill('SIGTERM');
   expect(await exited).toEqual([0, null]);
   expect(said).toContain('stopping: SIGTERM');
   for (const line of said.trim().split('\n')) expect(() => JSON.parse(line) as unknown).not.toThrow();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  if (typeof address !== 'object' || address === null) throw new Error('no port');
-  return address.port;
-}

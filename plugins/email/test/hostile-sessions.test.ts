@@ -110,7 +110,7 @@ describe('a hostile client', () => {
   });
 
   it('that says nothing more is waited for no longer than a minute; the mail it began is not taken [EMAIL-7]', async () => {
-    const { stored, client } = await door({ idleMs: 200 });
+    const { stored, client } = await door({ idleMs: 3_000 });
     const silent = client();
     await silent.begin();
     silent.socket.write('Subject: half\r\n\r\nof a');
@@ -120,7 +120,7 @@ describe('a hostile client', () => {
   });
 
   it('that says a byte now and then for ever is shown out too [EMAIL-7]', async () => {
-    const { stored, client } = await door({ idleMs: 10_000, sessionMs: 400 });
+    const { stored, client } = await door({ idleMs: 10_000, sessionMs: 4_000 });
     const slow = client();
     await slow.begin();
     const drip = setInterval(() => slow.socket.write('a'), 20);

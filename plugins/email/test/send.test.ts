@@ -7,7 +7,8 @@ import { check, connect, reserve, send, update } from '../send.ts';
 import { fakeSmtp, rawServer, refusal, upToTheDot } from './smtp-fake.ts';
 import { channel, pluginContext, person, reply } from './support.ts';
 
-const SHORT = { connect: 300, answer: 300 };
+/** Time enough for a server that answers, however busy the machine is. */
+const SHORT = { connect: 3_000, answer: 3_000 };
 const closing: { close(): Promise<void> }[] = [];
 afterEach(async () => {
   await Promise.all(closing.splice(0).map((server) => server.close()));
