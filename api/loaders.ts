@@ -6,7 +6,7 @@ import { presenceOf, type VisitorPresence } from '#commands/presence.ts';
 import { windowsOf, type ConversationWindow } from '#commands/messaging-windows.ts';
 import { givenAddresses, type GivenAddress } from '#commands/recipients.ts';
 import { replyChannelsOf } from '#commands/reply-channels.ts';
-import { readProgress, readReport, recount } from '#commands/migration-report.ts';
+import { progressOf, reportsOf, type MigrationProgress, type MigrationReport } from '#commands/migration-report.ts';
 import { loadTerms, slaPending } from '#commands/sla-rows.ts';
 import type { Db } from '#db/database.ts';
 import type { Database } from '#db/schema.ts';
@@ -391,9 +391,15 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
           .execute(),
       (row) => row.user_id,
     ),
-    progressOf: each((id) => readProgress(db, id)),
-    reportOf: each((id) => readReport(db, id)),
-    recountOf: each((id) => recount(db, id)),
+    // Of moves that have begun.
+    progressOf: new DataLoader<string, MigrationProgress | null>(async (ids) => {
+      const found = await progressOf(db, ids);
+      return ids.map((id) => found.get(id) ?? null);
+    }),
+    reportOf: new DataLoader<string, MigrationReport | null>(async (ids) => {
+      const found = await reportsOf(db, ids);
+      return ids.map((id) => found.get(id) ?? null);
+    }),
     /** By ticket, in the order in which they began: those that run, and the newest of the others. */
     slaGoalsOf: grouped<SlaGoalRow>(
       async (ids) => {
@@ -561,11 +567,6 @@ function byId<Row extends { readonly id: string | number }>(fetch: (ids: readonl
     const found = new Map((await fetch(ids)).map((row) => [String(row.id), row]));
     return ids.map((id) => found.get(id) ?? null);
   });
-}
-
-/** For what is read of one thing at a time. */
-function each<What>(read: (id: string) => Promise<What>): DataLoader<string, What> {
-  return new DataLoader<string, What>((ids) => Promise.all(ids.map(read)));
 }
 
 function grouped<Row>(fetch: (ids: readonly string[]) => Promise<Row[]>, keyOf: (row: Row) => string): DataLoader<string, Row[]> {

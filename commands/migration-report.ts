@@ -69,7 +69,13 @@ const MOVED = sql`('WALKED', 'PULLED_FORWARD', 'JOINED')`;
 
 /** How far a move is, from its row and the few that are counted beside it. Throws `NotFound`. */
 export async function readProgress(db: Db, migrationId: string): Promise<MigrationProgress> {
+  return theOne(await progressOf(db, [migrationId]), migrationId);
+}
+
+/** The same of several, in one statement, by their ids. */
+export async function progressOf(db: Db, migrationIds: readonly string[]): Promise<ReadonlyMap<string, MigrationProgress>> {
   const { rows } = await sql<{
+    id: string;
     state: MigrationState;
     phase: MigrationProgress['phase'];
     found: number;
@@ -79,47 +85,28 @@ export async function readProgress(db: Db, migrationId: string): Promise<Migrati
     waited_ms: number;
     seconds: number | null;
   }>`
-    select g.state, g.phase, g.found + ${joined()} - n.gone as found, g.walked + n.pulled as moved, (${leftOver()}) as left_over, n.arrived, g.waited_ms, ${seconds()} as seconds
-    from channel_migration g cross join lateral ${beside()} n where g.id::text = ${migrationId}`.execute(db);
-  const [row] = rows;
-  if (row === undefined) throw new NotFound('migration', migrationId);
-  const remaining = row.state === 'RUNNING' ? Math.max(0, row.found - row.moved - row.left_over) : 0;
-  const ratePerSecond = rateOf(row.moved, row.seconds);
-  return {
-    state: row.state,
-    phase: row.phase,
-    found: row.found,
-    moved: row.moved,
-    remaining,
-    leftOver: row.left_over,
-    arrived: row.arrived,
-    ratePerSecond,
-    secondsLeft: row.state !== 'RUNNING' || ratePerSecond === null || ratePerSecond === 0 ? null : Math.ceil(remaining / ratePerSecond),
-    waitedMs: row.waited_ms,
-  };
+    select g.id, g.state, g.phase, g.found + ${joined()} - n.gone as found, g.walked + n.pulled as moved, (${leftOver()}) as left_over, n.arrived, g.waited_ms, ${seconds()} as seconds
+    from channel_migration g cross join lateral ${beside()} n where g.id::text = any(${[...migrationIds]}::text[])`.execute(db);
+  return new Map(
+    rows.map((row) => {
+      const remaining = row.state === 'RUNNING' ? Math.max(0, row.found - row.moved - row.left_over) : 0;
+      const ratePerSecond = rateOf(row.moved, row.seconds);
+      const secondsLeft = row.state !== 'RUNNING' || ratePerSecond === null || ratePerSecond === 0 ? null : Math.ceil(remaining / ratePerSecond);
+      const { state, phase, found, moved, arrived } = row;
+      return [row.id, { state, phase, found, moved, remaining, leftOver: row.left_over, arrived, ratePerSecond, secondsLeft, waitedMs: row.waited_ms }];
+    }),
+  );
 }
 
 /** What a move has done, from what it wrote while it did it. Throws `NotFound`. */
 export async function readReport(db: Db, migrationId: string): Promise<MigrationReport> {
-  const { rows } = await sql<{
-    found: number;
-    joined: number;
-    gone: number;
-    with_ticket: number;
-    with_new_ticket: number;
-    pulled: number;
-    left_over: number;
-    arrived: number;
-    followed: number;
-    unassigned: number;
-    cancels: number;
-    restarts: number;
-    started_at: Date | null;
-    ended_at: Date | null;
-    seconds: number | null;
-    waited_ms: number;
-  }>`
-    select g.found + ${joined()} - n.gone as found, ${joined()} as joined, n.gone, d.with_ticket, d.with_new_ticket, n.pulled, (${leftOver()}) as left_over, n.arrived, n.followed,
+  return theOne(await reportsOf(db, [migrationId]), migrationId);
+}
+
+/** The same of several, in one statement, by their ids. */
+export async function reportsOf(db: Db, migrationIds: readonly string[]): Promise<ReadonlyMap<string, MigrationReport>> {
+  const { rows } = await sql<ReportRow & { readonly id: string }>`
+    select g.id, g.found + ${joined()} - n.gone as found, ${joined()} as joined, n.gone, d.with_ticket, d.with_new_ticket, n.pulled, (${leftOver()}) as left_over, n.arrived, n.followed,
       d.unassigned, r.cancels, r.restarts, g.started_at, g.ended_at, ${seconds()} as seconds, g.waited_ms
     from channel_migration g cross join lateral ${beside()} n
     cross join lateral (
@@ -128,9 +115,30 @@ export async function readReport(db: Db, migrationId: string): Promise<Migration
     ) d cross join lateral (
       select count(*) filter (where r.cancel_asked_at is not null)::int as cancels, count(*) filter (where r.how = 'RESTARTED')::int as restarts
       from channel_migration_run r where r.migration_id = g.id
-    ) r where g.id::text = ${migrationId}`.execute(db);
-  const [row] = rows;
-  if (row === undefined) throw new NotFound('migration', migrationId);
+    ) r where g.id::text = any(${[...migrationIds]}::text[])`.execute(db);
+  return new Map(rows.map((row) => [row.id, reportOf(row)]));
+}
+
+interface ReportRow {
+  readonly found: number;
+  readonly joined: number;
+  readonly gone: number;
+  readonly with_ticket: number;
+  readonly with_new_ticket: number;
+  readonly pulled: number;
+  readonly left_over: number;
+  readonly arrived: number;
+  readonly followed: number;
+  readonly unassigned: number;
+  readonly cancels: number;
+  readonly restarts: number;
+  readonly started_at: Date | null;
+  readonly ended_at: Date | null;
+  readonly seconds: number | null;
+  readonly waited_ms: number;
+}
+
+function reportOf(row: ReportRow): MigrationReport {
   return {
     found: row.found,
     joined: row.joined,
@@ -219,4 +227,10 @@ function seconds(): RawBuilder<number | null> {
 
 function rateOf(moved: number, seconds: number | null): number | null {
   return seconds === null || seconds <= 0 || moved === 0 ? null : Math.round((10 * moved) / seconds) / 10;
+}
+
+function theOne<Value>(found: ReadonlyMap<string, Value>, migrationId: string): Value {
+  const value = found.get(migrationId);
+  if (value === undefined) throw new NotFound('migration', migrationId);
+  return value;
 }

@@ -1,6 +1,5 @@
 import type { ConversationsToMove, MoveSample, OpenAndClosed, OwnersWithoutAccess, OwnerWithoutAccess } from '#commands/migration-census.ts';
 import type { MoveDuration } from '#commands/migration-duration.ts';
-import { SAMPLES } from '#commands/migration-census.ts';
 import type { MoveObstacle } from '#commands/migration-obstacles.ts';
 import {
   preflight,
@@ -27,6 +26,8 @@ import { MoveObstacleRef } from './move-obstacle.ts';
 import { ChannelRef, ChatflowRef, ConversationRef, MigrationRef, StatusRef, TeamRef, TicketRef, UserRef } from './refs.ts';
 import { unwrap } from './subscription.ts';
 
+/** Conversations that are shown, with what becomes of them, at the most. */
+const SAMPLES = 20;
 /** What is shown of a list that says how many there are. */
 const FIRST = { defaultValue: LIMITS.defaultPageSize, description: `How many, at most ${LIMITS.pageSize}.` } as const;
 const top = <Item>(list: readonly Item[], first: number | null | undefined): Item[] =>
@@ -340,7 +341,7 @@ const PreflightRef = builder.objectRef<Shown>('ChannelMigrationPreflight').imple
       type: [SampleRef],
       nullable: true,
       complexity: { field: 1, multiplier: SAMPLES },
-      description: `${SAMPLES} conversations across the cases, with what each would become and why.`,
+      description: `Up to ${SAMPLES} conversations across the cases, with what each would become and why.`,
       resolve: (shown) => list(part('samples')(shown)),
     }),
     duration: t.field({ type: DurationRef, nullable: true, description: 'How long it would take.', resolve: part('duration') }),

@@ -1,4 +1,4 @@
-import type { MigrationProgress, MigrationReport, Recount } from '#commands/migration-report.ts';
+import { recount, type MigrationProgress, type MigrationReport, type Recount } from '#commands/migration-report.ts';
 import { CursorTooOld, NotFound } from '#commands/refusals.ts';
 import { builder, globalId } from '../builder.ts';
 import type { ApiContext } from '../context.ts';
@@ -12,8 +12,10 @@ import { ORDERS } from './orders.ts';
 import { ChannelRef, ConversationRef, MigrationConnection, MigrationRef, PipelineRef, RemainderConnection, RemainderRef, StatusRef, UserRef } from './refs.ts';
 import { AFTER, items, unwrap } from './subscription.ts';
 
-/** What a recount costs besides its fields: it reads every row of the move. */
-const RECOUNT_COST = 1_000;
+/** What a recount costs besides its fields: it reads every row of a move, so a query asks for one. */
+const RECOUNT_COST = 10_001;
+/** A report reads the rows of a move as well, in one go. */
+const REPORT_COST = 100;
 
 const ProgressRef = builder.objectRef<MigrationProgress>('MigrationProgress').implement({
   description: 'How far a move is.',
@@ -152,15 +154,16 @@ builder.node(MigrationRef, {
       type: ReportRef,
       nullable: true,
       description: 'What it did, as it was counted on the way; null: it has not begun.',
+      complexity: { field: REPORT_COST, multiplier: 1 },
       resolve: (one, _args, { load }) => (one.started_at === null ? null : load.reportOf.load(one.id)),
     }),
     recount: t.field({
       type: RecountRef,
       nullable: true,
-      description: 'What it did, counted anew from all rows as they are now, which takes a while; null: it has not begun.',
+      description: 'What it did, counted anew from all rows as they are now, which takes a while: one at a time may be asked for. Null: it has not begun.',
       complexity: { field: RECOUNT_COST, multiplier: 1 },
-      resolve: async ({ id, started_at: startedAt }, _args, { load }) =>
-        startedAt === null ? null : { ...(await load.recountOf.load(id)), report: await load.reportOf.load(id) },
+      resolve: async ({ id, started_at: startedAt }, _args, { load, db }) =>
+        startedAt === null ? null : { ...(await recount(db, id)), report: promised(await load.reportOf.load(id)) },
     }),
     remainder: t.connection(
       {
