@@ -15,7 +15,8 @@ export interface Move {
 export interface MovedBatch {
   readonly moved: number;
   readonly newTickets: number;
-  /** Of them those whose owner has no access to the help desk. */
+  /** Of them those that nobody has, and among those the ones whose owner has no access to the help desk. */
+  readonly nobodys: number;
   readonly unassigned: number;
   /** The last of them in the order of their ids; null: there was none. */
   readonly lastId: string | null;
@@ -44,7 +45,7 @@ export function theseOf(ids: readonly string[]): RawBuilder<unknown> {
 
 /** Moves the next conversations of the walk, and counts them by whose they were. */
 export async function moveNext(tx: Tx, move: Move, which: RawBuilder<unknown>): Promise<MovedBatch & { readonly undecided: readonly number[] }> {
-  const { rows } = await sql<{ moved: number; new_tickets: number; unassigned: number; last_id: string | null; undecided: number[] | null }>`
+  const { rows } = await sql<{ moved: number; new_tickets: number; nobodys: number; unassigned: number; last_id: string | null; undecided: number[] | null }>`
     ${moving(move, 'WALKED', which)}, owners as (
       insert into channel_migration_owner (migration_id, user_id, moved, assigned, unassigned)
       select ${move.migrationId}, w.holder, count(*), count(*) filter (where w.fresh and not w.loses), count(*) filter (where w.loses)
@@ -52,13 +53,20 @@ export async function moveNext(tx: Tx, move: Move, which: RawBuilder<unknown>): 
       on conflict (migration_id, user_id) do update set moved = channel_migration_owner.moved + excluded.moved,
         assigned = channel_migration_owner.assigned + excluded.assigned, unassigned = channel_migration_owner.unassigned + excluded.unassigned
     )
-    select count(*)::int as moved, count(*) filter (where fresh)::int as new_tickets, count(*) filter (where loses)::int as unassigned,
+    select count(*)::int as moved, count(*) filter (where fresh)::int as new_tickets, count(*) filter (where fresh and (holder is null or loses))::int as nobodys, count(*) filter (where loses)::int as unassigned,
       (select id from weighed order by id desc limit 1) as last_id,
       (select array_agg(number::int) from made where route_pending_since is not null) as undecided
     from weighed`.execute(tx);
   const [row] = rows;
   if (row === undefined) throw new Error('a count without a row');
-  return { moved: row.moved, newTickets: row.new_tickets, unassigned: row.unassigned, lastId: row.last_id, undecided: row.undecided ?? [] };
+  return {
+    moved: row.moved,
+    newTickets: row.new_tickets,
+    nobodys: row.nobodys,
+    unassigned: row.unassigned,
+    lastId: row.last_id,
+    undecided: row.undecided ?? [],
+  };
 }
 
 /** Moves these by themselves: a message brought them to the help desk before their turn, or after the end, or they could not be moved when it was their turn. */

@@ -106,13 +106,10 @@ export async function readReport(db: Db, migrationId: string): Promise<Migration
 /** The same of several, in one statement, by their ids. */
 export async function reportsOf(db: Db, migrationIds: readonly string[]): Promise<ReadonlyMap<string, MigrationReport>> {
   const { rows } = await sql<ReportRow & { readonly id: string }>`
-    select g.id, g.found + ${joined()} - n.gone as found, ${joined()} as joined, n.gone, d.with_ticket, d.with_new_ticket, n.pulled, (${leftOver()}) as left_over, n.arrived, n.followed,
-      d.unassigned, r.cancels, r.restarts, g.started_at, g.ended_at, ${seconds()} as seconds, g.waited_ms
+    select g.id, g.found + ${joined()} - n.gone as found, ${joined()} as joined, n.gone, g.walked - g.walked_new + n.pulled - n.pulled_new as with_ticket, g.walked_new + n.pulled_new as with_new_ticket, n.pulled, (${leftOver()}) as left_over, n.arrived, n.followed,
+      g.walked_unassigned + n.unassigned as unassigned, r.cancels, r.restarts, g.started_at, g.ended_at, ${seconds()} as seconds, g.waited_ms
     from channel_migration g cross join lateral ${beside()} n
     cross join lateral (
-      select count(*) filter (where not m.new_ticket)::int as with_ticket, count(*) filter (where m.new_ticket)::int as with_new_ticket, count(*) filter (where m.unassigned)::int as unassigned
-      from channel_migration_conversation m where m.migration_id = g.id and m.how in ${MOVED}
-    ) d cross join lateral (
       select count(*) filter (where r.cancel_asked_at is not null)::int as cancels, count(*) filter (where r.how = 'RESTARTED')::int as restarts
       from channel_migration_run r where r.migration_id = g.id
     ) r where g.id::text = any(${[...migrationIds]}::text[])`.execute(db);
@@ -206,7 +203,8 @@ export async function recount(db: Db, migrationId: string): Promise<Recount> {
 
 /** What was not walked to, counted by what became of it. Over `channel_migration g`. */
 function beside(): RawBuilder<unknown> {
-  return sql`(select count(*) filter (where m.how in ('PULLED_FORWARD', 'JOINED'))::int as pulled, count(*) filter (where m.how = 'JOINED')::int as joined,
+  return sql`(select count(*) filter (where m.how in ('PULLED_FORWARD', 'JOINED'))::int as pulled,
+    count(*) filter (where m.how in ('PULLED_FORWARD', 'JOINED') and m.new_ticket)::int as pulled_new, count(*) filter (where m.how in ('PULLED_FORWARD', 'JOINED') and m.unassigned)::int as unassigned, count(*) filter (where m.how = 'JOINED')::int as joined,
     count(*) filter (where m.how = 'GONE')::int as gone, count(*) filter (where m.how = 'ARRIVED')::int as arrived, count(*) filter (where m.how = 'FOLLOWED')::int as followed
     from channel_migration_conversation m where m.migration_id = g.id and m.how <> 'WALKED')`;
 }

@@ -68,6 +68,9 @@ async function step(db: Db, migrationId: string, forced: number | null, { waited
         ...(forced === null && full ? { batch_size: nextBatchSize(size, tookMs) } : {}),
         batches: eb('batches', '+', 1),
         walked: eb('walked', '+', batch.moved),
+        walked_new: eb('walked_new', '+', batch.newTickets),
+        walked_nobodys: eb('walked_nobodys', '+', batch.nobodys),
+        walked_unassigned: eb('walked_unassigned', '+', batch.unassigned),
         waited_ms: eb('waited_ms', '+', Math.round(waitedMs)),
         progressed_at: sql<Date>`clock_timestamp()`,
       }))
@@ -82,7 +85,7 @@ async function step(db: Db, migrationId: string, forced: number | null, { waited
 
 /** The next one by itself, in a savepoint: where it can not be moved it is left over, and the walk goes on behind it. */
 async function moveOne(tx: Tx, move: Move, position: string): Promise<MovedBatch & { readonly undecided: readonly number[] }> {
-  const none = { moved: 0, newTickets: 0, unassigned: 0, undecided: [] };
+  const none = { moved: 0, newTickets: 0, nobodys: 0, unassigned: 0, undecided: [] };
   const { rows } = await sql<{ id: string }>`select c.id from conversation c where ${nextOf(move, position, 1)}`.execute(tx);
   const id = rows[0]?.id ?? null;
   if (id === null) return { ...none, lastId: null };
@@ -153,8 +156,9 @@ async function afterwards(unit: Unit, { migrationId, channelId, helpDeskId }: Mo
   await startMigrationSla(unit, migrationId);
   if (muted) return;
   const counts = await sql<{ name: string; nobodys: number }>`
-    select h.name, (select count(*)::int from channel_migration_conversation m where m.migration_id = ${migrationId} and m.new_ticket and (m.unassigned or m.owner_id is null)) as nobodys
-    from channel h where h.id = ${channelId}`.execute(tx);
+    select h.name, g.walked_nobodys + (select count(*)::int from channel_migration_conversation m
+      where m.migration_id = g.id and m.how in ('PULLED_FORWARD', 'JOINED') and m.new_ticket and (m.unassigned or m.owner_id is null)) as nobodys
+    from channel_migration g join channel h on h.id = g.channel_id where g.id = ${migrationId}`.execute(tx);
   const [channel] = counts.rows;
   if (channel === undefined) return;
   await notifyMoved(unit, {

@@ -342,9 +342,10 @@ export const INVARIANTS: readonly Invariant[] = [
     holds: 'a report adds up: what was found is moved or left over',
     count: `select count(*) as violations from channel_migration g
       cross join lateral (select count(*) filter (where m.how = 'JOINED') as joined, count(*) filter (where m.how = 'GONE') as gone,
-        count(*) filter (where m.how in ('WALKED', 'PULLED_FORWARD', 'JOINED')) as moved from channel_migration_conversation m where m.migration_id = g.id) m
+        count(*) filter (where m.how in ('WALKED', 'PULLED_FORWARD', 'JOINED')) as moved,
+        count(*) filter (where m.how = 'WALKED') as walked, count(*) filter (where m.how = 'WALKED' and m.new_ticket) as made from channel_migration_conversation m where m.migration_id = g.id) m
       cross join lateral (select count(*) as listed, count(*) filter (where r.joined) as joined from channel_migration_remainder r where r.migration_id = g.id) r
-      where g.ended_at is not null and g.found + m.joined + r.joined - m.gone <> m.moved + r.listed`,
+      where g.ended_at is not null and (g.found + m.joined + r.joined - m.gone <> m.moved + r.listed or g.walked <> m.walked or g.walked_new <> m.made)`,
   },
   {
     rule: 'MIG-20',

@@ -814,6 +814,9 @@ export interface ChannelMigrationTable {
   sweeps: Defaulted<number>;
   found: Defaulted<number>;
   walked: Defaulted<number>;
+  walked_new: Defaulted<number>;
+  walked_nobodys: Defaulted<number>;
+  walked_unassigned: Defaulted<number>;
   progressed_at: Date | null;
   waited_ms: Defaulted<number>;
   live_before_ms: number | null;

@@ -33,7 +33,11 @@ create table channel_migration (
   sweeps int not null default 0,
   -- Conversations of the channel when it started.
   found int not null default 0,
+  -- What it has moved; of that with a new ticket; of those nobody's, and those that lost their owner.
   walked int not null default 0,
+  walked_new int not null default 0,
+  walked_nobodys int not null default 0,
+  walked_unassigned int not null default 0,
   progressed_at timestamptz,
   -- Milliseconds for which it has let live work go first; the measure of that in the minute before the start, null: too little came.
   waited_ms bigint not null default 0,
