@@ -8,7 +8,8 @@ import { setRoutingRule, type RuleInput } from '#commands/routing-rules.ts';
 import { saveSkill, setUserSkills } from '#commands/skills.ts';
 import { transact, type Unit } from '#commands/unit.ts';
 import { setAvailability } from '#commands/user-availability.ts';
-import { plainPlugin } from '../support/fixtures.ts';
+import { makeChannel, plainPlugin, type MadeChannel } from '../support/fixtures.ts';
+import { conversation, makeMapping, onlyThese, rowOf, walkToTheEnd } from '../commands/migration-support.ts';
 import { arriving, load, ruled } from '../commands/routing-support.ts';
 import { goal, makePolicy } from '../commands/sla-support.ts';
 import { tableRows } from '../structure/markdown.ts';
@@ -17,6 +18,7 @@ import { globalId, openWorld, type Json, type Person, type World } from './suppo
 
 const ROUTING = 'docs/guides/routing.md';
 const SLA = 'docs/guides/sla.md';
+const MOVE = 'docs/guides/move.md';
 const GUIDES = [ROUTING, 'docs/guides/availability.md', 'docs/guides/webhooks.md', SLA];
 const operations = (path: string) => [...read(path).matchAll(/^```graphql\n([\s\S]*?)^```/gm)].map(([, text = '']) => text);
 
@@ -118,6 +120,40 @@ describe.each(GUIDES)('%s', (guide) => {
   });
 });
 
+/** A channel with one conversation of each kind that the guide's table names, in its order. */
+async function kinds(
+  rows: readonly (readonly string[])[],
+): Promise<{ readonly channel: MadeChannel; readonly ids: readonly string[]; readonly people: ReadonlyMap<string, string | undefined> }> {
+  const { db } = world;
+  const channel = await makeChannel(db, { place: 'INBOX' });
+  const people = new Map([
+    ['has access to the help desk', (await world.user()).id],
+    ['has none', (await world.user()).id],
+    ['nobody', undefined],
+  ]);
+  const made: string[] = [];
+  for (const [ticket, state, owner = ''] of rows) {
+    const ownerId = people.get(owner);
+    made.push(await conversation(db, channel, { ticket: ticket === 'one', closed: state === 'closed', ...(ownerId === undefined ? {} : { ownerId }) }));
+  }
+  return { channel, ids: made, people };
+}
+
+/** What a stream begins with. */
+async function firstOf(who: Person, query: string): Promise<Json> {
+  const stream = who.listen(query);
+  const item = await stream.next();
+  stream.close();
+  if (item === null) throw new Error('the stream ended before it began');
+  return item;
+}
+
+/** As the database has it. */
+const plainId = (id: string | undefined) =>
+  Buffer.from(id ?? '', 'base64')
+    .toString()
+    .split(':')[1] ?? '';
+
 /** As the guide's table has it: numbers and what is missing, in words. */
 function numbers(candidate: Json): string {
   const { outcome, open, limits, missingSkills } = candidate as unknown as Told;
@@ -192,6 +228,59 @@ it('shows in the guide how a deadline is counted over a change of the clocks, as
   });
   expect(tableRows(SLA).filter((row) => row.length === 6)).toEqual(rows);
   for (const clock of ['dueSoonAtClock', 'dueAtClock']) expect(read(SLA)).toContain(`\`${clock}\` is \`${String(foretold?.[clock])}\``);
+});
+
+// Last, for it takes the help desk from most of those whom the others made.
+describe(MOVE, () => {
+  it('leads through a move with operations that do what they are for, one after the other as they stand, and its table says what became of each [MIG-9] [API-1]', async () => {
+    const { db } = world;
+    const superAdmin = await world.user({ role: 'SUPER_ADMIN' });
+    const table = tableRows(MOVE).filter(([first]) => first === 'none' || first === 'one');
+    expect(table).toHaveLength(12);
+    const { channel, ids: conversationIds, people } = await kinds(table);
+    await onlyThese(db, [people.get('has access to the help desk') ?? '', superAdmin.id]);
+    const mapping = await makeMapping(db, 'Of the guide');
+    const before = await Promise.all(conversationIds.map((id) => rowOf(db, id)));
+    const given: Record<string, string> = {
+      channelId: globalId('Channel', channel.id),
+      openStatusId: globalId('TicketStatus', mapping.openStatusId),
+      closedStatusId: globalId('TicketStatus', mapping.closedStatusId),
+      startAt: new Date(Date.now() + 86_400_000).toISOString(),
+    };
+    const answers = new Map<string, Json>();
+    for (const text of operations(MOVE)) {
+      // Once it has been looked at while it runs, it comes to its end.
+      if (text.includes('report {')) await walkToTheEnd(db, plainId(given['id']));
+      const filled = await fill(text, given);
+      expect(validate(schema, parse(filled)).map(({ message }) => message)).toEqual([]);
+      const answer = text.startsWith('subscription') ? await firstOf(superAdmin, filled) : await superAdmin.ask(filled);
+      for (const [name, value] of Object.entries(answer)) {
+        const [one] = name === 'notices' && Array.isArray(value) ? (value as Json[]) : [value];
+        expect(one?.['__typename'], text).toBeTypeOf('string');
+        expect(possibleTypes('Refusal'), text).not.toContain(one?.['__typename']);
+        answers.set(name, one as Json);
+        if (name === 'startChannelMigration') given['id'] = given['migrationId'] = String(one?.['id']);
+      }
+    }
+    expect(answers.get('withdrawChannelMigration')).toMatchObject({ state: 'WITHDRAWN', withdrawnWhy: 'BY_HAND' });
+    expect(answers.get('startChannelMigration')).toMatchObject({ state: 'RUNNING' });
+    expect(answers.get('channelMigration')).toMatchObject({ state: 'COMPLETED', remainder: { edges: [] } });
+    for (const [index, [, , owner = '', ticketAfter, status, whose]] of table.entries()) {
+      const [was, is] = [before[index], await rowOf(db, conversationIds[index] ?? '')];
+      expect(is.place).toBe('HELP_DESK');
+      expect(is.number === was?.number ? 'the same' : 'a new one', `row ${index}`).toBe(ticketAfter);
+      const says =
+        is.status_id === was?.status_id
+          ? 'its own'
+          : is.status_id === mapping.openStatusId
+            ? 'your open one'
+            : is.status_id === mapping.closedStatusId
+              ? 'your closed one'
+              : '?';
+      expect(says, `row ${index}`).toBe(status);
+      expect(is.owner_id === null ? 'nobody’s' : is.owner_id === people.get(owner) ? 'the owner’s' : '?', `row ${index}`).toBe(whose?.replace("'", '’'));
+    }
+  });
 });
 
 function possibleTypes(name: string): readonly string[] {
