@@ -1,6 +1,7 @@
 import { sql, type RawBuilder } from 'kysely';
 import type { Tx } from '#db/database.ts';
 import type { MovedHow } from '#db/schema.ts';
+import { HELP_DESK_MEMBERS } from './help-desk-reach.ts';
 
 /** A move, as far as what becomes of a conversation depends on it. */
 export interface Move {
@@ -90,7 +91,7 @@ function moving({ migrationId, channelId, helpDeskId }: Move, how: MovedHow, whi
         c.nobody_free_pool
       from conversation c where ${which}
     ), able as materialized (
-      select m.user_id from place_member m join app_user u on u.id = m.user_id where m.place_id = ${helpDeskId} and u.deactivated_at is null
+      select d.id as user_id from ${HELP_DESK_MEMBERS} d
     ), weighed as materialized (
       select p.*, t.number, p.ticket_id is null as fresh, coalesce(t.owner_id, p.owner_id) as holder,
         p.ticket_id is null and p.owner_id is not null and a.user_id is null as loses

@@ -41,16 +41,8 @@ async function lastRate(db: Db): Promise<{ readonly migrationId: string; readonl
   return rows[0];
 }
 
-/** What the statement that moves writes to, and what it reads of its own move. */
-const WRITTEN = [
-  'conversation',
-  'ticket',
-  'event',
-  'channel_migration',
-  'channel_migration_conversation',
-  'channel_migration_owner',
-  'channel_migration_remainder',
-] as const;
+/** What the statement that moves writes to, and its own move. */
+const WRITTEN = ['conversation', 'ticket', 'event', 'channel_migration', 'channel_migration_conversation', 'channel_migration_owner'] as const;
 
 /**
  * Moves the newest thousand of the channel, or as many copies of fewer, with the very statement of the walk, in temporary tables that hide the real ones: the same

@@ -11,6 +11,7 @@ import type { HandOffRule, Step } from '#domain/chatflow.ts';
 import { flowPlugin, makeFlow, makeFlowChannel } from '../support/chatflow.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { makeChannel, makeTeam, makeUser, plainCapabilities, plainPlugin, testKeys, type MadeChannel } from '../support/fixtures.ts';
+import { goal, makePolicy } from './sla-support.ts';
 
 let database: TestDatabase;
 let db: Db;
@@ -402,6 +403,10 @@ describe('who would miss what', () => {
   it('warns where there is no SLA policy [MIG-6]', async () => {
     const channel = await inInbox();
     expect(await (await foretell(channel)).sla()).toEqual({ policies: 0, warning: 'NO_SLA_POLICY' });
+    const policyId = await makePolicy(db, { targets: [goal('FIRST_REPLY', 60)] });
+    expect(await (await foretell(channel)).sla()).toEqual({ policies: 1, warning: null });
+    await db.updateTable('sla_policy').set({ deleted_at: new Date() }).where('id', '=', policyId).execute();
+    expect(await (await foretell(channel)).sla()).toMatchObject({ warning: 'NO_SLA_POLICY' });
   });
 
   it('names the email channels by which agents answered what began here, with how many went on there [MIG-6] [MIG-10]', async () => {
