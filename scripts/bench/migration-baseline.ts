@@ -64,6 +64,10 @@ export async function moveByHand({ url }: Copy, order: Order): Promise<number> {
             jsonb_build_object('migrationId', ${id}::text, 'from', m.owner_id, 'to', null, 'fromTeam', m.team_id, 'toTeam', null) from moving m where m.loses`.execute(
         tx,
       );
+      await sql`
+        update channel_migration set walked_new = n.made, walked_nobodys = n.nobodys, walked_unassigned = n.unassigned
+          from (select count(*) filter (where fresh) as made, count(*) filter (where fresh and (loses or holder is null)) as nobodys, count(*) filter (where loses) as unassigned
+            from moving) n where id = ${id}`.execute(tx);
       await sql`insert into channel_migration_sla (migration_id, total) select ${id}, count(*) from moving`.execute(tx);
       await sql`
         insert into event (kind, actor, channel_id, why, data) values ('MIGRATION_CHANGED', 'SYSTEM', ${channelId}, 'ENDED', jsonb_build_object('migrationId', ${id}::text))`.execute(
@@ -85,6 +89,8 @@ export async function writtenBy(db: Db): Promise<Readonly<Record<string, number>
       from ticket t join ticket_status s on s.id = t.status_id group by 1
     union all
     select 'moved ' || concat_ws(' ', how, new_ticket, unassigned, owner_id is not null), count(*) from channel_migration_conversation group by 1
+    union all
+    select 'its counters', sum(found * 8009 + walked * 4001 + walked_new * 2003 + walked_nobodys * 1009 + walked_unassigned) from channel_migration
     union all
     select 'owner ' || user_id, sum(moved * 1000003 + assigned * 1009 + unassigned) from channel_migration_owner group by 1
     union all

@@ -40,6 +40,8 @@ export interface Order {
   readonly superAdminId: string;
   readonly openStatusId: string;
   readonly closedStatusId: string;
+  /** With access to the help desk. */
+  readonly teamIds: readonly string[];
   /** Conversations to move. */
   readonly conversations: number;
 }
@@ -77,8 +79,8 @@ export async function layMigrationGround(conversations: number): Promise<Migrati
     // Tables that large are not vacuumed within the time of a transaction of ours.
     const db = openDatabase(postgres.url, { max: 4, name: 'bench-seed', transactionMs: 0 });
     try {
-      const { channels } = await seedInbox(db, context, { conversations, kinds: ['email', 'form', 'chat'], seed: SEED, continued: 1 }, update);
-      const made = await readOrder(db, channels.email?.channelId ?? '');
+      const { channels, teamIds } = await seedInbox(db, context, { conversations, kinds: ['email', 'form', 'chat'], seed: SEED, continued: 1 }, update);
+      const made = { ...(await readOrder(db, channels.email?.channelId ?? '')), teamIds };
       update('vacuuming');
       await sql`vacuum (analyze)`.execute(db);
       await sql`checkpoint`.execute(db);
@@ -149,7 +151,7 @@ export async function layMigrationGround(conversations: number): Promise<Migrati
   };
 }
 
-async function readOrder(db: Db, channelId: string): Promise<Order> {
+async function readOrder(db: Db, channelId: string): Promise<Omit<Order, 'teamIds'>> {
   const { id: superAdminId } = await db
     .insertInto('app_user')
     .values({ email: 'super@staff.example', name: 'Super Admin', role: 'SUPER_ADMIN', seat: 'PAID' })

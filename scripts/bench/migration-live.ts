@@ -12,7 +12,6 @@ import { onCopy, startMove } from './migration-alone.ts';
 import type { MigrationGround, Order } from './migration-ground.ts';
 import { percentile } from './statistics.ts';
 
-const PER_SECOND = 20;
 const WARM_UP_S = 15;
 const ALONE_S = 60;
 /** How often it is looked which mails are in a conversation by now. */
@@ -26,7 +25,7 @@ const LOST_MS = 300_000;
 const LEAST_MS = 300_000;
 const LEAST_PER_SECOND = 500;
 
-/** A move beside twenty mails a second: ten to another channel, which lives in the help desk; of the others eight answer old threads of the channel that moves. */
+/** A move beside live mails: half of them to another channel, which lives in the help desk; of the others four of five answer old threads of the channel that moves. */
 export interface Live {
   /** Milliseconds from a mail's receipt until it is in a conversation: before the move, beside it, after it. */
   readonly before: readonly number[];
@@ -41,14 +40,14 @@ export interface Live {
   readonly arrived: number;
 }
 
-/** Mails are offered before, beside and after it at the same pace; one that does not come throws. */
-export async function moveBesideLive(ground: MigrationGround): Promise<Live> {
+/** So many mails a second are offered before, beside and after it; one that does not come throws. */
+export async function moveBesideLive(ground: MigrationGround, perSecond: number): Promise<Live> {
   const { client, order } = ground;
   return onCopy(ground, async (copy) => {
     const { db } = copy;
     const other = await helpDeskChannel(ground, db);
     const worker = await ground.startWorker(copy);
-    const mails = await offerMails(ground, db, [order, other]);
+    const mails = await offerMails(ground, db, [order, other], perSecond);
     try {
       await mails.during(sleep(WARM_UP_S * 1000));
       const before = await mails.during(sleep(ALONE_S * 1000));
@@ -91,7 +90,13 @@ async function tell(db: Db, migrationId: string): Promise<void> {
 async function helpDeskChannel({ order, context }: MigrationGround, db: Db): Promise<LiveChannel> {
   const settings = { kind: 'other', address: ADDRESS, companyName: 'Acme', smtp: { host: '127.0.0.1', port: 1025, secure: 'none' } };
   const { value } = await transact(db, { actor: 'SYSTEM' }, (unit) =>
-    connectChannel(unit, context, { plugin: order.plugin, name: 'Live', placeId: order.helpDeskId, settings }),
+    connectChannel(unit, context, {
+      plugin: order.plugin,
+      name: 'Live',
+      placeId: order.helpDeskId,
+      settings,
+      routing: { kind: 'SPECIFIC', teamIds: order.teamIds },
+    }),
   );
   return { channelId: value.channelId, channelKey: value.key, plugin: order.plugin, address: ADDRESS };
 }
@@ -104,8 +109,8 @@ interface Mails {
   stop(): Promise<void>;
 }
 
-/** Twenty a second without a pause, stored and told of as a door does it. */
-async function offerMails({ waker }: MigrationGround, db: Db, [moving, other]: readonly [LiveChannel, LiveChannel]): Promise<Mails> {
+/** That many a second without a pause, stored and told of as a door does it. */
+async function offerMails({ waker }: MigrationGround, db: Db, [moving, other]: readonly [LiveChannel, LiveChannel], perSecond: number): Promise<Mails> {
   const { rows: threads } = await sql<{ key: string; address: string }>`
     select k.key, p.value as address from (
       select key, conversation_id from thread_key where channel_id = ${moving.channelId} order by hashtext(key) limit ${THREADS}
@@ -135,7 +140,7 @@ async function offerMails({ waker }: MigrationGround, db: Db, [moving, other]: r
     const began = performance.now();
     const under = new Set<Promise<void>>();
     for (; !stopped; sent += 1) {
-      await sleep(Math.max(0, began + (sent * 1000) / PER_SECOND - performance.now()));
+      await sleep(Math.max(0, began + (sent * 1000) / perSecond - performance.now()));
       const one = offer(sent).catch((error: unknown) => void failures.push(error));
       under.add(one);
       void one.finally(() => under.delete(one));

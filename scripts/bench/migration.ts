@@ -11,23 +11,29 @@ const THRICE = 200_000;
 /** A hand-written transaction that moves fewer a second: the machine is too slow for the ratios to mean anything. */
 const ABSURD_PER_SECOND = 500;
 
+const PER_SECOND = 20;
 const PARTS = ['preflight', 'alone', 'live'] as const;
 type Part = (typeof PARTS)[number];
 
 /**
  * The move of a channel: its whole time beside one hand-written transaction, live intake beside it, and what a preflight costs. `--conversations`: how many, a million unless
- * given; `--parts`: which of these, with commas between.
+ * given; `--parts`: which of these, with commas between; `--per-second`: how many live mails.
  */
 export async function run(): Promise<number> {
   const { values } = parseArgs({
     args: process.argv.slice(3),
-    options: { conversations: { type: 'string', default: String(CONVERSATIONS) }, parts: { type: 'string', default: PARTS.join(',') } },
+    options: {
+      conversations: { type: 'string', default: String(CONVERSATIONS) },
+      parts: { type: 'string', default: PARTS.join(',') },
+      'per-second': { type: 'string', default: String(PER_SECOND) },
+    },
   });
   const wanted = Number(values.conversations);
+  const perSecond = Number(values['per-second']);
   const parts = values.parts.split(',');
   const has = (part: Part): boolean => parts.includes(part);
-  if (!Number.isInteger(wanted) || wanted < 1_000 || !PARTS.some(has)) {
-    console.error(`bench: --conversations is a whole number from 1000 on, --parts some of ${PARTS.join(',')}`);
+  if (!Number.isInteger(wanted) || wanted < 1_000 || !(perSecond > 0) || !PARTS.some(has)) {
+    console.error(`bench: --conversations is a whole number from 1000 on, --per-second one over 0, --parts some of ${PARTS.join(',')}`);
     return 2;
   }
   const ground = await layMigrationGround(wanted);
@@ -43,7 +49,7 @@ export async function run(): Promise<number> {
       console.error(`bench: the baseline is absurdly slow: ${rounded(conversations / bareSeconds)} conversations a second`);
       return 2;
     }
-    return report(conversations, pairs, foretold, has('live') ? await moveBesideLive(ground) : null);
+    return report(conversations, pairs, foretold, has('live') ? await moveBesideLive(ground, perSecond) : null);
   } catch (error) {
     if (!(error instanceof NotTheSame)) throw error;
     console.error(`bench: the two moves have not written the same\n${error.message}`);

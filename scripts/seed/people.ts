@@ -55,7 +55,7 @@ export async function hire(unit: Unit, deps: ChannelDeps, kinds: readonly Kind[]
   const { placeId: inboxId } = await createInbox(unit, { name: `Inbox ${seed}` });
   return {
     inboxId,
-    channels: await connect(unit, deps, kinds, inboxId, seed),
+    channels: await connect(unit, deps, kinds, inboxId, teamIds.slice(0, 1), seed),
     withAccess: [...inTeams, ...listed.filter((id) => !gone.includes(id))],
     withoutAccess: [...others, ...gone],
     teamIds,
@@ -73,9 +73,16 @@ async function admit(unit: Unit, agents: readonly string[], listed: readonly str
   await setAccessList(unit, { placeId: desk.id, access: { userIds: [...before.map(({ id }) => id), ...listed], teamIds: [...teams, ...teamIds] } });
 }
 
-async function connect(unit: Unit, deps: ChannelDeps, kinds: readonly Kind[], placeId: string, seed: number): Promise<Cast['channels']> {
+async function connect(
+  unit: Unit,
+  deps: ChannelDeps,
+  kinds: readonly Kind[],
+  placeId: string,
+  teamIds: readonly string[],
+  seed: number,
+): Promise<Cast['channels']> {
   const made = (plugin: Plugin, name: string, settings: object): Promise<Connected> =>
-    connectChannel(unit, deps, { plugin: plugin.key, name: `${name} ${seed}`, placeId, settings });
+    connectChannel(unit, deps, { plugin: plugin.key, name: `${name} ${seed}`, placeId, settings, routing: { kind: 'SPECIFIC', teamIds } });
   // First, for the others answer by it.
   const mail = !kinds.includes('email')
     ? undefined
