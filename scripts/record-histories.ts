@@ -302,7 +302,8 @@ async function recordCatchUp(): Promise<void> {
       await transact(on.db, { actor: 'SYSTEM' }, (unit) => connectChannel(unit, { plugins: held.plugins, keys: on.keys }, input)),
     );
     const workflowId = catchUpWorkflowId(key);
-    await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED');
+    // The provider asks for a minute's patience.
+    await until('it completes', async () => (await on.client.workflow.getHandle(workflowId).describe()).status.name === 'COMPLETED', 150);
     await save('channelCatchUp', workflowId, on);
   } finally {
     await provider.close();

@@ -23,6 +23,7 @@ test('there is a recorded history of every workflow [OPS-8]', async () => {
     'channelCatchUp',
     'channelCheck',
     'channelIntake',
+    'channelMigration',
     'channelRenewals',
     'chatflow',
     'guardian',
