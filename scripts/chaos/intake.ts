@@ -1,18 +1,18 @@
 import { sql } from 'kysely';
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createTransport } from 'nodemailer';
 import email from '@trunkline/plugin-email';
-import { checkInvariants } from '#db/invariants.ts';
 import { openDatabase, type Db } from '#db/database.ts';
 import { apiClient, eventually, nodes, type Api, type Edges } from '../demo/graphql.ts';
 import { openOutside, type Outside } from '../demo/mailbox.ts';
 import { createProgress } from '../servers/progress.ts';
 import { startStack, type Stack } from '../servers/stack.ts';
+import { commandLine } from './command-line.ts';
+import { sendUntilTaken } from './customer-mail.ts';
 import { pick, seeded } from './random.ts';
+import { openSummary, sayDoctor } from './summary.ts';
 
 const KILLS = 20;
 const CUSTOMERS = 25;
@@ -118,7 +118,6 @@ function startLoad(stack: Stack, outside: Outside, agent: Api, ledger: Ledger, r
   };
 }
 
-/** Sends until it is acknowledged, as a mail server does. */
 async function send(
   stack: Stack,
   index: number,
@@ -126,28 +125,10 @@ async function send(
   { to, previous }: { readonly to: string; readonly previous: string | undefined },
   ledger: Ledger,
 ): Promise<void> {
-  const [host = '', port] = stack.addresses.smtp.split(':');
-  for (let attempt = 0; attempt < 300; attempt += 1) {
-    ledger.tries += 1;
-    const transport = createTransport({ host, port: Number(port), ignoreTLS: true, connectionTimeout: 3_000, greetingTimeout: 3_000, socketTimeout: 8_000 });
-    try {
-      await transport.sendMail({
-        from: { name: `Customer ${index}`, address: `customer${index}@home.example` },
-        to,
-        subject: `About ${id}`,
-        text: `This is ${id}`,
-        messageId: id,
-        ...(previous === undefined ? {} : { inReplyTo: previous, references: previous }),
-      });
-      ledger.mails.add(id);
-      return;
-    } catch {
-      await sleep(200);
-    } finally {
-      transport.close();
-    }
-  }
-  throw new Error('a mail was not taken in three hundred tries');
+  const from = { name: `Customer ${index}`, address: `customer${index}@home.example` };
+  const mail = { from, to, subject: `About ${id}`, text: `This is ${id}`, messageId: id, answers: previous };
+  ledger.tries += await sendUntilTaken(stack.addresses.smtp, mail);
+  ledger.mails.add(id);
 }
 
 /** One reply with one idempotency key, tried until it is answered. */
@@ -186,10 +167,7 @@ async function settled(db: Db): Promise<void> {
 
 /** What an operator could do by mistake, with the real command line; each time the guardian has to bring it to its end. Returns how many took hold. */
 async function harm(stack: Stack, db: Db, ledger: Ledger): Promise<number> {
-  const program = stack.temporalProgram;
-  if (program === undefined) throw new Error('there is no temporal command line here');
-  const temporal = (...args: string[]): Promise<boolean> =>
-    new Promise((resolve) => void execFile(program, [...args, '--address', stack.addresses.temporal], { timeout: 20_000 }, (error) => resolve(error === null)));
+  const temporal = commandLine(stack);
   const { key } = await db.selectFrom('channel').select('key').executeTakeFirstOrThrow();
   const id = `channel-intake/${key}`;
   const harms: readonly (readonly string[])[] = [
@@ -232,8 +210,8 @@ async function whereabouts(db: Db, id: string): Promise<string> {
 }
 
 async function report(db: Db, outside: Outside, ledger: Ledger, tookHold: number): Promise<boolean> {
-  const lines: [string, boolean, string][] = [];
-  const say = (what: string, right: boolean, found: string): void => void lines.push([what, right, found]);
+  const summary = openSummary();
+  const { say } = summary;
   const { rows } = await sql<{
     id: string;
     times: number;
@@ -276,14 +254,6 @@ async function report(db: Db, outside: Outside, ledger: Ledger, tookHold: number
   const doubts = (states.get('MAYBE_SENT') ?? 0) + (states.get('FAILED') ?? 0);
   say('few replies are in doubt', doubts <= KILLS, `${doubts} after ${KILLS} kills`);
   say('the harm done by hand took hold', tookHold === 4, `${tookHold} of 4`);
-  const findings = await checkInvariants(db);
-  const broken = findings.filter((one) => one.violations !== 0);
-  say(
-    'the doctor',
-    broken.length === 0,
-    broken.length === 0 ? `all ${findings.length} invariants hold` : broken.map((one) => `${one.invariant.rule}: ${one.violations}`).join(', '),
-  );
-  console.log('');
-  for (const [what, right, found] of lines) console.log(`  ${right ? '✓' : '✗'} ${what.padEnd(40)} ${found}`);
-  return lines.every(([, right]) => right);
+  await sayDoctor(summary, db);
+  return summary.print();
 }
