@@ -3,8 +3,10 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import chat from '@trunkline/plugin-chat';
+import email from '@trunkline/plugin-email';
 import { savePolicy } from '#commands/sla-policies.ts';
 import { startReevaluation } from '#commands/sla-reevaluation.ts';
 import { transact } from '#commands/unit.ts';
@@ -35,6 +37,9 @@ let stuckKey: string;
 let reevaluationId: string;
 /** A conversation whose bot waits for an answer. */
 let askedConversation: string;
+/** A channel whose move can not end: somebody holds one of its conversations. */
+let movingKey: string;
+let letGo: () => Promise<void>;
 /** A provider that takes nothing for now. */
 let later: Awaited<ReturnType<typeof openRefusing>>;
 const bin = mkdtempSync(join(tmpdir(), 'trunkline-bin-'));
@@ -76,8 +81,10 @@ beforeAll(async () => {
   await eventually(() => ground.outside.received('carla@home.example').length === 1);
   askedConversation = await askVisitor(ground);
   reevaluationId = await reevaluate(ground);
+  ({ key: movingKey, letGo } = await moveHeld(ground));
 });
 afterAll(async () => {
+  await letGo?.();
   await ground?.close();
   await later?.close();
   rmSync(bin, { recursive: true, force: true });
@@ -136,6 +143,42 @@ async function askVisitor({ admin, db, stack }: Ground): Promise<string> {
   return conversationId;
 }
 
+/** Connects a channel to an inbox and starts its move, while somebody holds its one conversation. */
+async function moveHeld({ admin, db, outside }: Ground): Promise<{ readonly key: string; letGo(): Promise<void> }> {
+  const inbox = await admin.do<{ id: string }>('createInbox', '... on Inbox { id }', { name: 'Moving' });
+  const { id } = await admin.do<{ id: string }>('connectChannel', '... on Channel { id }', {
+    plugin: email.key,
+    name: 'Moving',
+    placeId: inbox.id,
+    settings: { kind: 'other', address: 'moving@acme.example', companyName: 'Acme', smtp: { host: '127.0.0.1', port: outside.smtpPort, secure: 'none' } },
+  });
+  await outside.send({ from: 'dora@home.example', name: 'Dora', to: 'moving@acme.example', subject: 'moving', text: 'Hello' });
+  const channel = await db.selectFrom('channel').select(['id', 'key']).where('name', '=', 'Moving').executeTakeFirstOrThrow();
+  const conversation = await eventually(() => db.selectFrom('conversation').select('id').where('channel_id', '=', channel.id).executeTakeFirstOrThrow());
+  const holding = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const transaction = db.transaction().execute(async (tx) => {
+    await sql`set local transaction_timeout = 0`.execute(tx);
+    await tx.selectFrom('conversation').select('id').where('id', '=', conversation.id).forUpdate().execute();
+    held.resolve();
+    await holding.promise;
+  });
+  await held.promise;
+  const { pipelines } = await admin.run<{ pipelines: Edges<{ statuses: readonly { id: string; category: string }[] }> }>(
+    '{ pipelines(first: 1) { edges { node { statuses { id category } } } } }',
+  );
+  const status = (category: string): string | undefined => nodes(pipelines)[0]?.statuses.find((one) => one.category === category)?.id;
+  const mapping = { openStatusId: status('OPEN'), closedStatusId: status('CLOSED') };
+  await admin.do('startChannelMigration', '... on ChannelMigration { id }', { channelId: id, history: 'ALL', ...mapping });
+  return {
+    key: channel.key,
+    async letGo() {
+      holding.resolve();
+      await transaction;
+    },
+  };
+}
+
 interface Conversation {
   readonly id: string;
   readonly subject: string;
@@ -151,6 +194,10 @@ const PRINTS: readonly (readonly [RegExp, () => readonly (string | RegExp)[]])[]
   [/TrunklineTicket = /, () => [`ticket/${number}`]],
   [/TrunklineOwner = .*TrunklineTicketStatus = /, () => [`ticket/${number}`]],
   [/TrunklinePlugin = "email" AND WorkflowType = "outbox"/, () => [`outbox/${stuckConversation}`]],
+  [/TrunklineMigrationState = "RUNNING"/, () => [`channel-migration/${movingKey}`]],
+  [/workflow query .*channel-migration.*--type status/, () => ['moves conversations']],
+  [/workflow query .*channel-migration.*--type explain/, () => ['SWEEPING', movingKey]],
+  [/workflow describe --workflow-id channel-migration/, () => [`moves channel ${movingKey} to the help desk`]],
   [/workflow query .*--type status/, () => ['waits until something changes']],
   [/workflow query .*--type explain/, () => [`"owner":\\s*"${ownerId}"`, key, 'OPEN'].map((text) => new RegExp(text))],
   [/workflow describe --workflow-id ticket/, () => [`ticket ${number} from channel ${key}`, ownerId]],
@@ -226,6 +273,7 @@ function fill(
     .replaceAll(/"(support|<channel key>)"/g, `"${channelKey}"`)
     .replaceAll('<user id>', ownerId)
     .replaceAll('<activity id>', activityId)
+    .replaceAll('channel-migration/<channel key>', `channel-migration/${movingKey}`)
     .replaceAll('sla-reevaluation/<id>', `sla-reevaluation/${reevaluationId}`)
     .replaceAll('chatflow/<conversation id>', `chatflow/${askedConversation}`)
     .replaceAll('<conversation id>', stuckConversation)
