@@ -26,6 +26,7 @@ import {
   type HolidayRow,
   type IdentityRow,
   type MessageRow,
+  type MigrationSlaRow,
   type OutboundRow,
   type OutOfOfficeRow,
   type ReplyChannelRow,
@@ -394,6 +395,11 @@ export function createLoaders(db: Db, see: () => Promise<Visibility>, { plugins,
     // Of moves that have begun.
     progressOf: new DataLoader<string, MigrationProgress | null>(async (ids) => {
       const found = await progressOf(db, ids);
+      return ids.map((id) => found.get(id) ?? null);
+    }),
+    migrationSlaOf: new DataLoader<string, MigrationSlaRow | null>(async (ids) => {
+      const rows = await db.selectFrom('channel_migration_sla').selectAll().where('migration_id', 'in', ids).execute();
+      const found = new Map(rows.map((row) => [row.migration_id, row]));
       return ids.map((id) => found.get(id) ?? null);
     }),
     reportOf: new DataLoader<string, MigrationReport | null>(async (ids) => {

@@ -5,6 +5,7 @@ import type {
   BusinessCalendarTable,
   ApiTokenTable,
   ChannelMigrationRemainderTable,
+  ChannelMigrationSlaTable,
   ChannelMigrationTable,
   ChannelTable,
   ChatflowTable,
@@ -102,6 +103,7 @@ export interface HolidayRow {
 }
 export type ReevaluationRow = Selectable<SlaReevaluationTable>;
 export type MigrationRow = Selectable<ChannelMigrationTable>;
+export type MigrationSlaRow = Selectable<ChannelMigrationSlaTable>;
 export type RemainderRow = Selectable<ChannelMigrationRemainderTable>;
 export type RuleRow = Selectable<RoutingRuleTable>;
 export type DecisionRow = Selectable<RoutingDecisionTable>;

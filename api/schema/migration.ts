@@ -5,9 +5,9 @@ import type { ApiContext } from '../context.ts';
 import { positionOf, writeCursor } from '../feed.ts';
 import { newestOf } from '../notices.ts';
 import { promised } from '../promised.ts';
-import type { MigrationRow } from '../rows.ts';
+import type { MigrationRow, MigrationSlaRow } from '../rows.ts';
 import { watchEvents } from '../stream.ts';
-import { MigrationHistoryEnum, MigrationPhaseEnum, MigrationStateEnum, WithdrawnWhyEnum } from './enums.ts';
+import { MigrationHistoryEnum, MigrationPhaseEnum, MigrationStateEnum, ReevaluationStateEnum, WithdrawnWhyEnum } from './enums.ts';
 import { ORDERS } from './orders.ts';
 import { ChannelRef, ConversationRef, MigrationConnection, MigrationRef, PipelineRef, RemainderConnection, RemainderRef, StatusRef, UserRef } from './refs.ts';
 import { AFTER, items, unwrap } from './subscription.ts';
@@ -63,6 +63,17 @@ const ReportRef = builder.objectRef<MigrationReport>('MigrationReport').implemen
       description: 'Conversations moved a second without the time it waited; null: nothing was moved.',
     }),
     waitedMs: t.exposeFloat('waitedMs', { description: 'Milliseconds for which it let live work go first.' }),
+  }),
+});
+
+const SlaRef = builder.objectRef<MigrationSlaRow>('MigrationSla').implement({
+  description: 'How far the moved tickets have got their SLA goals. It begins when the move has ended, and holds nobody up.',
+  fields: (t) => ({
+    state: t.field({ type: ReevaluationStateEnum, description: 'How far it is.', resolve: (one) => one.state }),
+    total: t.exposeInt('total', { description: 'Tickets that were to be looked at when it began.' }),
+    lookedAt: t.exposeInt('looked_at', { description: 'Tickets looked at by now; until then each says `slaPending`.' }),
+    startedAt: t.field({ type: 'DateTime', description: 'When it began.', resolve: (one) => one.started_at }),
+    endedAt: t.field({ type: 'DateTime', nullable: true, description: 'When it was over; null: it is not.', resolve: (one) => one.ended_at }),
   }),
 });
 
@@ -164,6 +175,12 @@ builder.node(MigrationRef, {
       complexity: { field: RECOUNT_COST, multiplier: 1 },
       resolve: async ({ id, started_at: startedAt }, _args, { load, db }) =>
         startedAt === null ? null : { ...(await recount(db, id)), report: promised(await load.reportOf.load(id)) },
+    }),
+    sla: t.field({
+      type: SlaRef,
+      nullable: true,
+      description: 'How far the moved tickets have got their SLA goals; null: the move has not ended, or made nothing to measure.',
+      resolve: (one, _args, { load }) => load.migrationSlaOf.load(one.id),
     }),
     remainder: t.connection(
       {

@@ -267,6 +267,9 @@ describe('a move', () => {
       progress: { phase: 'WALKING', found: 6, remaining: 6, percent: 0 },
     });
     await walkToTheEnd(db, plainId(id));
+    const goals = async () =>
+      (await admin.ask('query ($id: ID!) { channelMigration(id: $id) { sla { state total lookedAt endedAt } } }', { id }))['channelMigration']?.['sla'];
+    expect(await goals()).toEqual({ state: 'RUNNING', total: 5, lookedAt: 0, endedAt: null });
     const ended = await read(admin);
     expect(ended).toMatchObject({
       state: 'COMPLETED_WITH_REMAINDER',
