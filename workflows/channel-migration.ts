@@ -37,6 +37,7 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
   const woken = handleMessages({ status: () => doing, explain: () => explain(channelKey, view, waiting) });
 
   for (;;) {
+    if (woken.raised) tries = true;
     woken.raised = false;
     const seen: MoveView | null = await seeMove.executeWithOptions({ summary: `reads the move of channel ${channelKey}` }, [channelKey]);
     view = seen;
@@ -85,7 +86,6 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
       continue;
     }
     if (!woken.raised) break;
-    tries = true;
   }
   doing = view === null ? 'is done: there is no move of this channel' : `is done: ${view.state}`;
 }
