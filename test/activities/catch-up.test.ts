@@ -166,7 +166,12 @@ it('the cursor moves with the messages or not at all [PLUG-7]', async () => {
 });
 
 const asides = async ({ channelId }: Channel) =>
-  db.selectFrom('raw_delivery').select(['id', 'url', 'body', 'state', 'failure_code', 'failure_reason']).where('channel_id', '=', channelId).execute();
+  db
+    .selectFrom('raw_delivery')
+    .select(['id', 'url', 'body', 'state', 'failure_code', 'failure_reason'])
+    .where('channel_id', '=', channelId)
+    .orderBy('id')
+    .execute();
 /** Nothing of it repeats, so PostgreSQL cannot make it smaller. */
 const dense = (characters: number): string =>
   Array.from({ length: characters }, (_, at) => String.fromCharCode(0x4e00 + ((at * at * 7919 + at * 104_729) % 20_000))).join('');

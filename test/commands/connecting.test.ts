@@ -87,7 +87,7 @@ const finish = (page: string, prepared: Awaited<ReturnType<typeof prepare>>) =>
   run((unit) => connectChannel(unit, deps, { plugin: 'booked', name: 'Booked', placeId: place, settings: { page }, ...prepared }));
 const connect = async (page = newPage()) => finish(page, await prepare(page));
 const channelsOf = (page: string) => db.selectFrom('channel').select(['id', 'key']).where('address', '=', page).execute();
-const waiting = () => db.selectFrom('channel_connecting').selectAll().execute();
+const waiting = () => db.selectFrom('channel_connecting').selectAll().orderBy('id').execute();
 const pass = (table: 'channel' | 'channel_connecting') =>
   table === 'channel'
     ? sql`update channel set telling_until = now() - interval '1 s' where telling is not null`.execute(db)

@@ -1,8 +1,8 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { globalId } from '#api/builder.ts';
-import { createThrottle } from '#api/live/signals.ts';
+import { createThrottle, TYPING_MS } from '#api/live/signals.ts';
 import { ALIVE_SECONDS, GONE_AFTER_SECONDS, keepHere, sweepGone } from '#commands/presence.ts';
 import { setAccessList } from '#commands/places.ts';
 import { assign } from '#commands/owners.ts';
@@ -128,11 +128,18 @@ it('who is writing is shown at every process: the visitor to agents, an agent to
 });
 
 it('one person’s writing in one conversation is told once in two seconds [API-7]', () => {
-  const may = createThrottle(50);
-  expect([may('a'), may('a'), may('b'), may('a')]).toEqual([true, false, true, false]);
-  const until = performance.now() + 60;
-  while (performance.now() < until);
-  expect([may('a'), may('a'), may('b')]).toEqual([true, false, true]);
+  let now = 7;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now);
+  try {
+    const may = createThrottle(TYPING_MS);
+    expect([may('a'), may('a'), may('b'), may('a')]).toEqual([true, false, true, false]);
+    now += TYPING_MS - 1;
+    expect([may('a'), may('b')]).toEqual([false, false]);
+    now += 1;
+    expect([may('a'), may('a'), may('b')]).toEqual([true, false, true]);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 it('typing is refused where the channel can not show it, and where the conversation is not to be seen [API-6]', async () => {
