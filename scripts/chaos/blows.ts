@@ -86,8 +86,9 @@ export async function strike(ring: Ring, blow: Blow, move: MoveState): Promise<S
     if (victim === 'postgres' || victim === 'temporal') since = Date.now();
   }
   const kept = victim === 'temporal' ? (await untilKnown(ring, move))?.runId === before?.runId : undefined;
+  if (blow === 'cancel' && tookHold) tookHold = await untilNoted(ring, before);
   const wentOn = await untilItGoesOn(ring, move, (run) => isOver(blow, run, before));
-  return { blow, tookHold, gapMs: wentOn ? Math.max(0, pulse.longestGap(since)) : Number.POSITIVE_INFINITY, ...(kept === undefined ? {} : { kept }) };
+  return { blow, tookHold, gapMs: wentOn === null ? Number.POSITIVE_INFINITY : pulse.longestGap(since, wentOn), ...(kept === undefined ? {} : { kept }) };
 }
 
 const START = {
@@ -117,7 +118,7 @@ function wordsOf(blow: Blow, channelKey: string): readonly string[] | null {
   const id = ['--workflow-id', channelMigrationWorkflowId(channelKey)];
   switch (blow) {
     case 'cancel':
-      return ['workflow', 'cancel', ...id, '--reason', 'chaos'];
+      return ['workflow', 'cancel', ...id];
     case 'terminate':
       return ['workflow', 'terminate', ...id, '--reason', 'chaos'];
     case 'reset':
@@ -147,6 +148,20 @@ async function untilItRuns({ client, db }: Ring, move: MoveState): Promise<RunSt
   return null;
 }
 
+/** Until the move has kept that this run of it was asked to end. */
+async function untilNoted({ db }: Ring, run: RunState | null): Promise<boolean> {
+  for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await sleep(AGAIN_MS)) {
+    const noted = await db
+      .selectFrom('channel_migration_run')
+      .select('run_id')
+      .where('run_id', '=', run?.runId ?? '')
+      .where('cancel_asked_at', 'is not', null)
+      .executeTakeFirst();
+    if (noted !== undefined) return true;
+  }
+  return false;
+}
+
 async function untilKnown({ client }: Ring, move: MoveState): Promise<RunState | null> {
   for (const end = Date.now() + 10_000; Date.now() < end; await sleep(AGAIN_MS)) {
     const run = await readRun(client, move.channelKey);
@@ -155,19 +170,18 @@ async function untilKnown({ client }: Ring, move: MoveState): Promise<RunState |
   return null;
 }
 
-/** Until a workflow that runs has brought it on, seen after the blow was over; or it has ended. */
-async function untilItGoesOn({ client, db }: Ring, move: MoveState, over: (run: RunState) => boolean): Promise<boolean> {
+/** Until a workflow that runs has brought it on, seen after the blow was over, or it has ended: when it did. Null: it did not. */
+async function untilItGoesOn({ client, db }: Ring, move: MoveState, over: (run: RunState) => boolean): Promise<number | null> {
   let sound: number | null = null;
   for (const end = Date.now() + PATIENCE_MS; Date.now() < end; await sleep(AGAIN_MS / 2)) {
     const now = (await readMoves(db).catch(() => [])).find(({ migrationId }) => migrationId === move.migrationId);
     if (now === undefined) continue;
-    if (now.state !== 'RUNNING') return true;
-    if (sound !== null && now.progressedAt > sound) return true;
+    if (now.state !== 'RUNNING' || (sound !== null && now.progressedAt > sound)) return now.progressedAt;
     const run = await readRun(client, move.channelKey);
     if (run === null || !over(run)) sound = null;
     else sound ??= Date.now();
   }
-  return false;
+  return null;
 }
 
 async function stateOf(db: Db, { migrationId }: MoveState): Promise<string | undefined> {

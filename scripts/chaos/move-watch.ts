@@ -48,8 +48,8 @@ export async function readRun(client: Client, channelKey: string): Promise<RunSt
 
 /** Milliseconds of every moment at which a move said that it comes on, whichever moves. */
 export interface Pulse {
-  /** Of the moments since then: the longest time between two of them, the first counted from `since`. Infinity: there was none. */
-  longestGap(since: number): number;
+  /** The longest time without such a moment from `since` to `until`, which is one itself. */
+  longestGap(since: number, until: number): number;
   stop(): Promise<void>;
 }
 
@@ -68,15 +68,9 @@ export function watchPulse(db: Db): Pulse {
     }
   })();
   return {
-    longestGap(since) {
-      let before = since;
-      let longest = Number.NEGATIVE_INFINITY;
-      for (const moment of moments) {
-        if (moment <= since) continue;
-        longest = Math.max(longest, moment - before);
-        before = moment;
-      }
-      return longest === Number.NEGATIVE_INFINITY ? Number.POSITIVE_INFINITY : longest;
+    longestGap(since, until) {
+      const between = [...moments.filter((moment) => moment > since && moment < until), until];
+      return Math.max(0, ...between.map((moment, index) => moment - (between[index - 1] ?? since)));
     },
     async stop() {
       stopped = true;
