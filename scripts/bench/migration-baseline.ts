@@ -90,9 +90,9 @@ export async function writtenBy(db: Db): Promise<Readonly<Record<string, number>
     union all
     select 'moved ' || concat_ws(' ', how, new_ticket, unassigned, owner_id is not null), count(*) from channel_migration_conversation group by 1
     union all
-    select 'its counters', sum(found * 8009 + walked * 4001 + walked_new * 2003 + walked_nobodys * 1009 + walked_unassigned) from channel_migration
+    select 'its counters', sum(found::bigint * 8009 + walked::bigint * 4001 + walked_new::bigint * 2003 + walked_nobodys::bigint * 1009 + walked_unassigned) from channel_migration
     union all
-    select 'owner ' || user_id, sum(moved * 1000003 + assigned * 1009 + unassigned) from channel_migration_owner group by 1
+    select 'owner ' || user_id, sum(moved::bigint * 1000003 + assigned::bigint * 1009 + unassigned) from channel_migration_owner group by 1
     union all
     select 'event ' || concat_ws(' ', kind, why, place_id is not null, ticket_id is not null, user_id is not null), count(*) from event
       where kind <> 'MIGRATION_CHANGED' or why in ('STARTED', 'ENDED') group by 1
