@@ -15,6 +15,8 @@ export interface Pair {
   readonly historyEvents: number;
   readonly historyBytes: number;
   readonly runs: number;
+  /** Transactions of the walk. */
+  readonly batches: number;
   /** Bytes that the worker had resident. */
   readonly memory: { readonly start: number; readonly peak: number; readonly end: number };
 }
@@ -32,9 +34,9 @@ export async function movePair(ground: MigrationGround, round: number): Promise<
   if (differing.length > 0) {
     throw new NotTheSame(differing.map((what) => `${what}: ${ours.written[what] ?? 0} by the workflow, ${bare.written[what] ?? 0} by hand`).join('\n'));
   }
-  const { historyEvents, historyBytes, runs, memory } = ours;
-  console.log(`round ${round}: workflow ${rounded(ours.ms / 1000)} s, by hand ${rounded(bare.ms / 1000)} s`);
-  return { oursMs: ours.ms, bareMs: bare.ms, historyEvents, historyBytes, runs, memory };
+  const { historyEvents, historyBytes, runs, batches, memory } = ours;
+  console.log(`round ${round}: workflow ${rounded(ours.ms / 1000)} s in ${batches} transactions, by hand ${rounded(bare.ms / 1000)} s`);
+  return { oursMs: ours.ms, bareMs: bare.ms, historyEvents, historyBytes, runs, batches, memory };
 }
 
 type Written = Readonly<Record<string, number>>;
@@ -55,9 +57,13 @@ async function byWorkflow(ground: MigrationGround): Promise<Omit<Pair, 'oursMs' 
       await client.workflow.getHandle(channelMigrationWorkflowId(order.channelKey)).result();
       const ms = performance.now() - started;
       const memory = { start, peak: worker.peak(), end: worker.memory() };
-      const { state } = await copy.db.selectFrom('channel_migration').select('state').where('id', '=', migrationId).executeTakeFirstOrThrow();
+      const { state, batches } = await copy.db
+        .selectFrom('channel_migration')
+        .select(['state', 'batches'])
+        .where('id', '=', migrationId)
+        .executeTakeFirstOrThrow();
       if (state !== 'COMPLETED') throw new Error(`bench: the workflow has ended, and the move is ${state}`);
-      return { ms, memory, ...(await longestRun(ground, copy.db, migrationId)), written: await writtenBy(copy.db) };
+      return { ms, memory, batches, ...(await longestRun(ground, copy.db, migrationId)), written: await writtenBy(copy.db) };
     } finally {
       await worker.stop();
     }
