@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
+import { sql } from 'kysely';
 import { readLivePace } from '#commands/live-pace.ts';
 import { noteCancelAsked, noteRun, readMoveView, type MoveView } from '#commands/migration-runs.ts';
-import { endMove, retryRemainder, walkOn } from '#commands/migration-walk.ts';
+import { endMove, noteWaited, retryRemainder, walkOn } from '#commands/migration-walk.ts';
 import { startDue, type DueOutcome } from '#commands/migrations.ts';
-import { LONGEST_WAIT_MS, mustWait } from '#domain/migration.ts';
+import { BATCH_AIM_MS, LONGEST_WAIT_MS, mustWait } from '#domain/migration.ts';
 import type { Engine } from './dependencies.ts';
 import { LIMITS } from './limits.ts';
 import { wake } from './wakes.ts';
@@ -91,18 +92,29 @@ export async function moveOn(
   { beat, stopped, forMs = LIMITS.drainMs }: MovingOn,
 ): Promise<MovedOn> {
   const end = performance.now() + forMs;
-  const row = await engine.db.selectFrom('channel_migration').select('live_before_ms').where('id', '=', migrationId).executeTakeFirstOrThrow();
+  const row = await engine.db
+    .selectFrom('channel_migration')
+    .select(['live_before_ms', sql<number>`extract(epoch from clock_timestamp() - progressed_at)::float8 * 1000`.as('sinceMs')])
+    .where('id', '=', migrationId)
+    .executeTakeFirstOrThrow();
   let [lookedAt, toldAt] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  let movedAt = performance.now();
+  // Also by another call: it is the steps that are five seconds apart at the most.
+  let movedAt = performance.now() - row.sinceMs;
   let waiting = false;
   let waitedMs = 0;
+  let aimMs: number = BATCH_AIM_MS.besideLiveWork;
   for (;;) {
     const now = performance.now();
     beat();
-    if (now >= end || stopped()) return { ended: false, waiting };
+    if (now >= end || stopped()) {
+      if (waitedMs > 0) await noteWaited(engine.db, migrationId, waitedMs);
+      return { ended: false, waiting };
+    }
     if (now - lookedAt >= LOOK_MS) {
       lookedAt = now;
-      waiting = mustWait(await readLivePace(engine.db, LIVE_SECONDS), row.live_before_ms);
+      const pace = await readLivePace(engine.db, LIVE_SECONDS);
+      waiting = mustWait(pace, row.live_before_ms);
+      aimMs = pace.messages > 0 ? BATCH_AIM_MS.besideLiveWork : BATCH_AIM_MS.alone;
     }
     if (waiting && now - movedAt < LONGEST_WAIT_MS) {
       await sleep(HELD_MS);
@@ -111,7 +123,7 @@ export async function moveOn(
     }
     const tell = now - toldAt >= TELL_MS;
     if (tell) toldAt = now;
-    const { value, wakes } = await walkOn(engine.db, migrationId, { waitedMs, tell });
+    const { value, wakes } = await walkOn(engine.db, migrationId, { waitedMs, tell, aimMs });
     movedAt = performance.now();
     waitedMs = 0;
     await wake(engine, wakes);

@@ -44,7 +44,8 @@ export async function findStuck(db: Db, limit: number): Promise<{ readonly stuck
       union all
       -- A move that runs and comes no further; one whose hour has come, and nothing stands in its way; what could not be moved and is to be tried again.
       select 'channel-migration', h.key, h.key, h.plugin, extract(epoch from now() - case g.state when 'SCHEDULED' then g.start_at + interval '10 s'
-        when 'RUNNING' then g.progressed_at + interval '20 s' else now() end)
+        when 'RUNNING' then g.progressed_at + interval '20 s'
+        else coalesce((select min(r.tried_at) from channel_migration_remainder r where r.migration_id = g.id), g.ended_at) end)
       from channel_migration g join channel h on h.id = g.channel_id
       where (g.state = 'RUNNING' and g.progressed_at < now() - interval '20 s')
         or (g.state = 'SCHEDULED' and g.start_at < now() - interval '10 s' and not exists (select from channel_migration r where r.state = 'RUNNING'))

@@ -1,7 +1,7 @@
 import type { Capabilities, Identity, InboundEvent, RawDelivery } from '@trunkline/channel-sdk';
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
-import { lockChannelShared, tryLockIntake } from '#db/locks.ts';
+import { lockChannelShared, tryLockChannelShared, tryLockIntake } from '#db/locks.ts';
 import { runPrepared, type Prepared } from '#db/prepared.ts';
 import { askCatchUp } from './catch-up-request.ts';
 import { addedBy, applyIdentities, holdNameless, peopleOf } from './contact-identities.ts';
@@ -148,7 +148,11 @@ export interface Applied {
 export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: string, parsed: readonly ParsedDelivery[]): Promise<Committed<Applied>> {
   return transact(db, { actor: 'CHANNEL' }, async (unit) => {
     const { tx } = unit;
-    await lockChannelShared(tx, channelId);
+    const locked = await lockChannels(
+      tx,
+      channelId,
+      parsed.flatMap((one) => one.events),
+    );
     if (!(await tryLockIntake(tx, channelId))) return { applied: 0, busy: true };
     // Before the deliveries themselves: erasing a contact goes the same way (OPS-9).
     await holdContacts(tx, sendersOf(parsed));
@@ -173,7 +177,7 @@ export async function applyDeliveries(db: Db, deps: IntakeDeps, channelId: strin
     );
     const recovered = new Set(waiting.flatMap((row) => (row.recovered ? [row.id] : [])));
     const parsedEvents = deliveries.map((one) => ({ ...one, recovered: recovered.has(one.deliveryId) }));
-    const taken = await takeEvents(unit, deps, channelId, parsedEvents, released);
+    const taken = await takeEvents(unit, deps, { channelId, locked }, parsedEvents, released);
     await settle(tx, deps.capabilities, deliveries, taken);
     await countRecovered(
       unit,
@@ -196,13 +200,13 @@ interface ParsedEvents extends Omit<ParsedDelivery, 'deliveryId'> {
 async function takeEvents(
   unit: Unit,
   deps: IntakeDeps,
-  channelId: string,
+  { channelId, locked }: { readonly channelId: string; readonly locked: ReadonlySet<string> },
   parsed: readonly ParsedEvents[],
   released: ReadonlyMap<number, ReadonlySet<string>>,
 ): Promise<Taken> {
   const fresh = await onlyUnseen(unit.tx, deps, channelId, parsed, released);
   const events = fresh.flatMap((one) => one.events);
-  await lockTouched(unit.tx, channelId, events);
+  await lockTouched(unit.tx, channelId, events, locked);
   const taken = await applyMessages(
     unit,
     deps.capabilities,
@@ -247,11 +251,11 @@ export async function takePageIn(
   { events, safe, deliveries }: ArrivedPage,
 ): Promise<'busy' | { readonly fresh: number; readonly leftOut: number }> {
   const { tx } = unit;
-  await lockChannelShared(tx, channelId);
+  const locked = await lockChannels(tx, channelId, events);
   if (!(await tryLockIntake(tx, channelId))) return 'busy';
   const parsed: ParsedEvents = { deliveryId: null, receivedAt: new Date().toISOString(), events, safe };
   await holdContacts(tx, sendersOf([parsed]));
-  const taken = await takeEvents(unit, deps, channelId, [parsed], new Map());
+  const taken = await takeEvents(unit, deps, { channelId, locked }, [parsed], new Map());
   for (const raw of deliveries) {
     await sql`insert into raw_delivery (channel_id, method, url, headers, body, received_at, recovered)
       values (${channelId}, ${raw.method}, ${keptText(raw.url)}, ${keptHeaders(raw.headers)}::jsonb, ${toBuffer(raw.body)}, now(), true)`.execute(tx);
@@ -263,8 +267,28 @@ function sendersOf(parsed: readonly ParsedEvents[]): Identity[] {
   return parsed.flatMap((one) => one.events.flatMap((event) => (event.type === 'message' ? (event.contact ?? []) : peopleOf(event))));
 }
 
+/**
+ * Locks the channel, shared, and with it those by which the conversations go at present that messages are about to bring to it: a move that starts or ends must know where each
+ * is. Returns which.
+ */
+async function lockChannels(tx: Tx, channelId: string, events: readonly InboundEvent[]): Promise<ReadonlySet<string>> {
+  const keys = events.flatMap((event) => (event.type === 'message' ? threadKeys({ event }) : []));
+  const { rows } = await sql<{ channel_id: string }>`
+    select distinct c.channel_id from thread_key k join conversation c on c.id = k.conversation_id
+    where k.channel_id = ${channelId} and k.key = any(${keys}::text[]) and c.channel_id <> ${channelId}`.execute(tx);
+  const ids = [channelId, ...rows.map((row) => row.channel_id)].toSorted();
+  for (const id of ids) await lockChannelShared(tx, id);
+  return new Set(ids);
+}
+
+/** A conversation has gone on by another channel while its locks were waited for, and that one is being moved just now: tried again, nothing is lost. */
+class GoneElsewhere extends Error {
+  /** As PostgreSQL says that a transaction came at the wrong moment. */
+  readonly code = '40001';
+}
+
 /** Locks every conversation a batch can touch, by thread key, by an id of ours or the provider's, or by contact, in id order. */
-async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEvent[]): Promise<void> {
+async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEvent[], locked: ReadonlySet<string>): Promise<void> {
   const keys: string[] = [];
   const providerIds: string[] = [];
   const ownIds: string[] = [];
@@ -281,8 +305,8 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
     if (event.type === 'watermark') contacts.push(event.contact);
     changed.push(...peopleOf(event));
   }
-  await sql`
-    select id from conversation where id in (
+  const { rows } = await sql<{ channel_id: string }>`
+    select id, channel_id from conversation where id in (
       select conversation_id from thread_key where channel_id = ${channelId} and key = any(${keys}::text[])
       union all select conversation_id from message where channel_id = ${channelId} and provider_message_id = any(${providerIds}::text[])
       union all select conversation_id from message where id = any(${ownIds}::uuid[])
@@ -293,6 +317,10 @@ async function lockTouched(tx: Tx, channelId: string, events: readonly InboundEv
         join unnest(${changed.map((one) => one.kind)}::text[], ${changed.map((one) => one.value)}::text[]) as w (kind, value) on w.kind = i.kind and w.value = i.value
         where c.channel_id = ${channelId} or c.origin_channel_id = ${channelId}
     ) order by id for no key update`.execute(tx);
+  for (const id of new Set(rows.map((row) => row.channel_id))) {
+    // Locks of channels come before the conversation's: with it held already, waiting for one could be for ever.
+    if (!locked.has(id) && !(await tryLockChannelShared(tx, id))) throw new GoneElsewhere();
+  }
 }
 
 /** A try that failed: the delivery waits for its next, or is set aside after the last (PLUG-11). `code` and `reason` hold no content. */

@@ -16,7 +16,7 @@ export interface Move {
 export interface MovedBatch {
   readonly moved: number;
   readonly newTickets: number;
-  /** Of them those that nobody has, and among those the ones whose owner has no access to the help desk. */
+  /** Of them those that nobody has or is being chosen for, and among those the ones whose owner has no access to the help desk. */
   readonly nobodys: number;
   readonly unassigned: number;
   /** The last of them in the order of their ids; null: there was none. */
@@ -30,13 +30,18 @@ export interface MovedOne {
   readonly ticketNumber: number;
   /** The help desk. */
   readonly placeId: string;
+  /** Whose it was, and is not any more for want of access. */
+  readonly lostBy: string | null;
+  /** It has a new ticket that nobody has, and nobody is being chosen for. */
+  readonly nobodys: boolean;
 }
 
 /** The next conversations of the walk, in the order of their ids. What somebody else holds is passed over: a sweep finds it. */
 export function nextOf({ migrationId, channelId }: Pick<Move, 'migrationId' | 'channelId'>, position: string, limit: number): RawBuilder<unknown> {
-  return sql`c.channel_id = ${channelId} and c.place = 'INBOX' and c.id > ${position}::uuid
+  // Written as a stretch of `conversation_inbox_channel`: by the primary key a sweep would read again all that has been moved.
+  return sql`c.place = 'INBOX' and (c.channel_id, c.id) > (${channelId}::uuid, ${position}::uuid) and c.channel_id <= ${channelId}::uuid
     and not exists (select from channel_migration_remainder r where r.migration_id = ${migrationId} and r.conversation_id = c.id)
-    order by c.id limit ${limit} for no key update of c skip locked`;
+    order by c.channel_id, c.id limit ${limit} for no key update of c skip locked`;
 }
 
 /** These, whose locks the caller holds. */
@@ -54,7 +59,7 @@ export async function moveNext(tx: Tx, move: Move, which: RawBuilder<unknown>): 
       on conflict (migration_id, user_id) do update set moved = channel_migration_owner.moved + excluded.moved,
         assigned = channel_migration_owner.assigned + excluded.assigned, unassigned = channel_migration_owner.unassigned + excluded.unassigned
     )
-    select count(*)::int as moved, count(*) filter (where fresh)::int as new_tickets, count(*) filter (where fresh and (holder is null or loses))::int as nobodys, count(*) filter (where loses)::int as unassigned,
+    select count(*)::int as moved, count(*) filter (where fresh)::int as new_tickets, count(*) filter (where fresh and (holder is null or loses) and route_pending_since is null)::int as nobodys, count(*) filter (where loses)::int as unassigned,
       (select id from weighed order by id desc limit 1) as last_id,
       (select array_agg(number::int) from made where route_pending_since is not null) as undecided
     from weighed`.execute(tx);
@@ -72,12 +77,20 @@ export async function moveNext(tx: Tx, move: Move, which: RawBuilder<unknown>): 
 
 /** Moves these by themselves: a message brought them to the help desk before their turn, or after the end, or they could not be moved when it was their turn. */
 export async function moveThese(tx: Tx, move: Move, how: MovedHow, which: RawBuilder<unknown>): Promise<readonly MovedOne[]> {
-  const { rows } = await sql<{ id: string; ticket_id: string; number: number }>`
+  const { rows } = await sql<{ id: string; ticket_id: string; number: number; lost_by: string | null; nobodys: boolean }>`
     ${moving(move, how, which)}
-    select w.id, coalesce(w.ticket_id, m.id) as ticket_id, coalesce(w.number, m.number) as number from weighed w left join made m on m.conversation_id = w.id`.execute(
-    tx,
-  );
-  return rows.map((row) => ({ conversationId: row.id, ticketId: row.ticket_id, ticketNumber: row.number, placeId: move.helpDeskId }));
+    select w.id, coalesce(w.ticket_id, m.id) as ticket_id, coalesce(w.number, m.number) as number, case when w.loses then w.owner_id end as lost_by,
+      w.fresh and (w.holder is null or w.loses) and w.route_pending_since is null as nobodys
+    from weighed w left join made m on m.conversation_id = w.id`.execute(tx);
+  const placeId = move.helpDeskId;
+  return rows.map((row) => ({
+    conversationId: row.id,
+    ticketId: row.ticket_id,
+    ticketNumber: row.number,
+    placeId,
+    lostBy: row.lost_by,
+    nobodys: row.nobodys,
+  }));
 }
 
 /**
@@ -95,7 +108,7 @@ function moving({ migrationId, channelId, helpDeskId }: Move, how: MovedHow, whi
     ), weighed as materialized (
       select p.*, t.number, p.ticket_id is null as fresh, coalesce(t.owner_id, p.owner_id) as holder,
         p.ticket_id is null and p.owner_id is not null and a.user_id is null as loses
-      from picked p left join ticket t on t.id = p.ticket_id left join able a on a.user_id = p.owner_id
+      from picked p left join lateral (select t.number, t.owner_id from ticket t where t.id = p.ticket_id limit 1) t on true left join able a on a.user_id = p.owner_id
     ), made as (
       insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, owner_id, team_id, route_pending_since, nobody_free_since,
         nobody_free_pool, created_at, closed_at)

@@ -1,18 +1,15 @@
 import { sql } from 'kysely';
 import type { Tx } from '#db/database.ts';
-import type { MovedHow } from '#db/schema.ts';
+import type { MigrationState, MovedHow } from '#db/schema.ts';
 import type { EventInput, EventKind } from './events.ts';
 import { moveThese, theseOf, type Move, type MovedOne } from './migration-conversations.ts';
-import type { Ledger } from './sla.ts';
+import { notifyUnassigned } from './notifications.ts';
+import { noteFreed } from './routing-retry.ts';
+import { lockSubject } from './subjects.ts';
+import type { Unit } from './unit.ts';
 
 /** After which a conversation may have come to a channel that moves, or have left it. */
-const BRINGING: ReadonlySet<EventKind> = new Set([
-  'CONVERSATION_STARTED',
-  'MESSAGE_RECEIVED',
-  'MESSAGE_WRITTEN',
-  'MESSAGE_RELEASED',
-  'CURRENT_CHANNEL_CHANGED',
-]);
+const BRINGING: ReadonlySet<EventKind> = new Set(['CONVERSATION_STARTED', 'MESSAGE_RECEIVED', 'MESSAGE_WRITTEN', 'CURRENT_CHANNEL_CHANGED']);
 
 interface Touched {
   started: boolean;
@@ -35,9 +32,9 @@ interface Row {
 /**
  * What messages do to the move of a channel (MIG-11, MIG-13, MODEL-10): the next to last thing each transaction does, so no command can forget it. A conversation of an inbox
  * whose current channel was moved with all of its conversations is moved now; what begins while a move runs is counted as arrived, and what leaves the channel before its
- * turn as gone. Who recorded the events holds the locks of the conversations, and shared that of the channel they have come to. Returns what was moved.
+ * turn as gone. Who recorded the events holds the locks of the conversations, and shared those of the channels they have come from and come to. Returns what was moved.
  */
-export async function followMoves(ledger: Ledger, events: readonly EventInput[]): Promise<readonly MovedOne[]> {
+export async function followMoves(unit: Unit, events: readonly EventInput[]): Promise<readonly MovedOne[]> {
   const touched = new Map<string, Touched>();
   for (const { kind, conversationId, data } of events) {
     if (conversationId == null || !BRINGING.has(kind)) continue;
@@ -47,7 +44,7 @@ export async function followMoves(ledger: Ledger, events: readonly EventInput[])
     if (kind === 'CURRENT_CHANNEL_CHANGED' && typeof data?.['from'] === 'string') one.from ??= data['from'];
   }
   if (touched.size === 0) return [];
-  const { tx } = ledger;
+  const { tx } = unit;
   const { rows } = await sql<Row>`
     select c.id, c.place, c.channel_id, h.key, h.plugin, g.id as migration_id, g.state = 'RUNNING' as running, g.history = 'ALL' as moves_all,
       exists (select from channel_migration_remainder r where r.migration_id = g.id and r.conversation_id = c.id) as left_over
@@ -60,7 +57,7 @@ export async function followMoves(ledger: Ledger, events: readonly EventInput[])
   for (const row of rows) {
     if (row.place !== 'INBOX' || row.migration_id === null || row.moves_all !== true) continue;
     const came = touched.get(row.id)?.from ?? row.channel_id;
-    const one = await pull(ledger, row, { migrationId: row.migration_id, joined: came !== row.channel_id });
+    const one = await pull(unit, row, { migrationId: row.migration_id, joined: came !== row.channel_id });
     if (one !== null) moved.push(one);
   }
   return moved;
@@ -101,8 +98,8 @@ async function noteGone(tx: Tx, rows: readonly Row[], touched: ReadonlyMap<strin
 }
 
 /** Moves one conversation now. One that can not be moved stays usable in the inbox, and is listed (MIG-16). */
-async function pull(ledger: Ledger, row: Row, { migrationId, joined }: { readonly migrationId: string; readonly joined: boolean }): Promise<MovedOne | null> {
-  const { tx } = ledger;
+async function pull(unit: Unit, row: Row, { migrationId, joined }: { readonly migrationId: string; readonly joined: boolean }): Promise<MovedOne | null> {
+  const { tx } = unit;
   const move = await readMove(tx, migrationId);
   // It left and is back: it was found at the start, and has not come from elsewhere.
   const back = await tx
@@ -122,17 +119,43 @@ async function pull(ledger: Ledger, row: Row, { migrationId, joined }: { readonl
   const how: MovedHow = inIt ? (isJoined ? 'JOINED' : 'PULLED_FORWARD') : 'FOLLOWED';
   const outcome = await attempt(tx, () => moveThese(tx, move, how, theseOf([row.id])));
   if ('failed' in outcome) {
+    const { state } = await lockMove(tx, migrationId);
     await leaveOver(tx, { migrationId, conversationId: row.id, reason: outcome.failed, joined: inIt ? isJoined : true });
     // After the end it is tried again like what was left over then.
-    await sql`update channel_migration set state = 'COMPLETED_WITH_REMAINDER' where id = ${migrationId} and state = 'COMPLETED'`.execute(tx);
+    if (state === 'COMPLETED') await tx.updateTable('channel_migration').set({ state: 'COMPLETED_WITH_REMAINDER' }).where('id', '=', migrationId).execute();
     return null;
   }
-  await forget(tx, migrationId, row.id);
-  if (row.left_over) await completeIfEmpty(tx, migrationId);
+  if (row.left_over) {
+    await lockMove(tx, migrationId);
+    await forget(tx, migrationId, row.id);
+    await completeIfEmpty(tx, migrationId);
+  }
   const [one] = outcome.value;
   if (one === undefined) return null;
-  ledger.wake({ kind: 'ticket', number: one.ticketNumber, channelKey: row.key, plugin: row.plugin });
+  unit.wake({ kind: 'ticket', number: one.ticketNumber, channelKey: row.key, plugin: row.plugin });
+  if (row.running !== true) await tellLate(unit, migrationId, [one]);
   return one;
+}
+
+/** Its row, so that whether something is left over and what its state says are changed together. While it runs the walk holds it for a step. */
+async function lockMove(tx: Tx, migrationId: string): Promise<{ readonly state: MigrationState }> {
+  return tx.selectFrom('channel_migration').select('state').where('id', '=', migrationId).forNoKeyUpdate().executeTakeFirstOrThrow();
+}
+
+/**
+ * What is moved after the end is told by itself, unless its move was muted (MIG-17): a ticket that nobody has, to those who are told of such (MODEL-12). Whoever lost it has
+ * room for something else (ROUTE-13).
+ */
+export async function tellLate(unit: Unit, migrationId: string, moved: readonly MovedOne[]): Promise<void> {
+  await noteFreed(
+    unit,
+    moved.flatMap(({ lostBy }) => lostBy ?? []),
+  );
+  const nobodys = moved.filter((one) => one.nobodys);
+  if (nobodys.length === 0) return;
+  const { muted } = await unit.tx.selectFrom('channel_migration').select('muted').where('id', '=', migrationId).executeTakeFirstOrThrow();
+  if (muted) return;
+  for (const { conversationId } of nobodys) await notifyUnassigned(unit, await lockSubject(unit.tx, { conversationId }));
 }
 
 /** All that moving a conversation needs to know of its move. */

@@ -52,6 +52,9 @@ export interface MigrationReport {
   readonly waitedMs: number;
 }
 
+/** Seconds a recount may take: more than other reads, for it reads everything. */
+const RECOUNT_LIMIT_SECONDS = 120;
+
 /** What was counted again from the rows alone. */
 export interface Recount {
   readonly movedWithTicket: number;
@@ -64,8 +67,6 @@ export interface Recount {
   /** Conversations of the channel that are in an inbox still, whatever the lists say. */
   readonly inInbox: number;
 }
-
-const MOVED = sql`('WALKED', 'PULLED_FORWARD', 'JOINED')`;
 
 /** How far a move is, from its row and the few that are counted beside it. Throws `NotFound`. */
 export async function readProgress(db: Db, migrationId: string): Promise<MigrationProgress> {
@@ -156,7 +157,10 @@ function reportOf(row: ReportRow): MigrationReport {
   };
 }
 
-/** Counts again what a move has done, from the events and from where conversations and tickets are now: not from what the report reads (MIG-21). Throws `NotFound`. */
+/**
+ * Counts again what a move has done, from the events that name it and from where conversations and tickets are now; what it lists itself is only held against that (MIG-21). Reads
+ * all events, so it takes seconds where there are millions. Throws `NotFound`.
+ */
 export async function recount(db: Db, migrationId: string): Promise<Recount> {
   const move = await db
     .selectFrom('channel_migration')
@@ -164,41 +168,31 @@ export async function recount(db: Db, migrationId: string): Promise<Recount> {
     .where(sql<string>`id::text`, '=', migrationId)
     .executeTakeFirst();
   if (move === undefined) throw new NotFound('migration', migrationId);
-  const { rows } = await sql<{
-    with_ticket: number;
-    with_new_ticket: number;
-    unassigned: number;
-    arrived: number;
-    astray: number;
-    left_over: number;
-    in_inbox: number;
-  }>`
-    with told as (
-      select m.conversation_id, m.how, c.place, c.ticket_id,
-        count(e.id) filter (where e.kind = 'PLACE_CHANGED')::int as placed, count(e.id) filter (where e.kind = 'TICKET_CREATED')::int as made,
-        count(e.id) filter (where e.kind = 'OWNER_CHANGED')::int as lost
-      from channel_migration_conversation m join conversation c on c.id = m.conversation_id
-      left join event e on e.conversation_id = m.conversation_id and e.data ->> 'migrationId' = ${move.id} and e.kind in ('PLACE_CHANGED', 'TICKET_CREATED', 'OWNER_CHANGED')
-      where m.migration_id = ${move.id} and m.how <> 'GONE' group by m.conversation_id, m.how, c.place, c.ticket_id
-    )
-    select count(*) filter (where how in ${MOVED} and placed = 1 and made = 0)::int as with_ticket,
-      count(*) filter (where how in ${MOVED} and placed = 1 and made = 1)::int as with_new_ticket,
-      count(*) filter (where how in ${MOVED} and lost > 0)::int as unassigned, count(*) filter (where how = 'ARRIVED')::int as arrived,
-      count(*) filter (where place <> 'HELP_DESK' or ticket_id is null or (how in ${MOVED} and placed <> 1))::int as astray,
-      (select count(*)::int from channel_migration_remainder r join conversation c on c.id = r.conversation_id and c.place = 'INBOX' where r.migration_id = ${move.id}) as left_over,
-      (select count(*)::int from conversation c where c.channel_id = ${move.channel_id} and c.place = 'INBOX') as in_inbox
-    from told`.execute(db);
-  const [row] = rows;
-  if (row === undefined) throw new NotFound('migration', migrationId);
-  return {
-    movedWithTicket: row.with_ticket,
-    movedWithNewTicket: row.with_new_ticket,
-    leftOver: row.left_over,
-    unassigned: row.unassigned,
-    arrived: row.arrived,
-    astray: row.astray,
-    inInbox: row.in_inbox,
-  };
+  return db.transaction().execute(async (tx) => {
+    await sql`set local transaction_timeout = ${sql.lit(`${RECOUNT_LIMIT_SECONDS}s`)}`.execute(tx);
+    const { rows } = await sql<Recount>`
+      with told as (
+        select e.conversation_id, count(*) filter (where e.kind = 'PLACE_CHANGED') as placed, count(*) filter (where e.kind = 'TICKET_CREATED') as made,
+          count(*) filter (where e.kind = 'OWNER_CHANGED') as lost
+        from event e where e.kind in ('PLACE_CHANGED', 'TICKET_CREATED', 'OWNER_CHANGED') and e.data ->> 'migrationId' = ${move.id} group by e.conversation_id
+      ), listed as (
+        select m.conversation_id, m.how from channel_migration_conversation m where m.migration_id = ${move.id} and m.how <> 'GONE'
+      ), each as (
+        select coalesce(t.conversation_id, l.conversation_id) as conversation_id, coalesce(t.placed, 0) as placed, coalesce(t.made, 0) as made, coalesce(t.lost, 0) as lost, l.how
+        from told t full join listed l on l.conversation_id = t.conversation_id
+      )
+      select count(*) filter (where placed = 1 and made = 0 and how is distinct from 'FOLLOWED')::int as "movedWithTicket",
+        count(*) filter (where placed = 1 and made = 1 and how is distinct from 'FOLLOWED')::int as "movedWithNewTicket",
+        count(*) filter (where lost > 0 and how is distinct from 'FOLLOWED')::int as unassigned,
+        count(*) filter (where how = 'ARRIVED')::int as arrived,
+        count(*) filter (where how is null or c.place <> 'HELP_DESK' or c.ticket_id is null or placed <> case how when 'ARRIVED' then 0 else 1 end or made > 1)::int as astray,
+        (select count(*)::int from channel_migration_remainder r join conversation c on c.id = r.conversation_id and c.place = 'INBOX' where r.migration_id = ${move.id}) as "leftOver",
+        (select count(*)::int from conversation c where c.channel_id = ${move.channel_id} and c.place = 'INBOX') as "inInbox"
+      from each join conversation c on c.id = each.conversation_id`.execute(tx);
+    const [row] = rows;
+    if (row === undefined) throw new Error('a count without a row');
+    return row;
+  });
 }
 
 /** What was not walked to, counted by what became of it. Over `channel_migration g`. */

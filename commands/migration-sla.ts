@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
-import type { Db } from '#db/database.ts';
+import type { Db, Tx } from '#db/database.ts';
 import { TICKETS_PER_BATCH } from './sla-reevaluation.ts';
+import { notifyMovedOverdue, type Counts, type EndedMove } from './notifications.ts';
 import { fromHistory, oncePolicies, writeSla } from './sla.ts';
 import { MOVED, readSlaTickets } from './sla-rows.ts';
 import { transact, type Committed, type Unit } from './unit.ts';
@@ -25,7 +26,7 @@ export interface MigrationSlaProgress {
 }
 
 /**
- * Gives the next tickets of a move the goals that their own history gives them, and tells nobody of what has passed. Goals, counters and place are one transaction, so a
+ * Gives the next tickets of a move the goals that their own history gives them. What was overdue by then is told once a user when all are done, with a count (SLA-11, MIG-17), and fires nothing. Goals, counters and place are one transaction, so a
  * batch is done once however often it is tried; of two at once the second waits and goes on behind the first.
  */
 export async function migrationSlaBatch(db: Db, migrationId: string): Promise<Committed<MigrationSlaProgress>> {
@@ -48,11 +49,36 @@ export async function migrationSlaBatch(db: Db, migrationId: string): Promise<Co
       .returningAll()
       .executeTakeFirstOrThrow();
     if (next.done) {
-      const { channel_id: channelId } = await tx.selectFrom('channel_migration').select('channel_id').where('id', '=', migrationId).executeTakeFirstOrThrow();
+      const { channelId, muted, ...move } = await readEnded(tx, migrationId);
+      if (!muted) await notifyMovedOverdue(unit, move, await countOverdue(tx, migrationId));
       unit.record({ kind: 'MIGRATION_CHANGED', why: 'SLA_DONE', channelId, data: { migrationId } });
     }
     return { found: true, done: next.done, total: after.total, lookedAt: after.looked_at };
   });
+}
+
+async function readEnded(tx: Tx, migrationId: string): Promise<EndedMove & { readonly channelId: string; readonly muted: boolean }> {
+  const row = await tx
+    .selectFrom('channel_migration')
+    .innerJoin('channel', 'channel.id', 'channel_migration.channel_id')
+    .select(['channel_migration.muted', 'channel.id', 'channel.name', 'channel.place_id'])
+    .where('channel_migration.id', '=', migrationId)
+    .executeTakeFirstOrThrow();
+  return { migrationId, channelId: row.id, muted: row.muted, channel: { id: row.id, name: row.name }, helpDeskId: row.place_id };
+}
+
+/** Tickets that were overdue by their history: of what became overdue since, its own workflow has told. */
+async function countOverdue(tx: Tx, migrationId: string): Promise<Counts> {
+  const { rows } = await sql<{ owner_id: string | null; count: number }>`
+    select t.owner_id, count(*)::int as count from channel_migration_conversation m join ticket t on t.conversation_id = m.conversation_id
+    where m.migration_id = ${migrationId} and m.how in ('WALKED', 'PULLED_FORWARD', 'JOINED')
+      and exists (select from sla_goal g where g.ticket_id = t.id and g.state = 'OVERDUE')
+      and not exists (select from notification n where n.ticket_id = t.id and n.kind = 'SLA_OVERDUE')
+    group by t.owner_id`.execute(tx);
+  return {
+    byUser: new Map(rows.flatMap((row) => (row.owner_id === null ? [] : [[row.owner_id, row.count] as const]))),
+    nobodys: rows.find((row) => row.owner_id === null)?.count ?? 0,
+  };
 }
 
 interface Looked {

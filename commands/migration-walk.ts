@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '#db/database.ts';
 import { lockChannelExclusive } from '#db/locks.ts';
-import { nextBatchSize } from '#domain/migration.ts';
-import { attempt, completeIfEmpty, dataFault, forget, leaveOver, readMove } from './migration-follow.ts';
+import { BATCH_AIM_MS, nextBatchSize } from '#domain/migration.ts';
+import { attempt, completeIfEmpty, dataFault, forget, leaveOver, readMove, tellLate } from './migration-follow.ts';
 import { moveNext, moveThese, nextOf, theseOf, type Move, type MovedBatch } from './migration-conversations.ts';
 import { startMigrationSla } from './migration-sla.ts';
 import { notifyMoved } from './notifications.ts';
@@ -18,6 +18,8 @@ export interface StepOptions {
   readonly waitedMs?: number;
   /** Whether readers are told how far it is. */
   readonly tell?: boolean;
+  /** Milliseconds the step is to take. */
+  readonly aimMs?: number;
 }
 
 /** The first id of all: a walk begins behind it. */
@@ -27,45 +29,37 @@ const OVER: Step = { state: 'OVER' };
 
 /**
  * Moves the next conversations (MIG-9, MIG-13). What they become, the cursor and the counters are one transaction, so a step is done once however often it is tried; of two
- * at once the second waits and goes on behind the first. One that PostgreSQL will not have is found by halving, and left over with its reason (MIG-16).
+ * at once the second waits and goes on behind the first. Where PostgreSQL will not have one of them, the next steps are smaller, until it stands alone and is left over with
+ * its reason (MIG-16).
  */
 export async function walkOn(db: Db, migrationId: string, options: StepOptions = {}): Promise<Committed<Step>> {
-  let size: number | null = null;
-  for (;;) {
-    try {
-      return await step(db, migrationId, size, options);
-    } catch (error) {
-      const tried: number = size ?? (await sizeNow(db, migrationId));
-      if (dataFault(error) === null || tried === 1) throw error;
-      size = Math.max(1, Math.floor(tried / 2));
-    }
-  }
+  const { value, wakes } = await step(db, migrationId, options).catch(async (error: unknown) => {
+    if (dataFault(error) === null) throw error;
+    await sql`update channel_migration set batch_size = greatest(1, batch_size / 2) where id = ${migrationId}`.execute(db);
+    return { value: null, wakes: [] };
+  });
+  return { value: value ?? { state: 'GOES_ON', moved: 0 }, wakes };
 }
 
-async function sizeNow(db: Db, migrationId: string): Promise<number> {
-  return (await db.selectFrom('channel_migration').select('batch_size').where('id', '=', migrationId).executeTakeFirst())?.batch_size ?? 1;
-}
-
-/** `forced`: fewer than the row says, for a larger one failed. */
-async function step(db: Db, migrationId: string, forced: number | null, { waitedMs = 0, tell = false }: StepOptions): Promise<Committed<Step>> {
+async function step(db: Db, migrationId: string, { waitedMs = 0, tell = false, aimMs = BATCH_AIM_MS.besideLiveWork }: StepOptions): Promise<Committed<Step>> {
   return transact<Step>(db, { actor: 'SYSTEM' }, async (unit) => {
     const { tx } = unit;
     const row = await tx.selectFrom('channel_migration').selectAll().where('id', '=', migrationId).forNoKeyUpdate().executeTakeFirst();
     if (row === undefined || row.state !== 'RUNNING') return OVER;
     const move = await readMove(tx, migrationId);
-    const size = forced ?? row.batch_size;
+    const size = row.batch_size;
     const began = performance.now();
     const batch = size === 1 ? await moveOne(tx, move, row.position) : await moveNext(tx, move, nextOf(move, row.position, size));
     const tookMs = performance.now() - began;
     for (const number of batch.undecided) unit.wake({ kind: 'ticket', number, channelKey: move.channelKey, plugin: move.plugin });
     const ended = batch.lastId === null;
-    const full = batch.moved >= size;
+    // Few are quick because they are few.
+    const tells = batch.moved >= size || (size === 1 && !ended);
     await tx
       .updateTable('channel_migration')
       .set((eb) => ({
         ...(ended ? { phase: 'SWEEPING' as const, position: BEGINNING, sweeps: eb('sweeps', '+', 1) } : { position: batch.lastId ?? BEGINNING }),
-        // A smaller step after one that failed says nothing of how long the next may be.
-        ...(forced === null && full ? { batch_size: nextBatchSize(size, tookMs) } : {}),
+        ...(tells ? { batch_size: nextBatchSize(size, tookMs, aimMs) } : {}),
         batches: eb('batches', '+', 1),
         walked: eb('walked', '+', batch.moved),
         walked_new: eb('walked_new', '+', batch.newTickets),
@@ -81,6 +75,11 @@ async function step(db: Db, migrationId: string, forced: number | null, { waited
     if (ended && row.position === BEGINNING && row.phase === 'SWEEPING') return { state: 'CHECK' };
     return { state: 'GOES_ON', moved: batch.moved };
   });
+}
+
+/** Keeps for how long it has let live work go first, where no step follows that would. */
+export async function noteWaited(db: Db, migrationId: string, waitedMs: number): Promise<void> {
+  await sql`update channel_migration set waited_ms = waited_ms + ${Math.round(waitedMs)} where id = ${migrationId} and state = 'RUNNING'`.execute(db);
 }
 
 /** The next one by itself, in a savepoint: where it can not be moved it is left over, and the walk goes on behind it. */
@@ -101,18 +100,16 @@ async function moveOne(tx: Tx, move: Move, position: string): Promise<MovedBatch
  */
 export async function endMove(db: Db, migrationId: string): Promise<Committed<boolean>> {
   const found = await db.selectFrom('channel_migration').select('channel_id').where('id', '=', migrationId).executeTakeFirst();
+  if (found === undefined) return { value: true, wakes: [] };
+  // Looked at before, the look that keeps the channel locked is short.
+  if ((await whatIsLeft(db, migrationId, found.channel_id)).left) return { value: false, wakes: [] };
   return transact<boolean>(db, { actor: 'SYSTEM' }, async (unit) => {
     const { tx } = unit;
-    if (found === undefined) return true;
     await lockChannelExclusive(tx, found.channel_id);
     const row = await tx.selectFrom('channel_migration').select(['state', 'muted']).where('id', '=', migrationId).forNoKeyUpdate().executeTakeFirstOrThrow();
     if (row.state !== 'RUNNING') return true;
-    const { rows } = await sql<{ left: boolean; listed: boolean }>`
-      select exists (select from conversation c where c.channel_id = ${found.channel_id} and c.place = 'INBOX' and not exists (
-          select from channel_migration_remainder r where r.migration_id = ${migrationId} and r.conversation_id = c.id)) as left,
-        exists (select from channel_migration_remainder r where r.migration_id = ${migrationId}) as listed`.execute(tx);
-    const [seen] = rows;
-    if (seen === undefined || seen.left) return false;
+    const seen = await whatIsLeft(tx, migrationId, found.channel_id);
+    if (seen.left) return false;
     await tx
       .updateTable('channel_migration')
       .set({
@@ -139,6 +136,15 @@ export async function endMove(db: Db, migrationId: string): Promise<Committed<bo
   });
 }
 
+/** Whether anything is left in the inbox that is not listed, and whether something is listed. */
+async function whatIsLeft(db: Db | Tx, migrationId: string, channelId: string): Promise<{ readonly left: boolean; readonly listed: boolean }> {
+  const { rows } = await sql<{ left: boolean; listed: boolean }>`
+    select exists (select from conversation c where c.channel_id = ${channelId} and c.place = 'INBOX' and not exists (
+        select from channel_migration_remainder r where r.migration_id = ${migrationId} and r.conversation_id = c.id)) as left,
+      exists (select from channel_migration_remainder r where r.migration_id = ${migrationId}) as listed`.execute(db);
+  return rows[0] ?? { left: true, listed: false };
+}
+
 async function afterwards(unit: Unit, { migrationId, channelId, helpDeskId }: Move, muted: boolean): Promise<void> {
   const { tx } = unit;
   const { rows } = await sql<{ user_id: string; assigned: number; unassigned: number }>`
@@ -156,18 +162,16 @@ async function afterwards(unit: Unit, { migrationId, channelId, helpDeskId }: Mo
   await startMigrationSla(unit, migrationId);
   if (muted) return;
   const counts = await sql<{ name: string; nobodys: number }>`
-    select h.name, g.walked_nobodys + (select count(*)::int from channel_migration_conversation m
-      where m.migration_id = g.id and m.how in ('PULLED_FORWARD', 'JOINED') and m.new_ticket and (m.unassigned or m.owner_id is null)) as nobodys
+    select h.name, g.walked_nobodys + (select count(*)::int from channel_migration_conversation m join ticket t on t.conversation_id = m.conversation_id
+      where m.migration_id = g.id and m.how in ('PULLED_FORWARD', 'JOINED') and m.new_ticket and t.owner_id is null and t.route_pending_since is null) as nobodys
     from channel_migration g join channel h on h.id = g.channel_id where g.id = ${migrationId}`.execute(tx);
   const [channel] = counts.rows;
   if (channel === undefined) return;
-  await notifyMoved(unit, {
-    migrationId,
-    channel: { id: channelId, name: channel.name },
-    helpDeskId,
-    assigned: new Map(rows.flatMap((row) => (row.assigned > 0 ? [[row.user_id, row.assigned] as const] : []))),
-    unassigned: channel.nobodys,
-  });
+  await notifyMoved(
+    unit,
+    { migrationId, channel: { id: channelId, name: channel.name }, helpDeskId },
+    { byUser: new Map(rows.flatMap((row) => (row.assigned > 0 ? [[row.user_id, row.assigned] as const] : []))), nobodys: channel.nobodys },
+  );
 }
 
 /** Conversations that are tried again in one go. */
@@ -195,6 +199,7 @@ export async function retryRemainder(db: Db, migrationId: string): Promise<Commi
         continue;
       }
       await forget(tx, migrationId, id);
+      await tellLate(unit, migrationId, outcome.value);
       moved += outcome.value.length;
       for (const { ticketNumber } of outcome.value) unit.wake({ kind: 'ticket', number: ticketNumber, channelKey: move.channelKey, plugin: move.plugin });
       await settleSla(

@@ -94,7 +94,10 @@ export async function withdrawMigration(unit: Unit, { migrationId }: { readonly 
   return { migrationId };
 }
 
-/** What became of a move whose hour has come. `WAITS`: another one runs. */
+/** Minutes after its hour for which a plugin that can not say whether its channel can be moved is asked again. */
+const PATIENCE_MINUTES = 60;
+
+/** What became of a move whose hour has come. `WAITS`: another one runs, or its plugin can not say. */
 export type DueOutcome = 'STARTED' | 'WAITS' | 'WITHDRAWN' | 'NOT_YET' | 'NOTHING';
 
 /** Starts the move that is set for a channel, if its hour has come, nothing stands in its way and nobody else's runs (MIG-7). Done twice it starts once. */
@@ -109,19 +112,17 @@ export async function startDue(db: Db, context: MigrationContext, channelKey: st
       .selectFrom('channel_migration')
       .innerJoin('app_user', 'app_user.id', 'channel_migration.asked_by')
       .select(['channel_migration.id', 'asked_by', 'app_user.role', 'app_user.deactivated_at'])
-      .select(sql<boolean>`start_at > now()`.as('early'))
+      .select([sql<boolean>`start_at > now()`.as('early'), sql<boolean>`start_at > now() - make_interval(mins => ${PATIENCE_MINUTES})`.as('lately')])
       .where('channel_id', '=', channel.id)
       .where('state', '=', 'SCHEDULED')
       .executeTakeFirst();
     if (row === undefined) return 'NOTHING';
     if (row.early) return 'NOT_YET';
     if ((await runningMove(tx)) !== null) return 'WAITS';
-    const why =
-      row.role !== 'SUPER_ADMIN' || row.deactivated_at !== null
-        ? 'NOT_SUPER_ADMIN'
-        : (await eligibility(tx, context, channel.id)).length > 0
-          ? 'NOT_ELIGIBLE'
-          : null;
+    const obstacles = await eligibility(tx, context, channel.id);
+    // A plugin that can not say now may be able to in a moment: a worker that lacks it is being replaced.
+    if (row.lately && obstacles.length > 0 && obstacles.every(({ code }) => code === 'PLUGIN')) return 'WAITS';
+    const why = row.role !== 'SUPER_ADMIN' || row.deactivated_at !== null ? 'NOT_SUPER_ADMIN' : obstacles.length > 0 ? 'NOT_ELIGIBLE' : null;
     if (why !== null) {
       await withdraw(unit, channel.id, row.id, why);
       await notifyWithdrawn(unit, { ...channel, migrationId: row.id, why, userId: row.asked_by });

@@ -75,28 +75,47 @@ export async function notifyHealth(
   });
 }
 
-/** What the move of a channel has made, told once for all of it (MIG-17). */
-export interface MovedTickets {
+/** The move of a channel that has ended. */
+export interface EndedMove {
   readonly migrationId: string;
   readonly channel: { readonly id: string; readonly name: string };
   readonly helpDeskId: string;
-  /** How many of the new tickets are whose. */
-  readonly assigned: ReadonlyMap<string, number>;
-  /** How many nobody has. */
-  readonly unassigned: number;
 }
 
-/** One notification for each user and kind, with counts: to those who have new tickets, and to those who are told of what nobody has (MIG-17). */
-export async function notifyMoved(unit: Unit, { migrationId, channel, helpDeskId, assigned, unassigned }: MovedTickets): Promise<void> {
-  const about = { channelId: channel.id, migrationId };
-  for (const [userId, count] of assigned) {
-    const mail = notificationMail({ kind: 'TICKET_ASSIGNED', moved: { count, channel: channel.name } });
-    await tell(unit, { kind: 'TICKET_ASSIGNED', ...about, count, mail, who: sql<boolean>`u.id = ${userId}` });
-  }
-  if (unassigned === 0) return;
+/** Of how many tickets each is told, and of how many that nobody has. */
+export interface Counts {
+  readonly byUser: ReadonlyMap<string, number>;
+  readonly nobodys: number;
+}
+
+/** One notification for each user and kind, with a count: to those who have new tickets, and to those who are told of what nobody has (MIG-17). */
+export async function notifyMoved(unit: Unit, move: EndedMove, { byUser, nobodys }: Counts): Promise<void> {
+  await tellCounts(unit, 'TICKET_ASSIGNED', move, byUser);
+  await tellCounts(unit, 'TICKET_UNASSIGNED', move, await forThoseNamed(unit, move, nobodys));
+}
+
+/** The same of what was overdue already when it came to the help desk (SLA-11). */
+export async function notifyMovedOverdue(unit: Unit, move: EndedMove, { byUser, nobodys }: Counts): Promise<void> {
+  const counts = new Map(byUser);
+  for (const [userId, count] of await forThoseNamed(unit, move, nobodys)) counts.set(userId, (counts.get(userId) ?? 0) + count);
+  await tellCounts(unit, 'SLA_OVERDUE', move, counts);
+}
+
+async function forThoseNamed(unit: Unit, { channel, helpDeskId }: EndedMove, count: number): Promise<ReadonlyMap<string, number>> {
+  if (count === 0) return new Map();
   const who = await thoseNamed(unit, { placeId: helpDeskId, channelId: channel.id, conversationId: null });
-  const mail = notificationMail({ kind: 'TICKET_UNASSIGNED', moved: { count: unassigned, channel: channel.name } });
-  await tell(unit, { kind: 'TICKET_UNASSIGNED', ...about, count: unassigned, mail, who });
+  const { rows } = await sql<{ id: string }>`select u.id from app_user u where ${who} and u.deactivated_at is null`.execute(unit.tx);
+  return new Map(rows.map(({ id }) => [id, count]));
+}
+
+async function tellCounts(
+  unit: Unit,
+  kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'SLA_OVERDUE',
+  move: EndedMove,
+  counts: ReadonlyMap<string, number>,
+): Promise<void> {
+  const each = [...counts].map(([userId, count]) => ({ userId, count, mail: notificationMail({ kind, moved: { count, channel: move.channel.name } }) }));
+  if (each.length > 0) await tell(unit, { kind, channelId: move.channel.id, migrationId: move.migrationId, mail: each, who: sql<boolean>`true` });
 }
 
 /** Tells whoever set a move for later that it did not start (MIG-7). */
@@ -134,29 +153,37 @@ interface Telling {
   readonly subject?: Subject;
   readonly channelId?: string;
   readonly migrationId?: string;
-  /** Of how many tickets it tells; none: of the one it names. */
-  readonly count?: number;
-  readonly mail: MailWords;
+  /** What all of them read; or what each does, who is told of several at once. */
+  readonly mail: MailWords | readonly ToldOfSeveral[];
   /** Over `app_user u`. */
   readonly who: RawBuilder<boolean>;
 }
 
+interface ToldOfSeveral {
+  readonly userId: string;
+  /** Tickets. */
+  readonly count: number;
+  readonly mail: MailWords;
+}
+
 /** One statement for any number of users: the notifications, and a mail each, apart from one another by their own switches. */
-async function tell(unit: Unit, { kind, subject, channelId, migrationId, count, mail, who }: Telling): Promise<void> {
+async function tell(unit: Unit, { kind, subject, channelId, migrationId, mail, who }: Telling): Promise<void> {
   const { state, reason, settledAt } = firstState();
   const [ticketId, conversationId] = [subject?.ticketId ?? null, subject?.conversationId ?? null];
+  const said = 'subject' in mail ? [{ user_id: null, count: null, ...mail }] : mail.map((one) => ({ user_id: one.userId, count: one.count, ...one.mail }));
   const { rows } = await sql<{ told: string[] | null; queued: boolean }>`
     with recipient as (
-      select u.id, u.email from app_user u
+      select u.id, u.email, n.count, n.subject, n.text from app_user u
+      join json_to_recordset(${JSON.stringify(said)}::json) as n (user_id uuid, count int, subject text, text text) on n.user_id is null or n.user_id = u.id
       where ${who} and u.deactivated_at is null and u.id is distinct from ${doer(unit)}
     ), told as (
       insert into notification (user_id, kind, ticket_id, conversation_id, channel_id, migration_id, count)
-      select r.id, ${kind}, ${ticketId}, ${conversationId}, ${channelId ?? null}, ${migrationId ?? null}, ${count ?? null} from recipient r
+      select r.id, ${kind}, ${ticketId}, ${conversationId}, ${channelId ?? null}, ${migrationId ?? null}, r.count from recipient r
       where not exists (select 1 from notification_off o where o.user_id = r.id and o.kind = ${kind})
       returning id, user_id
     ), mailed as (
       insert into system_mail (kind, user_id, recipient, subject, text, notification_id, conversation_id, ticket_id, state, reason, settled_at)
-      select 'NOTIFICATION', r.id, r.email, ${mail.subject}, ${mail.text}, t.id, ${conversationId}, ${ticketId}, ${state}, ${reason}, ${settledAt}
+      select 'NOTIFICATION', r.id, r.email, r.subject, r.text, t.id, ${conversationId}, ${ticketId}, ${state}, ${reason}, ${settledAt}
       from recipient r left join told t on t.user_id = r.id
       where not exists (select 1 from notification_mail_off o where o.user_id = r.id and o.kind = ${kind})
       returning state

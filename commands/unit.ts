@@ -34,12 +34,12 @@ export async function transact<T>(db: Db, actor: ActorRef, work: (unit: Unit) =>
     const events: EventInput[] = [];
     const record = (event: EventInput): void => void events.push(event);
     const wake = (one: Wake): void => void wakes.set(wakeKey(one), one);
-    const result = await work({ tx, actor, record, wake });
-    const ledger = { tx, record, wake };
+    const unit: Unit = { tx, actor, record, wake };
+    const result = await work(unit);
     // Where a message went, its conversation may follow to the help desk; and whatever happened to a ticket, by whichever command, its goals follow from it.
-    const moved = await followMoves(ledger, events);
+    const moved = await followMoves(unit, events);
     await settleSla(
-      ledger,
+      unit,
       events,
       moved.map(({ ticketId }) => ticketId),
     );

@@ -29,15 +29,18 @@ export function becomes({ hasTicket, open, ownerId, ownerHasAccess, openStatusId
     : { ticket: 'NEW', ownerId: null, statusId, why: 'OWNER_WITHOUT_ACCESS' };
 }
 
-/** Milliseconds that one transaction of the walk may take: what waits for its locks beside it waits no longer. */
-export const BATCH_AIM_MS = 50;
+/** Milliseconds that one transaction of the walk takes at best: beside live work, which waits no longer for its locks; and where nothing comes in. */
+export const BATCH_AIM_MS = { besideLiveWork: 50, alone: 250 } as const;
 const SMALLEST_BATCH = 50;
 const LARGEST_BATCH = 5_000;
 
-/** How many conversations the next transaction takes, from how long the last one lasted: at most twice as many, so that one quick batch does not make the next a long one. */
-export function nextBatchSize(size: number, tookMs: number): number {
-  const fits = Math.round((size * BATCH_AIM_MS) / Math.max(1, tookMs));
-  return Math.min(LARGEST_BATCH, Math.max(SMALLEST_BATCH, Math.min(2 * size, fits)));
+/**
+ * How many conversations the next transaction takes, from how long the last one lasted: at most twice as many, so that one quick batch does not make the next a long one.
+ * Never fewer than a handful because it was slow: what a transaction costs by itself would be all that is done.
+ */
+export function nextBatchSize(size: number, tookMs: number, aimMs: number): number {
+  const fits = Math.max(SMALLEST_BATCH, Math.round((size * aimMs) / Math.max(1, tookMs)));
+  return Math.min(LARGEST_BATCH, 2 * size, fits);
 }
 
 /** How live work is doing: the 99th percentile, in milliseconds, of how long deliveries waited to be taken in, and of how many. */

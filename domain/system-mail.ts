@@ -31,7 +31,7 @@ export interface MovedWords {
 
 /** What a notification tells of. */
 export type NotificationWords =
-  | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED'; readonly moved: MovedWords }
+  | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'SLA_OVERDUE'; readonly moved: MovedWords }
   | { readonly kind: 'MIGRATION_WITHDRAWN'; readonly channel: string; readonly why: 'NOT_ELIGIBLE' | 'NOT_SUPER_ADMIN' }
   | { readonly kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'MESSAGE_IN_CLOSED'; readonly ticket: TicketWords | null }
   | { readonly kind: 'SLA_DUE_SOON' | 'SLA_OVERDUE'; readonly ticket: TicketWords | null; readonly goal: GoalWords }
@@ -66,16 +66,7 @@ function said(words: NotificationWords): readonly [string, ...string[]] {
     const what = `The move of ${words.channel} to the help desk did not start`;
     return [what, `${what}: ${WITHDRAWN[words.why]}. Nothing was changed.`];
   }
-  if ('moved' in words) {
-    const { count, channel } = words.moved;
-    const tickets = `${count} ${count === 1 ? 'ticket' : 'tickets'} of ${channel}`;
-    return words.kind === 'TICKET_ASSIGNED'
-      ? [
-          `${tickets} ${count === 1 ? 'is' : 'are'} yours`,
-          `${channel} was moved to the help desk. What you had there became tickets, and they are yours: ${count}.`,
-        ]
-      : [`${tickets} ${count === 1 ? 'waits' : 'wait'} for somebody`, `${channel} was moved to the help desk. Tickets that nobody has: ${count}.`];
-  }
+  if ('moved' in words) return ofMove(words.kind, words.moved);
   const { ticket } = words;
   const of = ticket === null ? 'A conversation' : `Ticket ${ticket.number}`;
   const about = ticket === null ? '' : `: ${ticket.name}`;
@@ -93,6 +84,21 @@ function said(words: NotificationWords): readonly [string, ...string[]] {
       return [`${of}: ${words.goal.name} is due soon${about}`, `The ${words.goal.name} of this ticket is due ${words.goal.due}. ${of}${about}`];
     case 'SLA_OVERDUE':
       return [`${of}: ${words.goal.name} is overdue${about}`, `The ${words.goal.name} of this ticket was due ${words.goal.due}. ${of}${about}`];
+  }
+}
+
+function ofMove(kind: 'TICKET_ASSIGNED' | 'TICKET_UNASSIGNED' | 'SLA_OVERDUE', { count, channel }: MovedWords): readonly [string, string] {
+  const tickets = `${count} ${count === 1 ? 'ticket' : 'tickets'} of ${channel}`;
+  switch (kind) {
+    case 'TICKET_ASSIGNED':
+      return [
+        `${tickets} ${count === 1 ? 'is' : 'are'} yours`,
+        `${channel} was moved to the help desk. What you had there became tickets, and they are yours: ${count}.`,
+      ];
+    case 'TICKET_UNASSIGNED':
+      return [`${tickets} ${count === 1 ? 'waits' : 'wait'} for somebody`, `${channel} was moved to the help desk. Tickets that nobody has: ${count}.`];
+    case 'SLA_OVERDUE':
+      return [`${tickets} ${count === 1 ? 'is' : 'are'} overdue`, `${channel} was moved to the help desk. Tickets that were overdue already: ${count}.`];
   }
 }
 

@@ -45,7 +45,7 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
     setCurrentDetails(migrationDetails(channelKey, seen, waiting));
 
     if (seen?.state === 'SCHEDULED') {
-      if (workflowInfo().continueAsNewSuggested) await continueAsNew<typeof channelMigration>(channelKey, continues);
+      if (isLong()) await continueAsNew<typeof channelMigration>(channelKey, continues);
       if (seen.startsInMs > 0) {
         doing = `waits until ${seen.startAtIso} to start the move`;
         await condition(() => woken.raised, seen.startsInMs, { summary: `the move of channel ${channelKey} starts at ${seen.startAtIso}` });
@@ -66,16 +66,16 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
         begun = true;
         await beginRun.executeWithOptions({ summary: `this run moves ${migrationId}` }, [migrationId, continues]);
       }
+      doing = waiting ? 'moves conversations, slowly: live work goes first' : 'moves conversations';
+      const summary = `moves the next conversations of channel ${channelKey}, ${seen.progress.moved} of ${seen.progress.found} moved`;
+      ({ waiting } = await moveConversations.executeWithOptions({ summary }, [migrationId]));
+      // Also one that came while the last of them were moved.
       if (asked.cancel && !noted) {
         noted = true;
         doing = 'notes that a cancel was asked for, and goes on';
         await noteCancel.executeWithOptions({ summary: 'a move can not be cancelled: noted, it goes on' }, [migrationId]);
       }
-      doing = waiting ? 'moves conversations, slowly: live work goes first' : 'moves conversations';
-      const summary = `moves the next conversations of channel ${channelKey}, ${seen.progress.moved} of ${seen.progress.found} moved`;
-      ({ waiting } = await moveConversations.executeWithOptions({ summary }, [migrationId]));
-      const { continueAsNewSuggested, historyLength } = workflowInfo();
-      if (continueAsNewSuggested || historyLength > EVENTS_PER_RUN) await continueAsNew<typeof channelMigration>(channelKey, true);
+      if (isLong()) await continueAsNew<typeof channelMigration>(channelKey, true);
       continue;
     }
 
@@ -88,6 +88,11 @@ async function move(channelKey: string, continues: boolean, asked: { cancel: boo
     if (!woken.raised) break;
   }
   doing = view === null ? 'is done: there is no move of this channel' : `is done: ${view.state}`;
+}
+
+function isLong(): boolean {
+  const { continueAsNewSuggested, historyLength } = workflowInfo();
+  return continueAsNewSuggested || historyLength > EVENTS_PER_RUN;
 }
 
 function explain(channelKey: string, view: MoveView | null, waiting: boolean) {

@@ -21,7 +21,9 @@ const ProgressRef = builder.objectRef<MigrationProgress>('MigrationProgress').im
   description: 'How far a move is.',
   fields: (t) => ({
     phase: t.field({ type: MigrationPhaseEnum, description: 'What it does now.', resolve: ({ phase }) => phase }),
-    found: t.exposeInt('found', { description: 'Conversations of the channel when it began.' }),
+    found: t.exposeInt('found', {
+      description: 'All it is to move, as known by now: those of the channel when it began, and what joined it since, without what left.',
+    }),
     moved: t.exposeInt('moved', { description: 'Conversations moved by now.' }),
     remaining: t.exposeInt('remaining', { description: 'Conversations still to be moved.' }),
     leftOver: t.exposeInt('leftOver', { description: 'Conversations that could not be moved yet: `remainder` lists them.' }),

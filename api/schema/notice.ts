@@ -34,12 +34,15 @@ builder.node(NoticeRef, {
       description: 'How far it is: RUNNING, for before and after there is no notice.',
       resolve: ({ progress }) => progress.state,
     }),
-    found: t.int({ description: 'Conversations of the channel when it began.', resolve: ({ progress }) => progress.found }),
+    found: t.int({
+      description: 'All it is to move, as known by now: those of the channel when it began, and what joined it since, without what left.',
+      resolve: ({ progress }) => progress.found,
+    }),
     moved: t.int({ description: 'Moved by now.', resolve: ({ progress }) => progress.moved }),
     remaining: t.int({ description: 'Still to be moved.', resolve: ({ progress }) => progress.remaining }),
     ratePerSecond: t.float({
       nullable: true,
-      description: 'Conversations moved a second, lately; null: not known yet.',
+      description: 'Conversations moved a second since it began, without the time it waited; null: not known yet.',
       resolve: ({ progress }) => progress.ratePerSecond,
     }),
     secondsLeft: t.float({

@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { comment, reply } from '#commands/conversations.ts';
+import { followMoves } from '#commands/migration-follow.ts';
 import { readReport } from '#commands/migration-report.ts';
 import { retryRemainder } from '#commands/migration-walk.ts';
 import { checkInvariants } from '#db/invariants.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 import { inbound, makeChannel, makeUser, plainPlugin, take, type MadeChannel } from '../support/fixtures.ts';
 import { begin, conversation, keyOf, makeMapping, onlyThese, rowOf, run, superAdmin, walkToTheEnd } from './migration-support.ts';
 
@@ -130,6 +132,59 @@ describe('after a move', () => {
     expect(await rowOf(db, id)).toMatchObject({ place: 'HELP_DESK' });
     expect(await how(id)).toEqual(['FOLLOWED']);
     expect(await readReport(db, migrationId)).toMatchObject({ found: 0, followed: 1, movedWithNewTicket: 0 });
+  });
+
+  it('what follows to nobody is told to those who are told of such, and its owner can have something else, unless it was muted [MIG-17, MODEL-12, ROUTE-13]', async () => {
+    const { db } = database;
+    const named = await makeUser(db);
+    await onlyThese(db, [admin, named]);
+    await db
+      .updateTable('channel')
+      .set({ unassigned_notice_user_ids: [named], retry_when_available: true })
+      .where('id', '=', moving.id)
+      .execute();
+    const [first, second] = [await conversation(db, other, { ownerId: agent }), await conversation(db, other, { ownerId: agent })];
+    const migrationId = await migrate();
+    await walkToTheEnd(db, migrationId);
+    await db.deleteFrom('routing_retry_cause').execute();
+    const told = () => db.selectFrom('notification').select(['user_id', 'conversation_id']).where('kind', '=', 'TICKET_UNASSIGNED').execute();
+    await answer(first, moving, admin);
+    expect(await told()).toEqual([{ user_id: named, conversation_id: first }]);
+    expect(await db.selectFrom('routing_retry_cause').select('user_id').execute()).toEqual([{ user_id: agent }]);
+    await db.updateTable('channel_migration').set({ muted: true }).where('id', '=', migrationId).execute();
+    await answer(second, moving, admin);
+    expect((await rowOf(db, second)).place).toBe('HELP_DESK');
+    expect(await told()).toHaveLength(1);
+  });
+
+  it('of two at once, one that follows and can not be moved and the last that was left over, neither is forgotten [MIG-16]', async () => {
+    const { db } = database;
+    await sql`alter table ticket add constraint made_bad check (name <> 'unmovable') not valid`.execute(db);
+    const [left, comes] = [await conversation(db, moving), await conversation(db, other)];
+    const subject = (id: string, to: string) => db.updateTable('conversation').set({ subject: to }).where('id', '=', id).execute();
+    await subject(left, 'unmovable');
+    await subject(comes, 'unmovable');
+    const migrationId = await migrate();
+    await walkToTheEnd(db, migrationId);
+    await subject(left, 'movable');
+    let following: Promise<unknown> | undefined;
+    // What was left over is moved in a transaction that is open while the other comes.
+    await run(
+      db,
+      async (unit) => {
+        await reply(unit, [plainPlugin], { conversationId: left, text: 'An answer', channelId: moving.id });
+        await followMoves(unit, [{ kind: 'MESSAGE_WRITTEN', conversationId: left }]);
+        following = answer(comes, moving, admin);
+        await eventually(async () => {
+          const { rows } = await sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(db);
+          expect(rows).toHaveLength(1);
+        });
+      },
+      { actor: 'USER', userId: admin },
+    );
+    await following;
+    expect(await db.selectFrom('channel_migration').select('state').execute()).toEqual([{ state: 'COMPLETED_WITH_REMAINDER' }]);
+    expect(await db.selectFrom('channel_migration_remainder').select('conversation_id').execute()).toEqual([{ conversation_id: comes }]);
   });
 
   it('what follows and can not be moved is listed and tried again like the rest [MIG-16, MODEL-10]', async () => {

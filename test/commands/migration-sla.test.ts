@@ -275,7 +275,7 @@ describe('a moved ticket has the goals of one that lived in the help desk from i
 });
 
 describe('the pass over what a move has moved', () => {
-  it('tells nobody, does nothing a policy names and calls nobody for what has passed; for what comes it does, once [MIG-20, SLA-12]', async () => {
+  it('fires nothing a policy names for what has passed, and tells of it once, with a count; for what comes it does all, once [MIG-20, SLA-11, MIG-17]', async () => {
     const { webhookId } = await run(db, byAgent(), (unit) => saveWebhook(unit, { keys: testKeys }, { name: 'hook', url: 'https://hook.example/' }));
     await makePolicy(db, {
       targets: [goal('FIRST_REPLY', 60), goal('CLOSE', 60 * 20, { dueSoon: 60 })],
@@ -295,20 +295,36 @@ describe('the pass over what a move has moved', () => {
     await run(db, byAgent(), (unit) => close(unit, shut));
     const told = async () => {
       const { rows } = await sql<{ told: number; called: number; urgent: number }>`
-        select (select count(*)::int from notification where kind in ('SLA_DUE_SOON', 'SLA_OVERDUE')) as told, (select count(*)::int from webhook_delivery) as called,
+        select (select count(*)::int from notification where kind in ('SLA_DUE_SOON', 'SLA_OVERDUE') and migration_id is null) as told, (select count(*)::int from webhook_delivery) as called,
           (select count(*)::int from ticket where priority = 'URGENT') as urgent`.execute(db);
       return rows;
     };
     const before = await told();
-    await measures(await moves(channel));
+    const migrationId = await moves(channel);
+    await measures(migrationId);
     for (const talk of talks) expect((await moment(db, await ticketOf(talk))).fired).toBe(0);
     expect(await told()).toEqual(before);
+    const once = () => db.selectFrom('notification').select(['user_id', 'kind', 'count']).where('migration_id', '=', migrationId).execute();
+    expect(await once()).toEqual([{ user_id: agent, kind: 'SLA_OVERDUE', count: 1 }]);
     expect(await statesOf(db, await ticketOf(open))).toEqual(['CLOSE/1 ACTIVE', 'FIRST_REPLY/1 OVERDUE']);
     expect(await statesOf(db, await ticketOf(shut))).toEqual(['CLOSE/1 COMPLETED_ON_TIME', 'FIRST_REPLY/1 COMPLETED_LATE']);
     await age(db, await ticketOf(open), 60 * 18);
     expect((await moment(db, await ticketOf(open))).fired).toBe(1);
     expect((await moment(db, await ticketOf(open))).fired).toBe(0);
     expect(await told()).toEqual(before.map((one) => ({ told: one.told + 1, called: one.called + 1, urgent: one.urgent + 1 })));
+  });
+
+  it('tells nobody of what was overdue where the move was muted [MIG-17]', async () => {
+    await makePolicy(db, { targets: [goal('FIRST_REPLY', 60)] });
+    const channel = await inbox();
+    const talk = await arrives(channel);
+    await run(db, byAgent(), (unit) => assign(unit, { conversationId: talk.conversationId }, { userId: agent }));
+    await backdate(talk, 90);
+    const migrationId = await moves(channel);
+    await db.updateTable('channel_migration').set({ muted: true }).where('id', '=', migrationId).execute();
+    await measures(migrationId);
+    expect(await statesOf(db, await ticketOf(talk))).toEqual(['FIRST_REPLY/1 OVERDUE']);
+    expect(await db.selectFrom('notification').select('kind').where('migration_id', '=', migrationId).execute()).toEqual([]);
   });
 
   it('wakes the workflows of those whose moment is within the horizon, and of no closed one [MIG-20, SLA-13]', async () => {

@@ -1,11 +1,13 @@
+import type { InboundMessage } from '@trunkline/channel-sdk';
 import type { Db } from '#db/database.ts';
+import { applyDeliveries } from '#commands/intake.ts';
 import { assign } from '#commands/owners.ts';
 import { setAccessList } from '#commands/places.ts';
 import { startMigration, type MigrationInput } from '#commands/migrations.ts';
 import { endMove, walkOn } from '#commands/migration-walk.ts';
 import { close, makeTicket } from '#commands/tickets.ts';
 import { transact, type ActorRef, type Unit } from '#commands/unit.ts';
-import { inbound, makeUser, plainPlugin, take, testKeys, type MadeChannel } from '../support/fixtures.ts';
+import { deliver, inbound, makeUser, plainCapabilities, plainPlugin, take, testKeys, type MadeChannel } from '../support/fixtures.ts';
 
 export const migrationContext = { plugins: [plainPlugin], keys: testKeys };
 
@@ -122,4 +124,13 @@ export async function rowOf(db: Db, conversationId: string) {
     ])
     .where('conversation.id', '=', conversationId)
     .executeTakeFirstOrThrow();
+}
+
+/** Takes a message in, again while another transaction writes what comes in on the channel: as the intake does. */
+export async function arrive(db: Db, channel: MadeChannel, message: InboundMessage): Promise<void> {
+  const parsed = await deliver(db, channel, [message]);
+  for (;;) {
+    const { value } = await applyDeliveries(db, { keys: testKeys, capabilities: plainCapabilities }, channel.id, [parsed]);
+    if (!value.busy) return;
+  }
 }

@@ -1,13 +1,16 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { reply } from '#commands/conversations.ts';
 import { readReport } from '#commands/migration-report.ts';
 import { startDue, startMigration, withdrawMigration, type MigrationInput } from '#commands/migrations.ts';
 import { setAccessList } from '#commands/places.ts';
 import { setRole } from '#commands/people.ts';
 import { AlreadyExists, AlreadyStarted, ChannelNotMovable, Forbidden, InvalidInput, MigrationAlreadyRunning, NotFound } from '#commands/refusals.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 import { inbound, makeChannel, makeUser, plainPlugin, take, testKeys, type MadeChannel } from '../support/fixtures.ts';
 import {
+  arrive,
   begin,
   conversation,
   keyOf,
@@ -193,6 +196,20 @@ describe('set for later', () => {
     ]);
   });
 
+  it('waits for a plugin that can not say, and is withdrawn after an hour [MIG-7]', async () => {
+    const { db } = database;
+    const id = await begin(db, admin, all({ startAt: tomorrow() }));
+    await hourCame(id);
+    const without = { ...migrationContext, plugins: [] };
+    expect((await startDue(db, without, channel.key)).value).toBe('WAITS');
+    await db
+      .updateTable('channel_migration')
+      .set({ start_at: sql<Date>`now() - interval '61 min'` })
+      .where('id', '=', id)
+      .execute();
+    expect((await startDue(db, without, channel.key)).value).toBe('WITHDRAWN');
+  });
+
   it('gives way to one that starts now; a channel has one that is set for later at most [MIG-7]', async () => {
     const { db } = database;
     await begin(db, admin, all({ startAt: tomorrow() }));
@@ -208,15 +225,48 @@ describe('set for later', () => {
 describe('from the moment it starts', () => {
   it('lets no conversation fall between, whatever arrives at that instant [MIG-8]', async () => {
     const { db } = database;
-    const arriving = Array.from({ length: 40 }, (_, n) => async () => void (await take(db, channel, [inbound(`a${n}@customers.example`)])));
-    const [id] = await Promise.all([begin(db, admin, all()), ...arriving.map((one) => one())]);
+    for (let n = 0; n < 5; n += 1) await arrive(db, channel, inbound(`before${n}@customers.example`));
+    const arriving = Array.from({ length: 40 }, (_, n) => arrive(db, channel, inbound(`a${n}@customers.example`)));
+    const [id] = await Promise.all([begin(db, admin, all()), ...arriving]);
+    for (let n = 0; n < 5; n += 1) await arrive(db, channel, inbound(`after${n}@customers.example`));
     await walkToTheEnd(db, id);
     const rows = await db.selectFrom('conversation').select(['place', 'ticket_id']).execute();
-    // One whose intake was busy with another waits still; each that was taken in has its place and its ticket.
+    expect(rows).toHaveLength(50);
     expect(rows.every(({ place, ticket_id: ticketId }) => place === 'HELP_DESK' && ticketId !== null)).toBe(true);
     const report = await readReport(db, id);
     expect(report.movedWithNewTicket + report.arrived).toBe(rows.length);
     expect(report.found).toBe(report.movedWithNewTicket);
+    expect(report.arrived).toBeGreaterThanOrEqual(5);
+  });
+
+  it('counts what leaves the channel at that very instant either before it or after [MIG-21]', async () => {
+    const { db } = database;
+    const other = await makeChannel(db, { place: 'INBOX' });
+    const id = await conversation(db, other);
+    const key = await keyOf(db, id);
+    const by = { actor: 'USER', userId: admin } as const;
+    await run(db, (unit) => reply(unit, [plainPlugin], { conversationId: id, text: 'An answer', channelId: channel.id }), by);
+    let arriving: Promise<void> | undefined;
+    const migrationId = await run(
+      db,
+      async (unit) => {
+        const started = await startMigration(unit, migrationContext, all());
+        arriving = arrive(db, other, inbound('again@customers.example', { joins: [key] }));
+        await eventually(async () => {
+          const { rows } =
+            await sql`select from pg_locks l join pg_database d on d.oid = l.database where not l.granted and l.locktype = 'advisory' and d.datname = current_database()`.execute(
+              db,
+            );
+          expect(rows).toHaveLength(1);
+        });
+        return started.migrationId;
+      },
+      by,
+    );
+    await arriving;
+    await walkToTheEnd(db, migrationId);
+    expect((await rowOf(db, id)).place).toBe('INBOX');
+    expect(await readReport(db, migrationId)).toMatchObject({ found: 0, gone: 1, movedWithNewTicket: 0, leftOver: 0 });
   });
 
   it('has new conversations arrive in the help desk with a ticket, and counts them apart [MIG-8, MIG-21]', async () => {
@@ -281,8 +331,10 @@ describe('who is told when it has ended', () => {
       .execute();
     for (const ownerId of [one, one, two]) await conversation(db, channel, { ownerId });
     for (let n = 0; n < 4; n += 1) await conversation(db, channel);
-    // A ticket that was there already is no news.
+    // A ticket that was there already is no news, nor is one for which somebody is being chosen.
     await conversation(db, channel, { ownerId: one, ticket: true });
+    const beingChosen = await conversation(db, channel);
+    await db.updateTable('conversation').set({ route_pending_since: null }).where('id', '<>', beingChosen).execute();
     await db.deleteFrom('system_mail').execute();
     await db.deleteFrom('notification').execute();
     const migrationId = await begin(db, admin, all());

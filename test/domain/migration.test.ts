@@ -40,10 +40,14 @@ describe('live work comes first', () => {
   });
 
   it('takes as many at once as fit into its aim, growing at most twofold [MIG-19]', () => {
-    expect(nextBatchSize(1_000, BATCH_AIM_MS)).toBe(1_000);
-    expect(nextBatchSize(1_000, 2 * BATCH_AIM_MS)).toBe(500);
-    expect(nextBatchSize(1_000, 1)).toBe(2_000);
-    expect(nextBatchSize(4_000, 1)).toBe(5_000);
-    expect(nextBatchSize(60, 10_000)).toBe(50);
+    const { besideLiveWork: aim } = BATCH_AIM_MS;
+    expect(nextBatchSize(1_000, aim, aim)).toBe(1_000);
+    expect(nextBatchSize(1_000, 2 * aim, aim)).toBe(500);
+    expect(nextBatchSize(1_000, 1, aim)).toBe(2_000);
+    expect(nextBatchSize(4_000, 1, aim)).toBe(5_000);
+    expect(nextBatchSize(60, 10_000, aim)).toBe(50);
+    // From one on, after what could not be moved was found.
+    expect(nextBatchSize(1, 10_000, aim)).toBe(2);
+    expect(nextBatchSize(1_000, BATCH_AIM_MS.alone, BATCH_AIM_MS.alone)).toBe(1_000);
   });
 });

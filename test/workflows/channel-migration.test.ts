@@ -165,6 +165,17 @@ test('a cancel is noted and ignored; terminated, reset, deleted or paused it goe
   expect(await recount(world.db, id)).toMatchObject({ movedWithNewTicket: 30, astray: 0, inInbox: 0 });
 });
 
+test('a cancel that comes while the last are moved is noted too [MIG-14, MIG-21]', async () => {
+  await conversations(3);
+  await world.stopWorkers();
+  const id = await start();
+  await handle().cancel();
+  await world.startWorkers();
+  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('its workflow completes', async () => (await handle().describe()).status.name === 'COMPLETED');
+  expect((await readReport(world.db, id)).cancelsSurvived).toBe(1);
+});
+
 test('with a workflow that moves nothing the guardian ends it at its second look and starts it anew [MIG-14]', async () => {
   await conversations(3);
   await world.stopWorkers();
