@@ -6,6 +6,8 @@ import config from '#config';
 import { globalId } from '#api/builder.ts';
 import { readReport, recount } from '#commands/migration-report.ts';
 import { keysFrom } from '#commands/secrets.ts';
+import { savePolicy } from '#commands/sla-policies.ts';
+import { transact } from '#commands/unit.ts';
 import { openDatabase, type Db } from '#db/database.ts';
 import { connectClient } from '#runtime/temporal.ts';
 import { apiClient, eventually, nodes, type Api, type Edges } from '../demo/graphql.ts';
@@ -19,7 +21,7 @@ import { holdConversations, type HeldConversations } from './held-conversations.
 import { heldOf, keepRows, openOnes, spoilOne, threadsOf, type Moving } from './kept-rows.ts';
 import { startLiveLoad, type Acknowledged } from './live-load.ts';
 import { readMoves, runningMove, watchPulse, type MoveState } from './move-watch.ts';
-import { mendOne, sayMoved, type Mapping } from './moved-as-ruled.ts';
+import { mendOne, sayGoals, sayMoved, type Mapping } from './moved-as-ruled.ts';
 import { seeded } from './random.ts';
 import { openSummary, sayDoctor, type Summary } from './summary.ts';
 
@@ -30,6 +32,8 @@ const HELD = 10;
 /** Milliseconds within which a move goes on once PostgreSQL and Temporal answer (MIG-14). */
 const GOES_ON_MS = 90_000;
 const THREADS = 5_000;
+/** Within which a policy promises that a ticket is closed. */
+const PROMISED_MS = 30 * 24 * 3_600_000;
 /** The move looks at the minute before its start to tell whether it slows live work. */
 const ALONE_MS = 60_000;
 const LARGEST_SEED = 999_999_999;
@@ -129,6 +133,7 @@ export async function run(
       eventually('the goals', async () => ((await count(db, sql`select from channel_migration_sla where state <> 'DONE'`)) === 0 ? true : undefined), 600_000),
     );
     await progress.during('Comparing every conversation with what it should be', () => sayMoved(summary, db, mapping));
+    await progress.during('Comparing the goals', () => sayGoals(summary, db, PROMISED_MS));
     await sayReports(summary, db, moving, struck);
     await sayAcknowledged(summary, db, load.acknowledged);
     await progress.during('The doctor', () => sayDoctor(summary, db));
@@ -171,6 +176,10 @@ async function furnish({
     channelId: globalId('Channel', mail),
     settings: { smtp: { host: '127.0.0.1', port: outside.smtpPort, secure: 'none' } },
   });
+  const promise = { kind: 'CLOSE', priority: null, durationMs: PROMISED_MS, dueSoonMs: 0 } as const;
+  await transact(db, { actor: 'SYSTEM' }, (unit) =>
+    savePolicy(unit, { name: 'Closed in a month', conditions: [], targets: [promise], pauseStatusIds: [], actions: [] }, 'NEW_TICKETS'),
+  );
   const unmovableId = await spoilOne(db, mail);
   const moving = await progress.during('Keeping a copy of what is there', () => keepRows(db, cast, { unmovableId, held: HELD }));
   return { moving, unmovableId };

@@ -88,6 +88,23 @@ export async function sayMoved(summary: Summary, db: Db, { pipelineId, openStatu
   );
 }
 
+/** That every ticket has the one goal that its own history gives it (MIG-20): to be closed within so many milliseconds. Asked after `sayMoved`. */
+export async function sayGoals(summary: Summary, db: Db, promisedMs: number): Promise<void> {
+  const due = sql`t.created_at + ${sql.lit(promisedMs)} * interval '1 ms'`;
+  const { rows } = await sql<{ tickets: number; ended: number; overdue: number; wrong: number }>`
+    select count(*)::int as tickets, count(*) filter (where t.closed_at is not null)::int as ended, count(*) filter (where g.state = 'OVERDUE')::int as overdue,
+      count(*) filter (where g.ticket_id is null or (not s.touched and g.state <> case
+        when t.closed_at is null then case when ${due} > now() then 'ACTIVE' when ${due} > now() - interval '10 min' then g.state else 'OVERDUE' end
+        when t.closed_at <= ${due} then 'COMPLETED_ON_TIME' else 'COMPLETED_LATE' end))::int as wrong
+    from chaos.since s join ticket t on t.conversation_id = s.id left join sla_goal g on g.ticket_id = t.id and g.kind = 'CLOSE' and g.round = 1`.execute(db);
+  const [row] = rows;
+  summary.say(
+    'every moved ticket has the goal its history gives it',
+    row?.wrong === 0,
+    `${row?.tickets} tickets (${row?.ended} closed, ${row?.overdue} overdue), ${row?.wrong} otherwise`,
+  );
+}
+
 /** What was listed as left over when the moves had ended; then it is mended. Returns its state before. */
 export async function mendOne(db: Db, unmovableId: string): Promise<{ readonly reason: string | null; readonly place: string; readonly state: string | null }> {
   const { rows } = await sql<{ reason: string | null; place: string; state: string | null }>`

@@ -2,16 +2,20 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, it, test } from 'vitest';
 import config from '#config';
 import { startMigration } from '#commands/migrations.ts';
+import { migrationSlaBatch } from '#commands/migration-sla.ts';
 import { retryRemainder } from '#commands/migration-walk.ts';
+import { savePolicy } from '#commands/sla-policies.ts';
 import type { Db } from '#db/database.ts';
 import { BLOWS, dealBlows } from '#scripts/chaos/blows.ts';
 import { keepRows, spoilOne } from '#scripts/chaos/kept-rows.ts';
-import { mendOne, sayMoved } from '#scripts/chaos/moved-as-ruled.ts';
+import { mendOne, sayGoals, sayMoved } from '#scripts/chaos/moved-as-ruled.ts';
 import { seeded } from '#scripts/chaos/random.ts';
 import { seedInbox } from '#scripts/seed/inbox.ts';
 import { makeMapping, run, superAdmin, walkToTheEnd, type Mapping } from '../commands/migration-support.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
 import { testKeys } from '../support/fixtures.ts';
+
+const PROMISED_MS = 30 * 86_400_000;
 
 let database: TestDatabase;
 let mapping: Mapping;
@@ -20,6 +24,8 @@ let mended: Awaited<ReturnType<typeof mendOne>>;
 beforeAll(async () => {
   database = await testDatabase();
   const { db } = database;
+  const targets = [{ kind: 'CLOSE', priority: null, durationMs: PROMISED_MS, dueSoonMs: 0 }] as const;
+  await run(db, (unit) => savePolicy(unit, { name: 'All', conditions: [], targets, pauseStatusIds: [], actions: [] }, 'NEW_TICKETS'));
   const context = { plugins: config.plugins, keys: testKeys };
   const cast = await seedInbox(db, context, { conversations: 400, kinds: ['email', 'form', 'chat'], seed: 5 });
   const unmovableId = await spoilOne(db, cast.channels.email?.channelId ?? '');
@@ -35,14 +41,19 @@ beforeAll(async () => {
     migrationIds.push(migrationId);
   }
   mended = await mendOne(db, unmovableId);
-  for (const migrationId of migrationIds) await retryRemainder(db, migrationId);
+  for (const migrationId of migrationIds) {
+    await retryRemainder(db, migrationId);
+    while (!(await migrationSlaBatch(db, migrationId)).value.done);
+  }
 }, 120_000);
 afterAll(() => database?.drop());
 
 /** What the comparison says is not so. */
 async function wrong(db: Db): Promise<readonly string[]> {
   const found: string[] = [];
-  await sayMoved({ say: (what, right) => void (right || found.push(what)), print: () => true }, db, mapping);
+  const summary = { say: (what: string, right: boolean) => void (right || found.push(what)), print: () => true };
+  await sayMoved(summary, db, mapping);
+  await sayGoals(summary, db, PROMISED_MS);
   return found;
 }
 
@@ -109,6 +120,11 @@ it.each([
       left join chaos.able a on a.user_id = k.owner_id where k.ticket_id is null and k.owner_id is not null and a.user_id is null order by k.id limit 1)`,
   ],
   ['new tickets have their channel and its defaults', `update ticket t set source = 'API' where ${FRESH}`],
+  ['every moved ticket has the goal its history gives it', `delete from sla_goal where ticket_id = (select ticket_id from sla_goal limit 1)`],
+  [
+    'every moved ticket has the goal its history gives it',
+    `update sla_goal set state = 'COMPLETED_LATE' where ticket_id = (select ticket_id from sla_goal where state = 'COMPLETED_ON_TIME' limit 1)`,
+  ],
   ['every message that was there is there', `delete from message where id = (select id from message order by arrival limit 1)`],
 ])('says so where it is not so: %s', async (what, tampering) => {
   expect(await wrongAfter(tampering)).toContain(what);
