@@ -79,7 +79,7 @@ export async function moveNext(tx: Tx, move: Move, which: RawBuilder<unknown>): 
 export async function moveThese(tx: Tx, move: Move, how: MovedHow, which: RawBuilder<unknown>): Promise<readonly MovedOne[]> {
   const { rows } = await sql<{ id: string; ticket_id: string; number: number; lost_by: string | null; nobodys: boolean }>`
     ${moving(move, how, which)}
-    select w.id, coalesce(w.ticket_id, m.id) as ticket_id, coalesce(w.number, m.number) as number, case when w.loses then w.owner_id end as lost_by,
+    select w.id, w.of_ticket as ticket_id, coalesce(w.number, m.number) as number, case when w.loses then w.owner_id end as lost_by,
       w.fresh and (w.holder is null or w.loses) and w.route_pending_since is null as nobodys
     from weighed w left join made m on m.conversation_id = w.id`.execute(tx);
   const placeId = move.helpDeskId;
@@ -106,32 +106,33 @@ function moving({ migrationId, channelId, helpDeskId }: Move, how: MovedHow, whi
     ), able as materialized (
       select d.id as user_id from ${HELP_DESK_MEMBERS} d
     ), weighed as materialized (
-      select p.*, t.number, p.ticket_id is null as fresh, coalesce(t.owner_id, p.owner_id) as holder,
-        p.ticket_id is null and p.owner_id is not null and a.user_id is null as loses
-      from picked p left join lateral (select t.number, t.owner_id from ticket t where t.id = p.ticket_id limit 1) t on true left join able a on a.user_id = p.owner_id
+      -- What a new ticket is called by is known here: joined to the tickets that are made, each row would be compared with all of them, for nobody knows how many these are.
+      select p.*, t.number, p.ticket_id is null as fresh, coalesce(p.ticket_id, uuidv7()) as of_ticket, coalesce(t.owner_id, p.owner_id) as holder,
+        p.ticket_id is null and p.owner_id is not null and p.owner_id not in (select a.user_id from able a) as loses
+      from picked p left join lateral (select t.number, t.owner_id from ticket t where t.id = p.ticket_id limit 1) t on true
     ), made as (
       insert into ticket (id, conversation_id, name, pipeline_id, status_id, priority, properties, source, owner_id, team_id, route_pending_since, nobody_free_since,
         nobody_free_pool, created_at, closed_at)
-      select uuidv7(), w.id, ${conversationName('w')}, g.pipeline_id, case w.status when 'OPEN' then g.open_status_id else g.closed_status_id end, h.default_priority,
+      select w.of_ticket, w.id, ${conversationName('w')}, g.pipeline_id, case w.status when 'OPEN' then g.open_status_id else g.closed_status_id end, h.default_priority,
         h.default_properties, h.key, case when not w.loses then w.owner_id end, case when not w.loses then w.team_id end, w.route_pending_since,
         w.nobody_free_since, w.nobody_free_pool, w.started_at, w.closed_at
       from weighed w, channel h, channel_migration g where w.fresh and h.id = ${channelId} and g.id = ${migrationId}
       order by w.id
       returning id, conversation_id, number, route_pending_since
     ), placed as (
-      update conversation c set place = 'HELP_DESK', place_id = ${helpDeskId}, ticket_id = coalesce(w.ticket_id, m.id), owner_id = null, team_id = null,
+      update conversation c set place = 'HELP_DESK', place_id = ${helpDeskId}, ticket_id = w.of_ticket, owner_id = null, team_id = null,
         route_pending_since = null, nobody_free_since = null, nobody_free_pool = null, version = c.version + 1
-      from weighed w left join made m on m.conversation_id = w.id where c.id = w.id
+      from weighed w where c.id = w.id
     ), kept as (
       insert into channel_migration_conversation (migration_id, conversation_id, how, new_ticket, owner_id, unassigned, from_place_id)
       select ${migrationId}, w.id, ${how}, w.fresh, w.holder, w.loses, w.place_id from weighed w order by w.id
     ), told as (
       insert into event (kind, actor, channel_id, conversation_id, ticket_id, place_id, why, data)
-      select e.kind, 'SYSTEM', ${channelId}, w.id, coalesce(w.ticket_id, m.id), ${helpDeskId}, e.why,
+      select e.kind, 'SYSTEM', ${channelId}, w.id, w.of_ticket, ${helpDeskId}, e.why,
         case e.kind when 'OWNER_CHANGED' then jsonb_build_object('migrationId', ${migrationId}::text, 'from', w.owner_id, 'to', null, 'fromTeam', w.team_id, 'toTeam', null)
           when 'PLACE_CHANGED' then jsonb_build_object('migrationId', ${migrationId}::text, 'from', w.place_id, 'to', ${helpDeskId}::text)
           else ${JSON.stringify({ migrationId })}::jsonb end
-      from weighed w left join made m on m.conversation_id = w.id
+      from weighed w
       cross join lateral (values ('PLACE_CHANGED', 'MOVED', true), ('TICKET_CREATED', 'MOVED', w.fresh), ('OWNER_CHANGED', 'NO_ACCESS', w.loses)) as e (kind, why, holds)
       where e.holds order by w.id
     )`;
