@@ -6,6 +6,7 @@ import { ensureDevelopmentAccount } from '#commands/development.ts';
 import { globalId } from '#api/builder.ts';
 import { portFinder } from '#scripts/servers/ports.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { postAnnounced } from '../support/http.ts';
 import { eventually } from '../support/wait.ts';
 import { as, text, type Json, type Person, type Stream } from './support.ts';
 
@@ -259,7 +260,7 @@ test('every answer of a real process carries the headers that keep browsers care
       headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json' },
       body: '{"query":"{__typename}"}',
     }),
-    fetch(one.endpoint, { method: 'POST', body: 'x'.repeat(3_000_000) }),
+    postAnnounced(one.endpoint, 3_000_000),
     fetch(`${one.base}/hooks/nothing/nothing`, { method: 'POST', body: 'x' }),
   ];
   for (const response of await Promise.all(asked)) {
