@@ -6,6 +6,7 @@ import { ensureDevelopmentAccount } from '#commands/development.ts';
 import { globalId } from '#api/builder.ts';
 import { portFinder } from '#scripts/servers/ports.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { postAnnounced } from '../support/http.ts';
 import { eventually } from '../support/wait.ts';
 import { as, text, type Json, type Person, type Stream } from './support.ts';
 
@@ -75,7 +76,7 @@ interface Seen {
 }
 
 async function nextOf(stream: Stream): Promise<Seen | null> {
-  const item = await stream.next(20_000);
+  const item = await stream.next();
   if (item === null) return null;
   const { event, cursor } = item['events'] as unknown as { event: { id: string; ticket: { name: string } | null }; cursor: string };
   return { id: event.id, name: event.ticket?.name ?? null, cursor };
@@ -224,7 +225,7 @@ test('access taken away, a token revoked and a user deactivated at one process e
   await at(one).ask('mutation ($u: ID!) { deactivateUser(input: {userId: $u}) { __typename } }', { u: deactivated.person.id });
   for (const stream of streams.slice(1)) {
     let item: Json | null;
-    do item = await stream.next(10_000);
+    do item = await stream.next();
     while (item !== null);
   }
   expect(Date.now() - began).toBeLessThan(30_000);
@@ -259,7 +260,7 @@ test('every answer of a real process carries the headers that keep browsers care
       headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json' },
       body: '{"query":"{__typename}"}',
     }),
-    fetch(one.endpoint, { method: 'POST', body: 'x'.repeat(3_000_000) }),
+    postAnnounced(one.endpoint, 3_000_000),
     fetch(`${one.base}/hooks/nothing/nothing`, { method: 'POST', body: 'x' }),
   ];
   for (const response of await Promise.all(asked)) {

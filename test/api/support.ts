@@ -243,7 +243,7 @@ function subscribe(endpoint: string, token: string, query: string, variables: Re
     }
   })();
   return {
-    async next(ms = 30_000) {
+    async next(ms = 120_000) {
       const end = Date.now() + ms;
       for (;;) {
         const item = come.shift();

@@ -249,7 +249,7 @@ it('a conversation that is not to be seen has no activity; access lost ends the 
   const { id: placeId } = await database.db.selectFrom('place').select('id').where('kind', '=', 'HELP_DESK').executeTakeFirstOrThrow();
   await sql`update app_user set deactivated_at = now() where id = ${ada.id}`.execute(database.db);
   const ended = (async () => {
-    while ((await stream.next(20_000)) !== null);
+    while ((await stream.next()) !== null);
   })();
   await untilHeard(() => fetch(`${url}/typing?v=${v}`, { method: 'POST', body: '{}' }), ended);
   const grace = await person('Grace', one);
@@ -257,7 +257,7 @@ it('a conversation that is not to be seen has no activity; access lost ends the 
   await untilHeard(() => fetch(`${url}/typing?v=${v}`, { method: 'POST', body: '{}' }), next(outside, 'TYPING'));
   await transact(database.db, { actor: 'SYSTEM' }, (unit) => setAccessList(unit, { placeId, access: { userIds: [ada.id], teamIds: [] } }));
   await (async () => {
-    while ((await outside.next(20_000)) !== null);
+    while ((await outside.next()) !== null);
   })();
   expect(await grace.listen(ACTIVITY, { id: gid }).next()).toEqual({ conversationActivity: { __typename: 'NotFound' } });
   page.cut();

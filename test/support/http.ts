@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http';
+import { request, type IncomingMessage, type Server } from 'node:http';
 
 /** Listens on any free port of loopback. */
 export async function serverPort(server: Server): Promise<number> {
@@ -12,6 +12,24 @@ export async function serverPort(server: Server): Promise<number> {
 export function stopServer(server: Server): Promise<void> {
   server.closeAllConnections();
   return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/**
+ * A POST that says how large its body is and sends none of it. A server that refuses it by that leaves nothing unread: where it does, the connection may break
+ * before its answer is read.
+ */
+export function postAnnounced(url: string, bytes: number, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { method: 'POST', headers: { ...headers, 'content-length': String(bytes) } });
+    asked.on('response', (answer) => {
+      const pairs = Object.entries(answer.headers).map(([name, value]): [string, string] => [name, String(value)]);
+      textOf(answer)
+        .then((text) => resolve(new Response(text, { status: answer.statusCode ?? 0, headers: pairs })), reject)
+        .finally(() => asked.destroy());
+    });
+    asked.on('error', reject);
+    asked.flushHeaders();
+  });
 }
 
 /** All of a request's body. */

@@ -1,6 +1,6 @@
 /** How long and how often to look. */
 export type WaitOptions = {
-  /** Milliseconds after which the last failure is thrown; 60,000 unless given. */
+  /** Milliseconds after which the last failure is thrown; 120,000 unless given. */
   readonly timeoutMs?: number;
   /** Milliseconds between two looks. */
   readonly intervalMs?: number;
@@ -12,7 +12,7 @@ export type WaitOptions = {
  */
 export async function eventually<Value>(
   look: () => Value | Promise<Value>,
-  { timeoutMs = 60_000, intervalMs = 50 }: WaitOptions = {},
+  { timeoutMs = 120_000, intervalMs = 50 }: WaitOptions = {},
 ): Promise<Exclude<Awaited<Value>, false>> {
   const until = Date.now() + timeoutMs;
   for (;;) {

@@ -51,8 +51,8 @@ test('a crash, an endless loop and swelling memory of one channel do not stop an
   for (let index = 0; index < 5; index += 1) {
     await done(await world.deliver(well, message('cleo')));
   }
-  // Meanwhile the other was still at it: its loop alone takes three times five seconds.
-  expect((await Promise.all(bad.map(raw))).map(({ state }) => state)).toContain('WAITING');
+  // Meanwhile the other was still at its loop, which takes three times five seconds.
+  expect((await raw(bad[0] ?? 0)).state).toBe('WAITING');
   await done(before);
   await done(after);
   for (const id of bad) expect(await done(id, 'SET_ASIDE')).toMatchObject({ tries: 3 });
