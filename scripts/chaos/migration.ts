@@ -2,6 +2,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import chat from '@trunkline/plugin-chat';
+import email from '@trunkline/plugin-email';
 import config from '#config';
 import { globalId } from '#api/builder.ts';
 import { readReport, recount } from '#commands/migration-report.ts';
@@ -13,6 +15,7 @@ import { connectClient } from '#runtime/temporal.ts';
 import { apiClient, eventually, nodes, type Api, type Edges } from '../demo/graphql.ts';
 import { openOutside, type Outside } from '../demo/mailbox.ts';
 import { seedInbox } from '../seed/inbox.ts';
+import { KINDS } from '../seed/people.ts';
 import { createProgress, type Progress } from '../servers/progress.ts';
 import { startStack, type Stack } from '../servers/stack.ts';
 import { dealBlows, strike, type Blow, type Struck } from './blows.ts';
@@ -76,7 +79,7 @@ export async function run(
         .map(({ kind, channelId, conversations: count }) => `${kind}: ${count} conversations, ${plan.get(channelId)} blows`)
         .join('; ')}).`,
     );
-    const from = channels['email']?.channelId ?? '';
+    const from = channels[email.key]?.channelId ?? '';
     const load = startLiveLoad(stack, { channels, threads: await threadsOf(db, from, THREADS), open: await someOpen(db, moving), random: seeded(seed + 1) });
     await progress.during(`Live load alone for ${ALONE_MS / 1000} s: what the moves measure themselves by`, () => sleep(ALONE_MS));
     for (const [index, { channelId }] of moving.entries()) await start(admin, mapping, channelId, index === 0 ? null : new Date(Date.now() + 2_000));
@@ -169,7 +172,7 @@ async function furnish({
 }: Furnishing): Promise<{ readonly moving: readonly Moving[]; readonly unmovableId: string }> {
   const deps = { plugins: config.plugins, keys: keysFrom(stack.secret) };
   const cast = await progress.during(`Seeding ${conversations} conversations`, ({ update }) =>
-    seedInbox(db, deps, { conversations, kinds: ['email', 'form', 'chat'], seed: 1 + (seed % LARGEST_SEED) }, update),
+    seedInbox(db, deps, { conversations, kinds: KINDS, seed: 1 + (seed % LARGEST_SEED) }, update),
   );
   const mail = cast.channels.email?.channelId ?? '';
   await apiClient(stack.addresses.graphql, stack.token ?? '').do('updateChannel', '... on Channel { id }', {
@@ -201,7 +204,7 @@ function shares(moving: readonly Moving[], blows: number): Map<string, number> {
 
 async function someOpen(db: Db, moving: readonly Moving[]): Promise<readonly string[]> {
   // A chat is answered in its own page, where nobody is any more.
-  const answerable = moving.filter(({ kind }) => kind !== 'chat');
+  const answerable = moving.filter(({ kind }) => kind !== chat.key);
   return (await Promise.all(answerable.map(({ channelId }) => openOnes(db, channelId, THREADS / 5)))).flat();
 }
 
