@@ -25,7 +25,7 @@ beforeEach(async () => {
   moving = await makeChannel(db, { place: 'INBOX' });
   other = await makeChannel(db, { place: 'INBOX' });
   migrate = () => begin(db, admin, { channelId: moving.id, history: 'ALL', openStatusId, closedStatusId });
-}, 60_000);
+});
 afterEach(async () => {
   const broken = (await checkInvariants(database.db)).filter((one) => one.violations !== 0);
   await database.drop();

@@ -21,7 +21,7 @@ beforeEach(async () => {
   mapping = await makeMapping(db);
   [admin, inside, outside] = await Promise.all([superAdmin(db), makeUser(db), makeUser(db)]);
   channel = await makeChannel(db, { place: 'INBOX' });
-}, 60_000);
+});
 afterEach(() => database.drop());
 
 const all = () => ({ channelId: channel.id, history: 'ALL' as const, openStatusId: mapping.openStatusId, closedStatusId: mapping.closedStatusId });

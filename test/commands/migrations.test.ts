@@ -34,7 +34,7 @@ beforeEach(async () => {
   mapping = await makeMapping(database.db);
   admin = await superAdmin(database.db);
   channel = await makeChannel(database.db, { place: 'INBOX' });
-}, 60_000);
+});
 afterEach(() => database.drop());
 
 const all = (more: Partial<MigrationInput> = {}): MigrationInput => ({

@@ -11,7 +11,7 @@ import { everyString } from './every-string.ts';
 import scripted from './scripted-config.ts';
 import { openWorld, until, type Channel, type World } from './world.ts';
 
-vi.setConfig({ testTimeout: 400_000, hookTimeout: 60_000 });
+vi.setConfig({ testTimeout: 400_000 });
 
 let world: World;
 let channel: Channel;
@@ -39,7 +39,7 @@ async function conversations(count: number): Promise<string[]> {
     await world.deliver(channel, { do: 'message', id: `${channel.key}-${n}`, from: `${channel.key}-xmarkedx-${n}`, text: 'xmarkedx' });
   const found = async () =>
     (await world.db.selectFrom('conversation').select('id').where('channel_id', '=', channel.id).orderBy('id').execute()).map(({ id }) => id);
-  return until('all are taken in', async () => ((await found()).length === count ? found() : false), 60);
+  return until('all are taken in', async () => ((await found()).length === count ? found() : false));
 }
 
 async function start(more: Partial<MigrationInput> = {}): Promise<string> {
@@ -74,7 +74,7 @@ const moved = async (id: string) =>
 test('moves all, says how far it is in words, and its history holds no personal data [MIG-13, MIG-24, OPS-4, OPS-5]', async () => {
   const ids = await conversations(30);
   const id = await start();
-  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED');
   await until('its workflow completes', async () => (await handle().describe()).status.name === 'COMPLETED');
   expect((await moved(id)).toSorted()).toEqual(ids.toSorted());
   expect(await details()).toContain('is moved to the help desk');
@@ -96,13 +96,13 @@ test('a cancel is noted and ignored; terminated, reset, deleted or paused it goe
   let id = '';
   await whileHeld(ids[7] ?? '', async () => {
     id = await start();
-    await until('the others are moved', async () => (await moved(id)).length === 29, 60);
+    await until('the others are moved', async () => (await moved(id)).length === 29);
 
     await handle().cancel();
     const run = (await handle().describe()).runId;
     const noted = () =>
       world.db.selectFrom('channel_migration_run').select('run_id').where('migration_id', '=', id).where('cancel_asked_at', 'is not', null).execute();
-    await until('the cancel is noted', async () => (await noted()).length === 1, 60);
+    await until('the cancel is noted', async () => (await noted()).length === 1);
     expect((await handle().describe()).status.name).toBe('RUNNING');
     expect((await handle().describe()).runId).toBe(run);
 
@@ -131,31 +131,25 @@ test('a cancel is noted and ignored; terminated, reset, deleted or paused it goe
       namespace: world.namespace,
       workflowExecution: { workflowId: channelMigrationWorkflowId(channel.key) },
     });
-    await until(
-      'it is gone',
-      async () =>
-        handle()
-          .describe()
-          .then(
-            () => false,
-            () => true,
-          ),
-      60,
+    await until('it is gone', async () =>
+      handle()
+        .describe()
+        .then(
+          () => false,
+          () => true,
+        ),
     );
     await guardianLater(id);
-    await until(
-      'it is back',
-      async () =>
-        handle()
-          .describe()
-          .then(
-            ({ status }) => status.name === 'RUNNING',
-            () => false,
-          ),
-      60,
+    await until('it is back', async () =>
+      handle()
+        .describe()
+        .then(
+          ({ status }) => status.name === 'RUNNING',
+          () => false,
+        ),
     );
   });
-  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED');
   expect((await moved(id)).toSorted()).toEqual(ids.toSorted());
   const placed = await world.db.selectFrom('event').select('conversation_id').where('kind', '=', 'PLACE_CHANGED').where('conversation_id', 'in', ids).execute();
   expect(placed).toHaveLength(30);
@@ -171,7 +165,7 @@ test('a cancel that comes while the last are moved is noted too [MIG-14, MIG-21]
   const id = await start();
   await handle().cancel();
   await world.startWorkers();
-  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED');
   await until('its workflow completes', async () => (await handle().describe()).status.name === 'COMPLETED');
   expect((await readReport(world.db, id)).cancelsSurvived).toBe(1);
 });
@@ -187,7 +181,7 @@ test('with a workflow that moves nothing the guardian ends it at its second look
   expect(second.restarted).toBe(1);
   expect((await handle().describe()).runId).not.toBe(runId);
   await world.startWorkers();
-  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED');
 });
 
 test('set for later it waits by a timer that says so, can be withdrawn, and starts at its hour [MIG-7]', async () => {
@@ -198,9 +192,9 @@ test('set for later it waits by a timer that says so, can be withdrawn, and star
   await world.commit(await transact(world.db, { actor: 'USER', userId: world.userId }, (unit) => withdrawMigration(unit, { migrationId: withdrawn })));
   await until('its workflow ends', async () => (await handle().describe()).status.name === 'COMPLETED');
   expect(await stateOf(withdrawn)).toBe('WITHDRAWN');
-  const id = await start({ startAt: new Date(Date.now() + 2_000).toISOString() });
+  const id = await start({ startAt: new Date(Date.now() + 10_000).toISOString() });
   expect(await stateOf(id)).toBe('SCHEDULED');
-  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('it has ended', async () => (await stateOf(id)) === 'COMPLETED');
   const { started_at: startedAt, start_at: startAt } = await rowOf(id);
   expect(startedAt?.getTime()).toBeGreaterThanOrEqual(startAt.getTime());
 });
@@ -214,7 +208,7 @@ test('what is left over is tried again by the guardian once its row is another, 
     .where('id', '=', ids[2] ?? '')
     .execute();
   const id = await start();
-  await until('it has ended with one left over', async () => (await stateOf(id)) === 'COMPLETED_WITH_REMAINDER', 60);
+  await until('it has ended with one left over', async () => (await stateOf(id)) === 'COMPLETED_WITH_REMAINDER');
   const workflowId = channelMigrationWorkflowId(channel.key);
   expect((await runGuardianOnce(world.set.engine)).woken.map((one) => one.workflowId)).not.toContain(workflowId);
   await world.db
@@ -223,6 +217,6 @@ test('what is left over is tried again by the guardian once its row is another, 
     .where('id', '=', ids[2] ?? '')
     .execute();
   expect((await runGuardianOnce(world.set.engine)).woken.map((one) => one.workflowId)).toContain(workflowId);
-  await until('it is complete', async () => (await stateOf(id)) === 'COMPLETED', 60);
+  await until('it is complete', async () => (await stateOf(id)) === 'COMPLETED');
   expect((await readReport(world.db, id)).movedWithNewTicket).toBe(5);
 });
