@@ -13,6 +13,8 @@ export interface MigrationProgress {
   readonly moved: number;
   /** Still to be moved. */
   readonly remaining: number;
+  /** Of all, in whole percent; 100 once it is over. */
+  readonly percent: number;
   /** What could not be moved. */
   readonly leftOver: number;
   /** What began in the help desk meanwhile. */
@@ -93,8 +95,10 @@ export async function progressOf(db: Db, migrationIds: readonly string[]): Promi
       const remaining = row.state === 'RUNNING' ? Math.max(0, row.found - row.moved - row.left_over) : 0;
       const ratePerSecond = rateOf(row.moved, row.seconds);
       const secondsLeft = row.state !== 'RUNNING' || ratePerSecond === null || ratePerSecond === 0 ? null : Math.ceil(remaining / ratePerSecond);
-      const { state, phase, found, moved, arrived } = row;
-      return [row.id, { state, phase, found, moved, remaining, leftOver: row.left_over, arrived, ratePerSecond, secondsLeft, waitedMs: row.waited_ms }];
+      const { state, phase, found, moved, left_over: leftOver, arrived, waited_ms: waitedMs } = row;
+      const done = moved + leftOver;
+      const percent = phase === 'ENDED' ? 100 : Math.min(99, Math.floor((100 * done) / Math.max(1, done + remaining)));
+      return [row.id, { state, phase, found, moved, remaining, percent, leftOver, arrived, ratePerSecond, secondsLeft, waitedMs }];
     }),
   );
 }

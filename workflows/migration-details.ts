@@ -15,16 +15,12 @@ function headline(channelKey: string, { state, startAtIso, startsInMs, progress 
     case 'WITHDRAWN':
       return `The move of channel ${channelKey} was withdrawn: nothing was changed`;
     case 'RUNNING':
-      return `Channel ${channelKey} is being moved to the help desk: ${percent(progress)} %`;
+      return `Channel ${channelKey} is being moved to the help desk: ${progress.percent} %`;
     case 'COMPLETED':
       return `Channel ${channelKey} is moved to the help desk`;
     case 'COMPLETED_WITH_REMAINDER':
       return `Channel ${channelKey} is moved, but for ${progress.leftOver} that could not be: listed, and tried again every hour`;
   }
-}
-
-function percent({ found, moved, leftOver }: MoveView['progress']): number {
-  return found === 0 ? 100 : Math.min(100, Math.floor((100 * (moved + leftOver)) / found));
 }
 
 function rest({ migrationId, state, history, progress }: MoveView, waiting: boolean): readonly string[] {

@@ -31,11 +31,7 @@ const ProgressRef = builder.objectRef<MigrationProgress>('MigrationProgress').im
     ratePerSecond: t.exposeFloat('ratePerSecond', { nullable: true, description: 'Conversations moved a second; null: not known yet.' }),
     secondsLeft: t.exposeFloat('secondsLeft', { nullable: true, description: 'Seconds it will take at that rate; null: it is over, or not known yet.' }),
     waitedMs: t.exposeFloat('waitedMs', { description: 'Milliseconds for which it has let live work go first.' }),
-    percent: t.int({
-      description: 'Of the conversations, in whole percent; 100 once it is over.',
-      resolve: ({ phase, moved, leftOver, remaining }) =>
-        phase === 'ENDED' ? 100 : Math.min(99, Math.floor((100 * (moved + leftOver)) / Math.max(1, moved + leftOver + remaining))),
-    }),
+    percent: t.exposeInt('percent', { description: 'Of the conversations, in whole percent; 100 once it is over.' }),
   }),
 });
 
