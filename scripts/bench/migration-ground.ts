@@ -79,8 +79,8 @@ export async function layMigrationGround(conversations: number): Promise<Migrati
     // Tables that large are not vacuumed within the time of a transaction of ours.
     const db = openDatabase(postgres.url, { max: 4, name: 'bench-seed', transactionMs: 0 });
     try {
-      const { channels, teamIds } = await seedInbox(db, context, { conversations, kinds: ['email', 'form', 'chat'], seed: SEED, continued: 1 }, update);
-      const made = { ...(await readOrder(db, channels.email?.channelId ?? '')), teamIds };
+      const { channels, teamIds } = await seedInbox(db, context, { conversations, kinds: ['mails', 'forms', 'chats'], seed: SEED, continued: 1 }, update);
+      const made = { ...(await readOrder(db, channels.mails?.channelId ?? '')), teamIds };
       update('vacuuming');
       await sql`vacuum (analyze)`.execute(db);
       await sql`checkpoint`.execute(db);

@@ -44,8 +44,8 @@ export function startLiveLoad(stack: Stack, { channels, threads, open, random }:
   const agent = apiClient(stack.addresses.graphql, stack.token ?? '');
   let stopped = false;
   const markOf = (): string => `mark-${randomUUID()}`;
-  const formPage = `${stack.addresses.web}/pages/${form.key}/${channels.form?.channelKey}`;
-  const chatPage = `${stack.addresses.web}/pages/${chat.key}/${channels.chat?.channelKey}`;
+  const formPage = `${stack.addresses.web}/pages/${form.key}/${channels.forms?.channelKey}`;
+  const chatPage = `${stack.addresses.web}/pages/${chat.key}/${channels.chats?.channelKey}`;
   const during = async (pause: readonly [number, number], work: () => Promise<void>): Promise<void> => {
     while (!stopped) {
       await work();
@@ -57,7 +57,7 @@ export function startLiveLoad(stack: Stack, { channels, threads, open, random }:
     const mark = markOf();
     const thread = random() < 0.6 && threads.length > 0 ? pick(random, threads) : undefined;
     const address = thread?.address ?? `newcomer-${mark}@home.example`;
-    const to = channels.email?.address ?? '';
+    const to = channels.mails?.address ?? '';
     const written = { from: { name: 'A customer', address }, to, subject: `About ${mark}`, text: `This is ${mark}`, messageId: `<${mark}@home.example>` };
     await sendUntilTaken(stack.addresses.smtp, { ...written, answers: thread?.key });
     acknowledged.mails.add(mark);

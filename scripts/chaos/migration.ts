@@ -2,8 +2,6 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import chat from '@trunkline/plugin-chat';
-import email from '@trunkline/plugin-email';
 import config from '#config';
 import { globalId } from '#api/builder.ts';
 import { readReport, recount } from '#commands/migration-report.ts';
@@ -79,7 +77,7 @@ export async function run(
         .map(({ kind, channelId, conversations: count }) => `${kind}: ${count} conversations, ${plan.get(channelId)} blows`)
         .join('; ')}).`,
     );
-    const from = channels[email.key]?.channelId ?? '';
+    const from = channels.mails?.channelId ?? '';
     const load = startLiveLoad(stack, { channels, threads: await threadsOf(db, from, THREADS), open: await someOpen(db, moving), random: seeded(seed + 1) });
     await progress.during(`Live load alone for ${ALONE_MS / 1000} s: what the moves measure themselves by`, () => sleep(ALONE_MS));
     for (const [index, { channelId }] of moving.entries()) await start(admin, mapping, channelId, index === 0 ? null : new Date(Date.now() + 2_000));
@@ -174,7 +172,7 @@ async function furnish({
   const cast = await progress.during(`Seeding ${conversations} conversations`, ({ update }) =>
     seedInbox(db, deps, { conversations, kinds: KINDS, seed: 1 + (seed % LARGEST_SEED) }, update),
   );
-  const mail = cast.channels.email?.channelId ?? '';
+  const mail = cast.channels.mails?.channelId ?? '';
   await apiClient(stack.addresses.graphql, stack.token ?? '').do('updateChannel', '... on Channel { id }', {
     channelId: globalId('Channel', mail),
     settings: { smtp: { host: '127.0.0.1', port: outside.smtpPort, secure: 'none' } },
@@ -204,7 +202,7 @@ function shares(moving: readonly Moving[], blows: number): Map<string, number> {
 
 async function someOpen(db: Db, moving: readonly Moving[]): Promise<readonly string[]> {
   // A chat is answered in its own page, where nobody is any more.
-  const answerable = moving.filter(({ kind }) => kind !== chat.key);
+  const answerable = moving.filter(({ kind }) => kind !== 'chats');
   return (await Promise.all(answerable.map(({ channelId }) => openOnes(db, channelId, THREADS / 5)))).flat();
 }
 

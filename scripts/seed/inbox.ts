@@ -21,8 +21,8 @@ export interface Wanted {
 export type Say = (done: string) => void;
 
 /** How often each begins a conversation, where all do. */
-const SHARES: Readonly<Record<Kind, number>> = { email: 0.6, form: 0.22, chat: 0.18 };
-const CONTINUED = { form: 0.6, chat: 0.35 } as const;
+const SHARES: Readonly<Record<Kind, number>> = { mails: 0.6, forms: 0.22, chats: 0.18 };
+const CONTINUED = { forms: 0.6, chats: 0.35 } as const;
 /** So small that a transaction is over within seconds: the event feed waits for the oldest one. */
 const PER_TRANSACTION = 10_000;
 /** As many as there are processors, within what a pool has. */
@@ -75,13 +75,13 @@ const TABLES = [
 function scriptOf({ conversations, kinds, seed, continued }: Wanted, cast: Cast, until: Date): Script {
   const share = (kind: Kind): number => (kinds.includes(kind) ? SHARES[kind] : 0);
   const all = KINDS.reduce((sum, kind) => sum + share(kind), 0);
-  const goesOn = (kind: 'form' | 'chat'): number => (kinds.includes('email') ? (continued ?? CONTINUED[kind]) : 0);
+  const goesOn = (kind: 'forms' | 'chats'): number => (kinds.includes('mails') ? (continued ?? CONTINUED[kind]) : 0);
   return {
     seed,
     cast,
     customers: Math.ceil(conversations / 3),
-    shares: { email: share('email') / all, form: share('form') / all, chat: share('chat') / all },
-    continued: { form: goesOn('form'), chat: goesOn('chat') },
+    shares: { mails: share('mails') / all, forms: share('forms') / all, chats: share('chats') / all },
+    continued: { forms: goesOn('forms'), chats: goesOn('chats') },
     since: new Date(until.getTime() - THIRTY_WEEKS_MS - MINUTE_MS),
     until,
   };

@@ -9,7 +9,7 @@ import type { Unit } from '#commands/unit.ts';
 import { FIRST_NAMES, LAST_NAMES } from './texts.ts';
 
 /** What a conversation began by. */
-export const KINDS = ['email', 'form', 'chat'] as const;
+export const KINDS = ['mails', 'forms', 'chats'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Who works in a seeded inbox, and its channels. */
@@ -84,7 +84,7 @@ async function connect(
   const made = (plugin: Plugin, name: string, settings: object): Promise<Connected> =>
     connectChannel(unit, deps, { plugin: plugin.key, name: `${name} ${seed}`, placeId, settings, routing: { kind: 'SPECIFIC', teamIds } });
   // First, for the others answer by it.
-  const mail = !kinds.includes('email')
+  const mail = !kinds.includes('mails')
     ? undefined
     : await made(email, 'Mail', {
         kind: 'other',
@@ -94,8 +94,8 @@ async function connect(
       });
   const answers = mail === undefined ? {} : { replyChannel: mail.key };
   return {
-    ...(mail === undefined ? {} : { email: mail }),
-    ...(kinds.includes('form') ? { form: await made(form, 'Form', { title: `Contact us ${seed}`, ...answers }) } : {}),
-    ...(kinds.includes('chat') ? { chat: await made(chat, 'Chat', { title: `Chat ${seed}`, ...answers }) } : {}),
+    ...(mail === undefined ? {} : { mails: mail }),
+    ...(kinds.includes('forms') ? { forms: await made(form, 'Form', { title: `Contact us ${seed}`, ...answers }) } : {}),
+    ...(kinds.includes('chats') ? { chats: await made(chat, 'Chat', { title: `Chat ${seed}`, ...answers }) } : {}),
   };
 }

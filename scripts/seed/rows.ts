@@ -12,7 +12,7 @@ export interface Script {
   /** How often a conversation begins by which channel; they add up to one. */
   readonly shares: Readonly<Record<Kind, number>>;
   /** Of forms and chats those that went on by email. */
-  readonly continued: Readonly<Record<'form' | 'chat', number>>;
+  readonly continued: Readonly<Record<'forms' | 'chats', number>>;
   /** The first moment, and the last. */
   readonly since: Date;
   readonly until: Date;
@@ -63,15 +63,15 @@ async function prepareConversations(tx: Tx, script: Script, hours: readonly Hour
     create temporary table seeding on commit drop as
     with begun as (
       select n, h.at + interval '1 hour' * ((n - h.first + ${draw(DRAW.moment)}) / h.count) as started_at,
-        case when ${draw(DRAW.kind)} < ${shares.email}::float8 then 'email' when ${draw(DRAW.kind)} < ${shares.email + shares.form}::float8 then 'form' else 'chat' end as kind,
+        case when ${draw(DRAW.kind)} < ${shares.mails}::float8 then 'mails' when ${draw(DRAW.kind)} < ${shares.mails + shares.forms}::float8 then 'forms' else 'chats' end as kind,
         1 + (power(${draw(DRAW.customer)}, 1.6) * ${customers - 1}::int)::bigint as customer,
         ${lengthOf(draw(DRAW.length))} as drawn_length, 1 + (${draw(DRAW.topic)} * ${SUBJECTS.length}::int)::int % ${SUBJECTS.length}::int as topic
       from unnest(${some.map((hour) => hour.first)}::bigint[], ${some.map((hour) => hour.count)}::bigint[], ${some.map((hour) => hour.from.toISOString())}::timestamptz[])
           as h (first, count, at),
         lateral generate_series(greatest(h.first, ${from}::bigint), least(h.first + h.count - 1, ${to}::bigint)) n
     ), going as (
-      select *, coalesce(${draw(DRAW.goesOn)} < case kind when 'form' then ${continued.form}::float8 when 'chat' then ${continued.chat}::float8 end, false) as goes_on,
-        case kind when 'form' then 2 when 'chat' then 3 end as goes_on_at
+      select *, coalesce(${draw(DRAW.goesOn)} < case kind when 'forms' then ${continued.forms}::float8 when 'chats' then ${continued.chats}::float8 end, false) as goes_on,
+        case kind when 'forms' then 2 when 'chats' then 3 end as goes_on_at
       from begun
     ), long as (
       select *, case when goes_on then greatest(drawn_length, goes_on_at) else drawn_length end as length from going
@@ -83,14 +83,14 @@ async function prepareConversations(tx: Tx, script: Script, hours: readonly Hour
       from long
     )
     select n, ${idAt(seed, sql`started_at`, n, DRAW.idOfConversation)} as id, kind, ${customerId(seed, since, sql`customer`)} as contact_id, customer,
-      case kind when 'email' then ${channel('email')} when 'form' then ${channel('form')} else ${channel('chat')} end as origin_id,
-      goes_on, goes_on_at, length, step, started_at, topic, case when kind <> 'chat' then ${pick(SUBJECTS, sql`topic - 1`)} || ' (' || n || ')' end as subject,
+      case kind when 'mails' then ${channel('mails')} when 'forms' then ${channel('forms')} else ${channel('chats')} end as origin_id,
+      goes_on, goes_on_at, length, step, started_at, topic, case when kind <> 'chats' then ${pick(SUBJECTS, sql`topic - 1`)} || ' (' || n || ')' end as subject,
       case when owned then case when ${draw(DRAW.team)} < 0.7 then ${pick(cast.withAccess, sql`(${draw(DRAW.owner)} * 1000003)::int`)}
         else ${pick(cast.withoutAccess, sql`(${draw(DRAW.owner)} * 1000003)::int`)} end::uuid end as owner_id,
       case when owned and ${draw(DRAW.team)} < 0.1 then ${pick(cast.teamIds, n)}::uuid end as team_id,
       case when ${draw(DRAW.ticket)} < 0.3 then ${idAt(seed, sql`started_at + step * 0.1`, n, DRAW.idOfTicket)} end as ticket_id,
       case when closed then started_at + step * (length - 0.1 * ${draw(DRAW.closed)}) end as closed_at,
-      case when kind = 'chat' then ${visitorOf(seed, n)} end as visitor
+      case when kind = 'chats' then ${visitorOf(seed, n)} end as visitor
     from paced`.execute(tx);
 }
 
@@ -98,7 +98,7 @@ async function prepareConversations(tx: Tx, script: Script, hours: readonly Hour
 async function prepareMessages(tx: Tx, { seed, cast }: Script): Promise<void> {
   const q = sql`q`;
   const draw = (salt: number): RawBuilder<number> => drawn(seed, q, salt);
-  const mail = cast.channels.email?.channelId ?? null;
+  const mail = cast.channels.mails?.channelId ?? null;
   await sql`
     create temporary table seeding_message on commit drop as
     with said as (
@@ -110,21 +110,21 @@ async function prepareMessages(tx: Tx, { seed, cast }: Script): Promise<void> {
         goes_on and i >= goes_on_at as by_mail
       from said
     ), placed as (
-      select *, ${idAt(seed, sql`at`, q, DRAW.idOfMessage)} as message_id, case when by_mail then 'email' else kind end as by_kind,
+      select *, ${idAt(seed, sql`at`, q, DRAW.idOfMessage)} as message_id, case when by_mail then 'mails' else kind end as by_kind,
         case when direction = 'COMMENT' then null when by_mail then ${mail}::uuid else origin_id end as channel_id from spoken order by at
     )
     select n, i, id, message_id, contact_id, ticket_id, at, direction, channel_id, by_kind, subject, topic, nextval('message_arrival') as arrival,
       case when direction <> 'INBOUND' then coalesce(owner_id, ${pick(cast.withAccess, q)}::uuid) end as author_id,
       case direction when 'COMMENT' then ${pick(COMMENTS, q)} when 'OUTBOUND' then ${pick(ANSWERS, q)}
         else case when i = 1 then ${pick(QUESTIONS, sql`topic - 1`)} else ${pick(FOLLOW_UPS, q)} end end as text,
-      case when direction = 'COMMENT' then null when by_kind = 'email' then '<' || q || '.' || ${seed}::text || '@post.example>' else by_kind || '-' || q || '-' || ${seed}::text end as provider_id,
-      case when by_kind = 'chat' then 'visitor' else 'email-address' end as party_kind,
-      case when by_kind = 'chat' then visitor else ${customerAddress(seed, sql`customer`)} end as party
+      case when direction = 'COMMENT' then null when by_kind = 'mails' then '<' || q || '.' || ${seed}::text || '@post.example>' else by_kind || '-' || q || '-' || ${seed}::text end as provider_id,
+      case when by_kind = 'chats' then 'visitor' else 'email-address' end as party_kind,
+      case when by_kind = 'chats' then visitor else ${customerAddress(seed, sql`customer`)} end as party
     from placed`.execute(tx);
 }
 
 async function writeThreads(tx: Tx, { seed, cast }: Script): Promise<void> {
-  const mail = cast.channels.email;
+  const mail = cast.channels.mails;
   const n = sql`n`;
   const draw = (salt: number): RawBuilder<number> => drawn(seed, n, salt);
   await sql`
@@ -152,7 +152,7 @@ async function writeThreads(tx: Tx, { seed, cast }: Script): Promise<void> {
   await sql`
     insert into message (id, conversation_id, channel_id, direction, provider_message_id, author_user_id, contact_id, sender, subject, text, occurred_at, received_at, arrival)
       select message_id, id, channel_id, direction, provider_id, author_id, case when direction = 'INBOUND' then contact_id end,
-        case when direction = 'INBOUND' then jsonb_build_object('kind', party_kind, 'value', party) end, case when by_kind <> 'chat' and direction <> 'COMMENT' then subject end, text, at, at, arrival
+        case when direction = 'INBOUND' then jsonb_build_object('kind', party_kind, 'value', party) end, case when by_kind <> 'chats' and direction <> 'COMMENT' then subject end, text, at, at, arrival
       from seeding_message order by arrival`.execute(tx);
   await sql`
     insert into outbound (message_id, conversation_id, channel_id, arrival, kind, sender, recipient, state, attempt, queued_at, not_before, updated_at)
@@ -160,8 +160,8 @@ async function writeThreads(tx: Tx, { seed, cast }: Script): Promise<void> {
       from seeding_message where direction = 'OUTBOUND' order by arrival`.execute(tx);
   await sql`
     insert into thread_key (channel_id, key, conversation_id)
-      select channel_id, case when by_kind = 'chat' then 'visitor:' || party else provider_id end, id
-      from seeding_message where direction <> 'COMMENT' and (by_kind <> 'chat' or i = 1) order by arrival`.execute(tx);
+      select channel_id, case when by_kind = 'chats' then 'visitor:' || party else provider_id end, id
+      from seeding_message where direction <> 'COMMENT' and (by_kind <> 'chats' or i = 1) order by arrival`.execute(tx);
   await sql`insert into participant (conversation_id, kind, value) select distinct id, party_kind, party from seeding_message where direction <> 'COMMENT'`.execute(
     tx,
   );
@@ -171,12 +171,12 @@ async function writeThreads(tx: Tx, { seed, cast }: Script): Promise<void> {
         jsonb_build_object('name', 'email', 'label', 'Your email address', 'value', party, 'hidden', false),
         jsonb_build_object('name', 'name', 'label', 'What is it about?', 'value', subject, 'hidden', false),
         jsonb_build_object('name', 'description', 'label', 'How can we help?', 'value', text, 'hidden', false)), at
-      from seeding_message where by_kind = 'form' and i = 1`.execute(tx);
+      from seeding_message where by_kind = 'forms' and i = 1`.execute(tx);
 }
 
 /** One row for everything that happened, in the order in which it did. */
 async function writeEvents(tx: Tx, { cast }: Script): Promise<void> {
-  const mail = cast.channels.email?.channelId ?? null;
+  const mail = cast.channels.mails?.channelId ?? null;
   await sql`
     insert into event (kind, at, actor, actor_user_id, channel_id, conversation_id, ticket_id, message_id, user_id, place_id, why, data)
     select kind, at, actor, actor_user_id, channel_id, id, ticket_id, message_id, user_id, ${cast.inboxId}::uuid, why, data from (

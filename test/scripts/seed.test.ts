@@ -93,7 +93,7 @@ test('the same seed is refused a second time; another one adds to what is there,
   const again = await run('--conversations', '10', '--seed', '7');
   expect(again.code).toBe(1);
   expect(again.output).toContain('choose another');
-  const more = await run('--conversations', '50', '--channels', 'form,chat', '--seed', '8');
+  const more = await run('--conversations', '50', '--channels', 'forms,chats', '--seed', '8');
   expect(more.code, more.output).toBe(0);
   const found = await counted(`select count(*) as all, count(*) filter (where h.plugin = 'email') as mails
     from conversation c join channel h on h.id = c.channel_id join place p on p.id = c.place_id where p.name = 'Inbox 8'`);

@@ -19,6 +19,8 @@ const OTHER_MEANINGS: Readonly<Record<string, readonly RegExp[]>> = {
     // The kind of an answer in a chatflow, among the others, and the contact's property of that name.
     /'text'(?: \||,) 'email'(?: \||,) 'phone'/,
     /email: 'email', phone: 'phone'/,
+    // The name of a field that a form has.
+    /'name', 'email', 'label'/,
     // A claim of a sign-in provider's token.
     /CLAIM: z\.string\(\)\.default\('email'\)/,
   ],
