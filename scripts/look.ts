@@ -6,6 +6,7 @@ import { openBrowser } from '#test/look/browser.ts';
 import { lookAtChat } from '#test/look/chat.ts';
 import { lookAtForm, type Look } from '#test/look/form.ts';
 import { lookAtMail } from '#test/look/mail.ts';
+import { lookAtMigration } from '#test/look/migration.ts';
 import { lookAtRouting } from '#test/look/routing.ts';
 import { lookAtSla } from '#test/look/sla.ts';
 
@@ -29,6 +30,7 @@ try {
   await lookAtBot(browser, look);
   await lookAtRouting(browser, look);
   await lookAtSla(browser, look);
+  await lookAtMigration(browser, look);
 } finally {
   await browser.close();
 }
