@@ -1,10 +1,12 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { INVARIANTS } from '#db/invariants.ts';
+import { lockChannelShared } from '#db/locks.ts';
 import { reply } from '#commands/conversations.ts';
 import { readReport, recount } from '#commands/migration-report.ts';
 import { endMove, retryRemainder, walkOn } from '#commands/migration-walk.ts';
 import { testDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/wait.ts';
 import { inbound, makeChannel, makeUser, plainPlugin, take, type MadeChannel } from '../support/fixtures.ts';
 import { arrive, begin, conversation, keyOf, makeMapping, onlyThese, rowOf, run, superAdmin, walkToTheEnd, type Mapping } from './migration-support.ts';
 
@@ -187,6 +189,30 @@ describe('the walk', () => {
     await walkToTheEnd(db, migrationId);
     expect((await rowOf(db, held)).place).toBe('HELP_DESK');
     expect((await readReport(db, migrationId)).movedWithNewTicket).toBe(3);
+  });
+
+  it('looks once more with the channel locked before it ends [MIG-13]', async () => {
+    const { db } = database;
+    const other = await makeChannel(db, { place: 'INBOX' });
+    const comes = await conversation(db, other);
+    const migrationId = await begin(db, admin, all());
+    let ending: Promise<boolean> | undefined;
+    await db.transaction().execute(async (tx) => {
+      await lockChannelShared(tx, channel.id);
+      ending = endMove(db, migrationId).then(({ value }) => value);
+      await eventually(async () => {
+        const { rows } =
+          await sql`select from pg_locks l join pg_database d on d.oid = l.database where not l.granted and l.locktype = 'advisory' and d.datname = current_database()`.execute(
+            db,
+          );
+        expect(rows).toHaveLength(1);
+      });
+      // Nothing was there when it looked before.
+      await tx.updateTable('conversation').set({ channel_id: channel.id }).where('id', '=', comes).execute();
+    });
+    expect(await ending).toBe(false);
+    await walkToTheEnd(db, migrationId);
+    expect((await rowOf(db, comes)).place).toBe('HELP_DESK');
   });
 });
 
