@@ -273,6 +273,10 @@ function sendersOf(parsed: readonly ParsedEvents[]): Identity[] {
  */
 async function lockChannels(tx: Tx, channelId: string, events: readonly InboundEvent[]): Promise<ReadonlySet<string>> {
   const keys = events.flatMap((event) => (event.type === 'message' ? threadKeys({ event }) : []));
+  if (keys.length === 0) {
+    await lockChannelShared(tx, channelId);
+    return new Set([channelId]);
+  }
   const { rows } = await sql<{ channel_id: string }>`
     select distinct c.channel_id from thread_key k join conversation c on c.id = k.conversation_id
     where k.channel_id = ${channelId} and k.key = any(${keys}::text[]) and c.channel_id <> ${channelId}`.execute(tx);

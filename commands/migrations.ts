@@ -4,6 +4,7 @@ import type { Db, Tx } from '#db/database.ts';
 import { lockChannelExclusive, lockMigrations } from '#db/locks.ts';
 import type { MigrationHistory, WithdrawnWhy } from '#db/schema.ts';
 import { readLivePace } from './live-pace.ts';
+import { runningMigration } from './migration-notices.ts';
 import { eligibility } from './migration-obstacles.ts';
 import { notifyWithdrawn } from './notifications.ts';
 import { AlreadyExists, AlreadyStarted, ChannelNotMovable, Forbidden, InvalidInput, MigrationAlreadyRunning, NotFound, type Problem } from './refusals.ts';
@@ -70,7 +71,7 @@ export async function startMigration(unit: Unit, context: MigrationContext, inpu
     await begin(unit, id);
     return { migrationId: id };
   }
-  await told(unit, input.channelId, id, 'SCHEDULED');
+  tellAdmins(unit, input.channelId, id, 'SCHEDULED');
   await wakeMove(unit, input.channelId);
   return { migrationId: id };
 }
@@ -118,7 +119,7 @@ export async function startDue(db: Db, context: MigrationContext, channelKey: st
       .executeTakeFirst();
     if (row === undefined) return 'NOTHING';
     if (row.early) return 'NOT_YET';
-    if ((await runningMove(tx)) !== null) return 'WAITS';
+    if ((await runningMigration(tx)) !== undefined) return 'WAITS';
     const obstacles = await eligibility(tx, context, channel.id);
     // A plugin that can not say now may be able to in a moment: a worker that lacks it is being replaced.
     if (row.lately && obstacles.length > 0 && obstacles.every(({ code }) => code === 'PLUGIN')) return 'WAITS';
@@ -209,18 +210,9 @@ function laterStart(startAt: string | null): Date | null {
   return ahead <= 0 ? null : at;
 }
 
-interface Running {
-  readonly id: string;
-  readonly channel_id: string;
-}
-
-async function runningMove(tx: Tx): Promise<Running | null> {
-  return (await tx.selectFrom('channel_migration').select(['id', 'channel_id']).where('state', '=', 'RUNNING').executeTakeFirst()) ?? null;
-}
-
 async function requireNoneRuns(tx: Tx): Promise<void> {
-  const running = await runningMove(tx);
-  if (running !== null) throw new MigrationAlreadyRunning(running.id, running.channel_id);
+  const running = await runningMigration(tx);
+  if (running !== undefined) throw new MigrationAlreadyRunning(running.id, running.channelId);
 }
 
 async function withdrawScheduled(unit: Unit, channelId: string): Promise<void> {
@@ -240,10 +232,10 @@ async function withdraw(unit: Unit, channelId: string, migrationId: string, why:
     .where('id', '=', migrationId)
     .where('state', '=', 'SCHEDULED')
     .execute();
-  await told(unit, channelId, migrationId, 'WITHDRAWN');
+  tellAdmins(unit, channelId, migrationId, 'WITHDRAWN');
 }
 
-async function told(unit: Unit, channelId: string, migrationId: string, why: 'SCHEDULED' | 'WITHDRAWN'): Promise<void> {
+function tellAdmins(unit: Unit, channelId: string, migrationId: string, why: 'SCHEDULED' | 'WITHDRAWN'): void {
   unit.record({ kind: 'MIGRATION_CHANGED', channelId, why, data: { migrationId } });
 }
 
